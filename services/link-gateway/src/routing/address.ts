@@ -1,7 +1,10 @@
 import type { LinkAddress } from '@spanmesh/dmsg/transaction';
 import type { Link, Relay } from '../peers/peer.ts';
 
-/** From the relay that stands for the sender to the link, on the link's connection. */
+/**
+ * linkid: the source and target of messages on the link's connection. The source is the relay of the sender's span
+ * there, the target is the link.
+ */
 export function addressOf(back: Relay, link: Link): LinkAddress {
   const source = back.tx!;
   const target = link.tx;

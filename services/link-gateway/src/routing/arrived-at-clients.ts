@@ -8,13 +8,13 @@ import type { RemoteLinkKey, RouteEnd } from './trunks.ts';
 export interface ArrivedAtClientsDependencies {
   readonly clients: LocalClients;
   readonly metrics: Pick<GatewayMetrics, 'routedDropped'>;
-  /** It is over: called once. */
+  /** Called once, when the route has ended. */
   readonly ended: (route: ArrivedAtClients) => void;
 }
 
-/** linkid: a route that another gateway has opened to the span of this one for its own clients. */
+/** linkid: a route that another gateway has opened to this gateway's own span, which stands for its clients. */
 export class ArrivedAtClients implements RouteEnd {
-  /** The link that it comes from. */
+  /** The sender's link, on the other gateway. */
   readonly #sender: RemoteLinkKey;
   readonly #deps: ArrivedAtClientsDependencies;
 

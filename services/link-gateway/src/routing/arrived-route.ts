@@ -7,9 +7,9 @@ import type { ReturnPathUser } from './return-path-user.ts';
 import type { RouteEnd } from './trunks.ts';
 
 export interface ArrivedRouteDependencies {
-  /** Handler of what comes over it. */
+  /** Handler of the transactions that come over the route. */
   readonly joined: Joined;
-  /** It is over: called once. */
+  /** Called once, when the route has ended. */
   readonly ended: (route: ArrivedRoute) => void;
 }
 
@@ -18,7 +18,10 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
   /** The route transaction. */
   readonly tx: Transaction;
   readonly link: Link;
-  /** linkid: from where to where on the link's connection, and the relay that is the way back. Both set before it is used. */
+  /**
+   * linkid: source and target on the link's connection, and the relay there that is the return path. Both are set
+   * before the route is used.
+   */
   address: LinkAddress | null = null;
   back: Relay | null = null;
 
@@ -50,7 +53,10 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
     this.#end();
   }
 
-  /** The other gateway has ended it: what was stacked on it is over, and has told the link's side. */
+  /**
+   * The route transaction has ended. The endpoint has ended the transactions stacked on it; their partners on the
+   * link's connection are aborted here.
+   */
   gone(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -60,7 +66,7 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
 
   #end(): void {
     this.gone();
-    // What is stacked on it is ended first.
+    // The endpoint ends the transactions stacked on it first.
     abort(this.tx);
   }
 }

@@ -8,7 +8,7 @@ afterEach(() => mesh.stop());
 
 const QUIET = { onMessage() {}, onLost() {} };
 
-/** Members of two gateways; `a` has the relay of the other's span. */
+/** A member on each of two gateways; `a` has the relay of the span of the other, `b`. */
 async function pair() {
   mesh = await Mesh.start({ SPANMESH_ON_DEMAND_IDLE: '1s' }, 2);
   const [one, two] = mesh.gateways as [typeof mesh.gateway, typeof mesh.gateway];
@@ -19,7 +19,9 @@ async function pair() {
   return { one, two, a, b, relayB };
 }
 
-/** Long enough for what is unused to be closed: first the route, then its way back. The trunk is kept alive meanwhile. */
+/**
+ * Advances the clock until unused things have closed: first the route, then its return path. The trunk is kept alive.
+ */
 async function idle({ clock }: TestGateway): Promise<void> {
   for (let seconds = 0; seconds < 4; seconds++) {
     clock.advance(1000);
@@ -27,11 +29,11 @@ async function idle({ clock }: TestGateway): Promise<void> {
   }
 }
 
-describe('a far sender', () => {
+describe('a sender on another gateway', () => {
   it('whose way back cannot be opened leaves nothing, however often it asks under another span', async () => {
     const { one, two, a, relayB } = await pair();
     for (let i = 0; i < 20; i++) {
-      // protocol.md, "Routing, linkid": no way back past dist 16.
+      // protocol.md, "Routing, linkid": no return path past dist 16.
       const spanA = await mesh.span(a, 17);
       const to = a.node.address(spanA.tx, relayB);
       a.node.endpoint.open(BLK_READ | DELETE, null, QUIET, null, 0, null, to);
@@ -45,7 +47,7 @@ describe('a far sender', () => {
     expect([one.gateway.counts().links, two.attach.delta.linksKnown]).toEqual([0, []]);
   });
 
-  it('is told to be known once there is a way back, once, and forgotten when its link is told to be gone', async () => {
+  it('is reported as known once, when its return path opens, and forgotten when topology says that its link is gone', async () => {
     const { one, two, a, b, relayB } = await pair();
     const spanA = await mesh.span(a);
     const to = a.node.address(spanA.tx, relayB);
@@ -60,7 +62,8 @@ describe('a far sender', () => {
     expect(two.attach.delta.onDemandOpened).toEqual([
       { linkGateway: known.gateway, link: known.link, lnkConns: [b.lnkConn] },
     ]);
-    // It stays known though nothing uses it any more: the leader counts on that, and need not name it.
+    // The link stays known although nothing uses it any more: the leader counts on that, and need not send its payload
+    // again.
     await idle(one);
     expect(b.node.relays).toEqual([]);
     two.attach.command({ relays: [{ ...known, open: [b.lnkConn], close: [] }] });
@@ -70,7 +73,7 @@ describe('a far sender', () => {
     expect(two.gateway.counts()).toMatchObject({ remoteLinks: 0, relays: 0, onDemandRelays: 0 });
   });
 
-  it('that no leader was told of is forgotten with its way back', async () => {
+  it('that was reported to no leader is forgotten with its return path', async () => {
     const { one, two, a, b, relayB } = await pair();
     two.attach.lose();
     const spanA = await mesh.span(a);

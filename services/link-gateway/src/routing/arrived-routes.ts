@@ -24,11 +24,14 @@ export interface ArrivedRoutesDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly joins: Joins;
-  /** null: no cluster's reads are. */
+  /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;
 }
 
-/** Routes of other gateways to links of this one, and (linkid) to the span of this gateway for its own clients. */
+/**
+ * Takes the routes that other gateways open to links of this one, and (linkid) to this gateway's own span for its
+ * clients.
+ */
 export class ArrivedRoutes implements RouteTerminal {
   readonly #deps: ArrivedRoutesDependencies;
   readonly #open = new Set<RouteEnd>();
@@ -37,7 +40,7 @@ export class ArrivedRoutes implements RouteTerminal {
     this.#deps = deps;
   }
 
-  /** Routes that are open. */
+  /** Number of routes that are open. */
   get size(): number {
     return this.#open.size;
   }
@@ -63,7 +66,8 @@ export class ArrivedRoutes implements RouteTerminal {
       const sender = tables.source(gateway, number) ?? new RelaySource(gateway, number, dialect, Buffer.from(payload));
       const back = returnPaths.open(sender, found.peer, arrived, clock.now());
       if (back === null) return null;
-      // Only with a way back: a sender that opens spans by the thousand, and has none, leaves nothing here.
+      // The sender's link is kept only once its return path is open: otherwise a peer elsewhere could fill this table
+      // by opening spans that can have none.
       tables.keepRemote(sender);
       arrived.back = back;
       arrived.address = addressOf(back, found);

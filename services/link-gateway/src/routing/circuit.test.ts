@@ -24,7 +24,7 @@ import { type Member, Mesh } from './mesh.fixture.ts';
 let mesh: Mesh;
 afterEach(() => mesh.stop());
 
-/** An owner with a span, and a requester with its relay. */
+/** An owner with a span, and a requester that has the relay of it. */
 async function pair(env: Record<string, string> = {}) {
   mesh = await Mesh.start(env);
   const owner = await mesh.join('circuit');
@@ -35,7 +35,7 @@ async function pair(env: Record<string, string> = {}) {
   return { owner, requester, span, link, relay, before: mesh.counts };
 }
 
-/** What came in transactions: `word error`, in order. */
+/** Records the messages of transactions as `word error`, in order. */
 class Log implements TransactionHandler {
   readonly words: string[] = [];
   readonly auxes: Buffer[] = [];
@@ -55,7 +55,7 @@ class Log implements TransactionHandler {
   }
 }
 
-/** Everything that others open at a member, with its log. */
+/** Takes every transaction that others open at a member, with a log for each. */
 function takes(member: Member): { tx: Transaction; log: Log }[] {
   const taken: { tx: Transaction; log: Log }[] = [];
   member.node.onOpen = (tx, frame) => {
@@ -84,7 +84,7 @@ describe('given a relay, and a transaction on it', () => {
     owner.node.flush();
     await requester.node.until(() => log.words.length === 2);
     expect(log.words).toEqual([`${word(CREATE, REPLY, REVTRANS, LNK_ERROR)} 7`, word(REPLY, REVTRANS, 0x00700a01)]);
-    // Half-closed: the other direction goes on.
+    // The transaction is half closed: the other direction goes on.
     requester.node.endpoint.send(tx, BLK_WRITE | DELETE);
     requester.node.flush();
     await mesh.settled();
@@ -110,7 +110,7 @@ describe('given a relay, and a transaction on it', () => {
     expect(taken[0]!.log.auxes[0]!.subarray(0, bytes).equals(aux)).toBe(true);
   });
 
-  it('joins what either end stacks on it, and what is stacked on that', async () => {
+  it('joins transactions that either end stacks on it, at any depth', async () => {
     const { owner, requester, relay, before } = await pair();
     const atOwner = takes(owner);
     const atRequester = takes(requester);
@@ -130,7 +130,7 @@ describe('given a relay, and a transaction on it', () => {
     requester.node.flush();
     await owner.node.until(() => atOwner.length === 2);
     expect(atOwner[1]!.tx.depth).toBe(3);
-    // The owner closes the lowest: the others end first, by themselves.
+    // The owner ends the lowest transaction: those stacked on it end before it, by themselves.
     owner.node.endpoint.end(base);
     owner.node.flush();
     await mesh.settled();
@@ -177,10 +177,10 @@ describe('given a relay, and a transaction on it', () => {
 });
 
 describe('LNK_SPAN and LNK_CONN', () => {
-  /** LNK_CONN of the other dialect, too: a node may know both. */
+  /** The LNK_CONN of the other dialect is refused as well: a node may know both. */
   const commands = [LNK_SPAN, LNK_CONN_CIRCUIT, LNK_CONN_LINKID];
 
-  it('on a relay, or on what is stacked on it, are refused, and reach nobody', async () => {
+  it('on a relay, or on a transaction stacked on it, are refused, and reach nobody', async () => {
     const { owner, requester, relay, before } = await pair();
     const taken = takes(owner);
     const base = requester.node.endpoint.open(BLK_OPEN, relay, new Log());
@@ -245,11 +245,11 @@ describe('given that one side is lost', () => {
     requester.node.endpoint.end(tx);
     requester.node.flush();
     await mesh.settled();
-    // Both LNK_CONNs of the connection that is left.
+    // The two transactions are the LNK_CONNs of the connection that is left.
     expect(mesh.counts).toMatchObject({ connections: 1, links: 0, relays: 0, transactions: 2, routes: 0 });
   });
 
-  it('the owner gets LOSTLINK, leaves first, and what it still says is dropped', async () => {
+  it('the owner gets LOSTLINK, leaves first, and what it still sends is dropped', async () => {
     const { owner, requester, relay } = await pair();
     const taken = takes(owner);
     const tx = requester.node.endpoint.open(BLK_OPEN, relay, new Log());
@@ -295,7 +295,7 @@ describe('given that one side is lost', () => {
     await mesh.settled();
     const last = taken[0]!.log.words.at(-1)!;
     expect(last).toMatch(/^(lost|.*) 21$/);
-    // What comes after that reaches nobody.
+    // A message sent after that reaches nobody.
     const heard = taken[0]!.log.words.length;
     requester.node.endpoint.send(tx, BLK_WRITE);
     requester.node.flush();

@@ -9,9 +9,9 @@ import { type Member, Mesh } from './mesh.fixture.ts';
 let mesh: Mesh;
 afterEach(() => mesh.stop());
 
-/** Any message that no gateway answers by itself. */
+/** A one-way message that gateways pass on and do not answer themselves. */
 const ONE_WAY = 0x00700a01;
-/** Peers that ask, with a LNK_CONN each; so many links are offered that their relays take five turns to close. */
+/** 64 peers ask for spans, and so many links are offered that it takes five turns to close all their relays. */
 const LNK_CONNS = 64;
 const LINKS = Math.ceil((5 * ENDED_PER_TURN) / LNK_CONNS);
 const RELAYS = LNK_CONNS * LINKS;
@@ -30,7 +30,7 @@ class Log implements TransactionHandler {
   }
 }
 
-/** An owner whose links are all relayed to many who ask for them, one of those, and what comes to the owner over them. */
+/** An owner whose links are all relayed to many peers; one of these peers, and the messages that reach the owner. */
 async function related(dialect: Dialect) {
   mesh = await Mesh.start();
   const { attach } = mesh.gateway;
@@ -62,7 +62,10 @@ async function related(dialect: Dialect) {
   return { requester, from: from.tx, last, close, came };
 }
 
-/** Waits until a message of a peer is dropped; the relays that are open then, which are going to be closed. 0: none was before they were. */
+/**
+ * Waits until a peer's message is dropped, and returns the number of relays open at that moment, all about to close. 0:
+ * no message was dropped before all relays were closed.
+ */
 async function relaysAtDrop(came: readonly string[]): Promise<number> {
   const { counters } = mesh.gateway.gateway;
   const before = counters.routedDropped;

@@ -9,8 +9,8 @@ import { PeerEnd } from '@spanmesh/dmsg-socket/stream/peer-end';
 import { lnkConnPayload } from '../testing/gateway.fixture.ts';
 
 /**
- * A peer with an endpoint of its own, so that whatever the router sends against the rules of protocol.md is a fault. Keeps its
- * LNK_CONN open, takes every relay, and answers what it is told to.
+ * A peer with an endpoint of its own, which treats any message against the rules of protocol.md as a fault of the
+ * router. It keeps its LNK_CONN open, accepts every relay, and otherwise answers as the test tells it.
  */
 export class EndNode {
   readonly dialect: Dialect;
@@ -19,10 +19,13 @@ export class EndNode {
   readonly socket: Socket;
   /** Open relays, in the order in which they came. */
   readonly relays: Transaction[] = [];
-  /** What the router did wrong. */
+  /** The first violation of the protocol by the router; null: none. */
   fault: unknown = null;
   closed = false;
-  /** Transactions of other peers, on a span of ours, one of ours, or theirs. */
+  /**
+   * Called for transactions that the router or other peers open: on our span, on a transaction of ours or on one of
+   * theirs.
+   */
   onOpen: (tx: Transaction, frame: Frame) => void = () => {};
   onOneWay: (frame: Frame, circuit: Transaction | null) => void = () => {};
 
@@ -82,7 +85,7 @@ export class EndNode {
     return tx;
   }
 
-  /** linkid: from a span of ours to a relay. */
+  /** linkid: source and target of a message from our span to a relay. */
   address(span: Transaction, relay: Transaction): LinkAddress {
     return {
       sourceLo: span.msgidLo,
@@ -92,12 +95,15 @@ export class EndNode {
     };
   }
 
-  /** Writes what was sent. */
+  /** Writes the queued messages to the socket. */
   flush(): void {
     this.#end.flush();
   }
 
-  /** Resolves when the router has answered: it has acted on all that was sent before, and what it sent before has come. */
+  /**
+   * Sends a PING and resolves with its answer. By then the router has handled all messages that we sent before, and all
+   * that it sent before have come.
+   */
   async barrier(): Promise<void> {
     const ping = ++this.#pings;
     this.endpoint.oneWay(LNK_PING);

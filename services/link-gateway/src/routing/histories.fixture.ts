@@ -9,10 +9,13 @@ import { expect } from 'vitest';
 import { type Member, Mesh } from './mesh.fixture.ts';
 
 /**
- * Random histories over TCP, on one gateway or across two: members with a span each and the relays of the others', of which each opens transactions, sends in
- * them, half-closes, aborts, is cut off, closes its span or a relay; the trunk is lost. Checked (architecture.md, "What must always hold"): 1 and the
- * rest of protocol.md, "Transactions", by each member's own endpoint, which takes a violation for a fault; 3: what arrives is what
- * the other end sent, in order, without a gap, nothing later than the end; 5: nobody else is hurt, and nothing is kept.
+ * Random histories over TCP, on one gateway or across two. Members have a span each and relays of the others' spans.
+ * They open transactions, send in them, half-close and abort them, close their span or a relay, or are cut off; the
+ * trunk may be lost.
+ *
+ * Checked are these of architecture.md, "What must always hold": 1 and protocol.md, "Transactions", by each member's
+ * own endpoint, which takes a violation for a fault; 3: messages arrive as they were sent, in order, without a gap, and
+ * none after the end; 5: no other member is disturbed, and nothing is left in the tables.
  */
 const MEMBERS = 4;
 
@@ -44,7 +47,7 @@ export const step = fc.record({
   pick: fc.nat(),
 });
 
-/** One member's end of a transaction: aux data is `name:direction:number`. */
+/** One member's end of a transaction. The aux data of its messages is `name:direction:number`. */
 class End {
   readonly tx: Transaction;
   readonly name: string;
@@ -78,7 +81,7 @@ class Actor implements TransactionHandler {
       tx.data = end;
       this.ends.push(end);
       if ((frame.cmd & DELETE) !== 0) end.final = true;
-      // Every other one is answered at once.
+      // Every second transaction is answered at once.
       if (this.ends.length % 2 === 0) this.send(end, 0);
     };
   }
@@ -117,7 +120,7 @@ class Actor implements TransactionHandler {
     end.final = true;
   }
 
-  /** Closes our direction of everything. */
+  /** Closes our direction of all transactions. */
   closeAll(): void {
     for (const { tx } of [...this.ends].reverse()) tx.endpoint.end(tx);
     this.member.node.flush();
@@ -136,10 +139,10 @@ function read(frame: Frame): { name: string; direction: string; number: number }
   return { name, direction, number: Number(number) };
 }
 
-/** Milliseconds after which ways back that nobody uses close: less than a trunk is silent before it is probed. */
+/** Milliseconds after which unused return paths close; shorter than the silence after which a trunk is probed. */
 const IDLE_MS = 500;
 
-/** Plays a history on this many gateways, and checks what must always hold. */
+/** Plays a history on one or two gateways, and checks what must always hold. */
 export async function play(
   dialect: Dialect,
   gateways: 1 | 2,
@@ -154,7 +157,7 @@ export async function play(
     for (const { member } of actors) await mesh.span(member);
     for (const [i, from] of actors.entries()) {
       for (const [j, to] of actors.entries()) {
-        // linkid: the other half is opened on demand.
+        // linkid: relays in the other direction are opened on demand.
         const wanted = dialect === 'circuit' ? i !== j : i > j;
         if (wanted) await mesh.relaySpan(from.member.spans[0]!, to.member);
       }
@@ -164,13 +167,13 @@ export async function play(
       const actor = actors[each.who]!;
       if (!actor.member.node.closed) await act(mesh, actor, each, dialect);
     }
-    // The gateway has noticed who has been cut off.
+    // Waits until the gateways have noticed which members were cut off.
     const left = actors.filter(({ member }) => !member.node.closed);
     await until(() => mesh.counts.connections <= left.length);
     await mesh.settled();
     for (const actor of left) actor.closeAll();
     await mesh.settled(6);
-    // A transaction that one end has closed while the other went on is closed by both now.
+    // Every transaction must be closed in both directions by now.
     for (const { member, faults, ends } of actors) {
       expect(faults).toEqual([]);
       if (member.node.closed) continue;
@@ -178,14 +181,15 @@ export async function play(
       const hanging = ends.filter(({ tx, final }) => !final || !tx.ended).filter(({ tx }) => !spansClosed(member, tx));
       expect(hanging.map(({ name }) => name)).toEqual([]);
     }
-    // A route first, then its end on the other gateway, then the way back; each may have to wait for another look.
+    // First the route closes, then its end on the other gateway, then the return path; each may close only at a later
+    // sweep.
     for (let i = 0; i < 6; i++) {
       mesh.gateway.clock.advance(IDLE_MS + 1);
       await mesh.settled();
     }
     const { connections, links, relays, transactions, routes, onDemandRelays } = mesh.counts;
     expect({ transactions, routes, onDemandRelays }).toEqual({
-      // Two LNK_CONNs a connection, and the spans and relays.
+      // Each connection has two LNK_CONNs; links and relays are the other transactions.
       transactions: 2 * connections + links + relays,
       routes: 0,
       onDemandRelays: 0,
@@ -203,7 +207,7 @@ export async function play(
   }
 }
 
-/** Once everybody has left, nothing is kept. */
+/** Once all members have disconnected, all tables must be empty. */
 async function checkEmpty(mesh: Mesh): Promise<void> {
   for (const { node } of mesh.members) node.destroy();
   await until(() => mesh.counts.connections <= 0);
@@ -218,7 +222,10 @@ async function checkEmpty(mesh: Mesh): Promise<void> {
   expect(classes.filter(({ transactionsOpen }) => transactionsOpen !== 0)).toEqual([]);
 }
 
-/** linkid: a message that crosses the end of a span is thrown away, and its sender learns it from that end. */
+/**
+ * True if the span at either end of a linkid transaction has closed. A message that crosses this is thrown away, and
+ * its sender learns it from the closed span, not from the transaction.
+ */
 function spansClosed({ node, spans }: Member, { fromLo, fromHi, toLo, toHi }: Transaction): boolean {
   if (node.dialect === 'circuit') return false;
   const isThere = (list: readonly Transaction[], lo: number, hi: number) =>
@@ -283,6 +290,6 @@ async function act(
       node.flush();
       await mesh.settled(1);
   }
-  // Sometimes at once, sometimes with what follows.
+  // Sometimes the message is written at once, sometimes together with later ones.
   if (pick % 2 === 0) node.flush();
 }

@@ -1,14 +1,17 @@
 import type { Peer } from '../peers/peer.ts';
 
-/** A transaction that passes through this gateway, or is a client's, is in progress on the connection. */
+/**
+ * True if a transaction that this gateway passes on, or that belongs to one of its clients, is open on the connection.
+ */
 export function hasRouted(peer: Peer): boolean {
   const { endpoint } = peer.connection;
-  // Most have none, and this is asked about thousands of them: spans, relays, and both LNK_CONNs are counted, not looked at.
+  // Most connections have none, and this is called for thousands of them: spans, relays and LNK_CONNs are subtracted by
+  // their number first, without looking at each transaction.
   if (endpoint === null || endpoint.openCount <= openAnyway(peer)) return false;
   return endpoint.transactions().some(({ handler }) => handler.isAwaited === true);
 }
 
-/** How many are open on the connection in the link layer. */
+/** Number of link-layer transactions that are open on the connection. */
 function openAnyway(peer: Peer): number {
   const { links, relays, lnkConns, hasOwnLnkConn } = peer;
   return links + relays + lnkConns.size + (hasOwnLnkConn ? 1 : 0);

@@ -11,17 +11,18 @@ export interface JoinedDependencies {
   readonly metrics: GatewayMetrics;
   readonly sample: RoutedSample;
   readonly routes: RouteClass;
-  /** Where what comes in is counted once it has gone out. */
+  /** Counts the messages that come in on transactions of this handler, once they have been passed on. */
   readonly passed: Passed;
 }
 
 /**
- * Handler of joined transactions (protocol.md, "Routing, circuit"): what comes in one goes out in its partner, which its `data` is, and
- * what is stacked on one is stacked on the partner. When one is lost the other is aborted with LOSTLINK, and nothing passes any more.
+ * Handler of joined transactions (protocol.md, "Routing, circuit"). `data` of a transaction is its partner. Messages
+ * that come in one are passed on in its partner; a transaction stacked on one is joined to a new one on the partner.
+ * When one is lost its partner is aborted with LOSTLINK, and nothing passes any more.
  */
 export class Joined implements TransactionHandler<Transaction> {
   readonly isAwaited = true;
-  /** Handler of the partners. */
+  /** Handler of the partner transactions. */
   other: Joined = this;
   readonly #metrics: GatewayMetrics;
   readonly #sample: RoutedSample;
@@ -36,21 +37,27 @@ export class Joined implements TransactionHandler<Transaction> {
   }
 
   /**
-   * Opens a transaction on `target`, and joins it to `tx`, which a peer (or another gateway) has just opened with the frame. If that
-   * cannot be, or there is no target, `tx` is refused.
+   * Opens a transaction on `target` and joins it to `tx`, which a peer or another gateway has just opened with `frame`.
+   * If that is impossible, or `target` is null, `tx` is refused.
    */
   stack(tx: Transaction, target: Transaction | null, frame: Frame): void {
-    // What we have closed our direction of takes nothing new: it has been aborted, or half closed by the one that asks.
+    // Nothing new is opened on a circuit whose direction we have closed: it was aborted, or half closed by its sender.
     if (target === null || target.ended || target.txDeleted) this.refuse(tx);
     else this.#join(tx, target.endpoint, target, null, frame);
   }
 
-  /** The same on the link that `link` is a span of, from an address to another (linkid). */
+  /**
+   * linkid: like `stack`, but opens the transaction on the connection of `link` (a LNK_SPAN transaction), with
+   * `address` as source and target.
+   */
   send(tx: Transaction, link: Transaction, address: LinkAddress, frame: Frame): void {
     this.#join(tx, link.endpoint, null, address, frame);
   }
 
-  /** Passes a one-way message on: on `target` or, linkid, on the link that it is a span of, to an address; unless that cannot be. */
+  /**
+   * Passes a one-way message on: on `target` (circuit), or on the connection of `target` with `address` as source and
+   * target (linkid). It is dropped and counted if that is impossible.
+   */
   sendOneWay(frame: Frame, target: Transaction | null, address: LinkAddress | null = null): void {
     const bytes = bytesOf(frame);
     const circuit = address === null ? target : null;
@@ -61,7 +68,7 @@ export class Joined implements TransactionHandler<Transaction> {
     }
   }
 
-  /** protocol.md, "stacking": a CREATE is answered, so that its sender does not wait for ever. */
+  /** Refuses a transaction with an ABORT, so that its sender does not wait for ever (protocol.md, "stacking"). */
   refuse(tx: Transaction): void {
     this.#metrics.routedDropped++;
     abort(tx);
@@ -120,7 +127,7 @@ export class Joined implements TransactionHandler<Transaction> {
   }
 }
 
-/** Ends on the other side whatever is stacked on `circuit` here, leaves first. */
+/** Aborts the partners of the transactions stacked on `circuit`, leaves first. */
 export function abortPartnersOn(circuit: Transaction): void {
   if (circuit.firstChild === null) return;
   for (const tx of circuit.endpoint.stackedOn(circuit)) tx.handler.onCircuitClosing?.(tx);

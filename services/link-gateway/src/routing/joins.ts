@@ -4,18 +4,21 @@ import { Joined } from './joined.ts';
 import type { RouteClasses } from './route-class.ts';
 import { RoutedSample } from './routed-sample.ts';
 
-/** Handlers of joined transactions: which one a transaction has says where its messages come from, and where they go. */
+/**
+ * The handlers of joined transactions. A transaction's handler depends on where its messages come from and where they
+ * go.
+ */
 export class Joins {
-  /** Of those whose messages come from a connection of this gateway, and go out on one. */
+  /** For transactions whose messages come from a connection and go out on a connection. */
   readonly toPeer: Joined;
-  /** Of those whose messages come from a trunk, and go out on a connection. */
+  /** For transactions whose messages come from a trunk and go out on a connection. */
   readonly fromTrunk: Joined;
-  /** Of those whose messages go out on a trunk. */
+  /** For transactions whose messages come from a connection and go out on a trunk. */
   readonly toTrunk: Joined;
 
   readonly sample: RoutedSample;
 
-  /** Joined transactions that are open and measured. */
+  /** Number of joined transactions that are being measured. */
   get sampled(): number {
     return this.sample.size;
   }

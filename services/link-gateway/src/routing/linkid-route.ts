@@ -6,7 +6,7 @@ import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
 
-/** Where the messages of a route go: a link of this gateway, or the route transaction to another one. */
+/** Where a route's messages go: to a link of this gateway, or over the route transaction on a trunk. */
 export type RouteWay =
   | {
       readonly endpoint: TransactionEndpoint;
@@ -22,17 +22,17 @@ export type RouteWay =
     };
 
 /**
- * linkid: what passes from one span, the sender's, to another, the target, over the relay of the target on the sender's connection.
- * Transactions are joined over it; they end with it.
+ * linkid: a route for messages from one span (the sender's) to another (the target's), over the target's relay on the
+ * sender's connection. The transactions joined over it end with it.
  */
 export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
   readonly relay: Relay;
   readonly sender: RelaySource;
   /** Set before the route is used. */
   way!: RouteWay;
-  /** Joined transactions, those that are over on one side included. */
+  /** Number of pairs of joined transactions, including pairs of which one side is over. */
   open = 0;
-  /** When it was last used, on the clock's monotonic scale in milliseconds. */
+  /** When the route was last used, milliseconds of the monotonic clock. */
   usedAt: number;
   firstJoin: LinkidJoin | null = null;
 
@@ -49,7 +49,7 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
     this.#ended = ended;
   }
 
-  /** Ends what runs over it, on both sides, and takes it out of all tables. */
+  /** Ends the transactions over the route on both sides, and removes it from all tables. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -71,13 +71,13 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
     this.close();
   }
 
-  /** The sender's own span closes. */
+  /** The sender's own span is about to close. */
   linkClosing(): void {
     this.close();
   }
 }
 
-/** Two transactions joined over a route: `data` of both. */
+/** Two transactions joined over a route: `data` of both. `near` is the sender's, `far` the one towards the target. */
 export class LinkidJoin {
   readonly near: Transaction;
   readonly far: Transaction;
@@ -96,17 +96,17 @@ export class LinkidJoin {
     route.firstJoin = this;
   }
 
-  /** The partner of one of the two. */
+  /** The partner of `tx`, which is one of the two. */
   otherOf(tx: Transaction): Transaction {
     return tx === this.near ? this.far : this.near;
   }
 
-  /** One of the two is out of its table. */
+  /** One of the two is over in both directions and has left its endpoint's table. */
   left(): void {
     if (--this.#left === 0) this.detach();
   }
 
-  /** Takes it off its route. */
+  /** Removes the join from its route. */
   detach(): void {
     const route = this.#route;
     if (route === null) return;
@@ -119,11 +119,14 @@ export class LinkidJoin {
   }
 }
 
-/** Handler of transactions that are joined over a LinkidRoute. As `Joined`; nothing is stacked on them, in linkid. */
+/**
+ * Handler of transactions joined over a LinkidRoute. Like `Joined`, but nothing is stacked on them: linkid has no
+ * circuits.
+ */
 export class LinkidJoined implements TransactionHandler<LinkidJoin> {
   readonly isAwaited = true;
   readonly routes: RouteClass;
-  /** Where what comes in is counted once it has gone out. */
+  /** Counts the messages that come in on transactions of this handler, once they have been passed on. */
   readonly passed: Passed;
 
   constructor(routes: RouteClass, passed: Passed) {

@@ -6,12 +6,12 @@ import { Mesh, type Span } from './mesh.fixture.ts';
 let mesh: Mesh;
 afterEach(() => mesh.stop());
 
-/** Any message that no gateway answers by itself. */
+/** A one-way message that gateways pass on and do not answer themselves. */
 const ONE_WAY = 0x00700a01;
 const SIDE = 100;
 
 // Limits: link-gateway/src/limits.ts MAX_ROUTES_PER_CONNECTION
-it('a connection has routes up to a number; what would need one more is dropped, until some are gone', async () => {
+it('a connection has routes up to the limit; a message that needs one more is dropped until some have closed', async () => {
   mesh = await Mesh.start();
   const a = await mesh.join('linkid');
   const b = await mesh.join('linkid');
@@ -38,7 +38,7 @@ it('a connection has routes up to a number; what would need one more is dropped,
   expect(mesh.counts.routes).toBe(MAX_ROUTES_PER_CONNECTION);
   const [first, second] = spans;
   if (first === undefined || second === undefined) throw new Error('there are no spans');
-  // It needs one more; those that are there go on.
+  // The first message would need one more route and is dropped; the second uses a route that exists.
   send(first);
   send(first, relays[0]);
   await a.node.barrier();

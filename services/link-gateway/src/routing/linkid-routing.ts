@@ -26,12 +26,12 @@ export interface LinkidRoutingDependencies {
   readonly links: Pick<Links, 'linkOf'>;
 }
 
-/** Messages with a source and a target (protocol.md, "Routing, linkid"). */
+/** Passes on the linkid messages that name a target (protocol.md, "Routing, linkid"). */
 export class LinkidRouting implements AddressedRouting {
   readonly #deps: LinkidRoutingDependencies;
-  /** For messages between two peers of this gateway. */
+  /** Handler for messages between two peers of this gateway. */
   readonly #joined: LinkidJoined;
-  /** For messages that go out to another gateway, and for those that come from one. */
+  /** Handlers for messages that go out to another gateway, and for those that come from one. */
   readonly #joinedToTrunk: LinkidJoined;
   readonly #joinedFromTrunk: LinkidJoined;
 
@@ -47,7 +47,7 @@ export class LinkidRouting implements AddressedRouting {
   open(peer: Peer, tx: Transaction, frame: Frame): void {
     const { clients, relays, links } = this.#deps;
     const { endpoint } = tx;
-    // The relay that it is addressed to, and the span of the peer's own that it comes from.
+    // The target is a relay that we opened to this peer; the source is the peer's own span.
     const relay = relays.relayOf(endpoint.findOwn(tx.fromLo, tx.fromHi));
     const sender = links.linkOf(endpoint.findPeers(tx.toLo, tx.toHi));
     const source = sender?.source ?? (isNobody(tx.toLo, tx.toHi) ? clients.ownSpan : null);
@@ -67,7 +67,7 @@ export class LinkidRouting implements AddressedRouting {
     this.#join(route, tx, frame, peer.connection.heardAt);
   }
 
-  /** A one-way message: passes without state. */
+  /** A peer sends a one-way message: no state is kept for it. */
   oneWay(peer: Peer, frame: Frame): void {
     const { metrics, clients, relays, links } = this.#deps;
     const { endpoint } = peer.connection;
@@ -96,13 +96,19 @@ export class LinkidRouting implements AddressedRouting {
     else this.#joinedOver(way).passed.add(bytes);
   }
 
-  /** Both spans are there, and stay, but there is no way between them: no span that closes would tell the sender. */
+  /**
+   * Aborts the transaction: both spans exist, but there is no route between them. No span will close to tell the
+   * sender.
+   */
   #refuse(tx: Transaction): void {
     this.#deps.metrics.routedDropped++;
     abort(tx);
   }
 
-  /** protocol.md, "Routing, linkid": a message whose route is not there is thrown away and counted. */
+  /**
+   * Throws the message away and counts it, because its source or target is unknown (protocol.md, "Routing, linkid").
+   * The sender learns it from its spans closing.
+   */
   #throwAway(tx: Transaction): void {
     this.#deps.metrics.routedDropped++;
     tx.endpoint.abandon(tx);
@@ -130,12 +136,15 @@ export class LinkidRouting implements AddressedRouting {
     far.data = join;
   }
 
-  /** Handler of the sender's transactions. */
+  /** Handler of the sender's transactions over this way. */
   #joinedOver({ circuit }: RouteWay): LinkidJoined {
     return circuit === null ? this.#joined : this.#joinedToTrunk;
   }
 
-  /** The route over the relay for the sender's span, made when it is first needed. null: there can be none. */
+  /**
+   * The route from the sender's span over the relay, made when first needed. null: the relay is closing, the connection
+   * has too many routes, or the target or the return path cannot be reached.
+   */
   #route(peer: Peer, relay: Relay, sender: RelaySource): LinkidRoute | null {
     if (relay.isClosing) return null;
     const use = useOf(relay);
@@ -184,12 +193,18 @@ export class LinkidRouting implements AddressedRouting {
   }
 }
 
-/** A peer without a span of its own, a leaf: this gateway's span stands for it (protocol.md, "Routing, linkid"). */
+/**
+ * Source 0: the sender is a leaf, a peer without a span; this gateway's own span stands for it (protocol.md, "Routing,
+ * linkid").
+ */
 function isNobody(lo: number, hi: number): boolean {
   return lo === 0 && hi === 0;
 }
 
-/** The way back is on another gateway, which learns only from the end of the route that the sender's span has closed. */
+/**
+ * Ends the route when the sender's span closes. The return path is on the target's gateway, which learns that the span
+ * has closed only from the end of the route.
+ */
 function endWithSender(route: LinkidRoute, link: Link): void {
   link.users ??= new Set();
   link.users.add(route);

@@ -47,7 +47,7 @@ function takes(member: Member): { tx: Transaction; log: Log }[] {
 const pairOf = (link: number, member: Member) => ({ linkGateway: '', link, lnkConns: [member.lnkConn] });
 
 describe('given a transaction to a relay, from a span', () => {
-  it('opens the way back on demand first, names both ends as the receiver knows them, and comes back', async () => {
+  it('opens the return path on demand first, rewrites source and target for the receiver, and brings the answer back', async () => {
     const { a, b, spanA, spanB, to, before } = await pair();
     const taken = takes(b);
     const log = new Log();
@@ -56,7 +56,7 @@ describe('given a transaction to a relay, from a span', () => {
     await b.node.until(() => taken.length === 1);
     expect(b.node.relays.length).toBe(1);
     const { tx } = taken[0]!;
-    // What the receiver sends goes from its span to the relay of the sender's.
+    // The receiver's answers go from its own span to the relay of the sender's span.
     expect([tx.fromLo, tx.fromHi]).toEqual([spanB.tx.msgidLo, spanB.tx.msgidHi]);
     expect([tx.toLo, tx.toHi]).toEqual([b.node.relays[0]!.msgidLo, b.node.relays[0]!.msgidHi]);
     expect(taken[0]!.log.words).toEqual([word(CREATE, DELETE, BLK_READ)]);
@@ -65,7 +65,7 @@ describe('given a transaction to a relay, from a span', () => {
     await a.node.until(() => log.words.length === 1);
     expect(log.words).toEqual([word(CREATE, DELETE, REPLY, LNK_ERROR)]);
     await mesh.settled();
-    // The relay on demand is one more transaction.
+    // The on-demand relay is one more transaction.
     expect(mesh.counts).toEqual({
       ...before,
       relays: 2,
@@ -84,7 +84,7 @@ describe('given a transaction to a relay, from a span', () => {
     expect(mesh.counts).toEqual(before);
   });
 
-  it('uses the relay that the selection has opened; without its wish it stays while it is in use', async () => {
+  it('uses the relay that topology has opened, which stays open while in use though topology wants it closed', async () => {
     const { a, b, spanA, to, before } = await pair();
     const taken = takes(b);
     await mesh.relay(spanA.link, b);
@@ -97,7 +97,7 @@ describe('given a transaction to a relay, from a span', () => {
     mesh.unrelay(spanA.link, b);
     await mesh.settled();
     expect([attach.delta.onDemandOpened, b.node.relays.length]).toEqual([[pairOf(spanA.link, b)], 1]);
-    // Wanted again: an ordinary one.
+    // Topology wants the relay again: it is no longer an on-demand one.
     attach.command({ relays: [{ gateway: '', link: spanA.link, open: [b.lnkConn], close: [] }] });
     expect(attach.delta.onDemandClosed).toEqual([pairOf(spanA.link, b)]);
     expect(attach.attach().flatMap((part) => [part.onDemandOpened, part.relaysOpen])).toEqual([
@@ -115,7 +115,7 @@ describe('given a transaction to a relay, from a span', () => {
     expect(mesh.counts).toEqual(before);
   });
 
-  it('the receiver opens transactions to the sender over the way back', async () => {
+  it('the receiver opens transactions to the sender over the return path', async () => {
     const { a, b, spanB, to } = await pair();
     takes(b);
     const atA = takes(a);
@@ -127,7 +127,7 @@ describe('given a transaction to a relay, from a span', () => {
     b.node.flush();
     await a.node.until(() => atA.length === 1);
     expect([atA[0]!.tx.toLo, atA[0]!.tx.toHi]).toEqual([a.node.relays[0]!.msgidLo, a.node.relays[0]!.msgidHi]);
-    // The span behind the way back closes: the transaction ends before the relays, on both sides.
+    // The span behind the return path closes: the transaction ends before the relays do, on both sides.
     a.node.endpoint.end(mesh.members[0]!.spans[0]!.tx);
     a.node.flush();
     await b.node.until(() => b.node.relays.length === 0);
@@ -163,7 +163,7 @@ describe('given a transaction to a relay, from a span', () => {
   });
 
   it.each(['owner', 'requester'] as const)(
-    'the %s is cut off: the other end learns it, and nothing stays',
+    'the %s is cut off: the other end learns it, and the tables are empty again',
     async (who) => {
       const { a, b, to } = await pair();
       const taken = takes(b);
@@ -195,7 +195,7 @@ describe('given a transaction to a relay, from a span', () => {
 });
 
 describe('given a leaf, which has no span', () => {
-  /** A leaf with the relay of b's span; messages from it have no source. */
+  /** A leaf that has the relay of b's span; its messages have source 0. */
   async function leaf(gateways: 1 | 2 = 1) {
     mesh = await Mesh.start({}, gateways);
     const a = await mesh.join('linkid');
@@ -221,7 +221,7 @@ describe('given a leaf, which has no span', () => {
     const tx = a.node.endpoint.open(BLK_READ, null, noted, null, 0, Buffer.from('q'), to);
     a.node.flush();
     await b.node.until(() => taken.length === 1);
-    // For the node the gateway is the sender: its own span, on demand.
+    // To the node the gateway is the sender: its own span, opened on demand, is the source.
     expect(b.node.relays.length).toBe(1);
     const { fromLo, toLo } = taken[0]!.tx;
     expect([fromLo, toLo]).toEqual([spanB.tx.msgidLo, b.node.relays[0]!.msgidLo]);
@@ -275,7 +275,7 @@ describe('given a leaf, which has no span', () => {
     expect(mesh.gateway.gateway.counters.routedDropped).toBe(0);
   });
 
-  it('reaches no client of the gateway, whose span it is given too', async () => {
+  it('reaches no client of the gateway, though it is given the span that stands for them', async () => {
     const { a, b, to, spanB } = await leaf();
     const opened: Transaction[] = [];
     const clients = mesh.gateway.gateway.clients;
@@ -291,7 +291,7 @@ describe('given a leaf, which has no span', () => {
     a.node.flush();
     await b.node.until(() => taken.length === 1);
     const own = b.node.relays[0]!;
-    // The node is a leaf towards that span, which it has as a relay.
+    // The node sends with source 0 to the gateway's span, which it has as a relay.
     const none = { sourceLo: 0, sourceHi: 0, targetLo: own.msgidLo, targetHi: own.msgidHi };
     const refused = new Log();
     b.node.endpoint.open(BLK_READ, null, refused, null, 0, null, none);
@@ -325,7 +325,7 @@ describe('given a message whose route is not there', () => {
     expect(mesh.counts).toEqual(before);
   });
 
-  it('refuses what would need a way back past dist 16, and opens none again that the receiver has closed', async () => {
+  it('refuses a transaction whose return path is past dist 16, or has been closed by the receiver before', async () => {
     const far = await pair(17);
     const taken = takes(far.b);
     const refused = new Log();
@@ -364,7 +364,7 @@ describe('given a message whose route is not there', () => {
 describe('given a client in this process', () => {
   const quiet = { onOpen: () => {}, onOneWay: () => {}, onLost: () => {} };
 
-  it('offers a span of its own while it is used, and takes what the node opens', async () => {
+  it('offers a span of its own while the client has a route, and takes transactions that the node opens to it', async () => {
     const { b, spanB, before } = await pair();
     const taken = takes(b);
     const opened: Transaction[] = [];
@@ -403,7 +403,7 @@ describe('given a client in this process', () => {
     expect(mesh.counts).toEqual(before);
   });
 
-  it('hears that the route is lost', async () => {
+  it('is told that its route is lost', async () => {
     const { a, b, spanA, spanB } = await pair();
     const lost: string[] = [];
     const log = new Log();
@@ -414,7 +414,7 @@ describe('given a client in this process', () => {
     route.open(BLK_READ, null, log);
     b.node.destroy();
     await a.node.until(() => a.node.relays.length === 0);
-    // Which of link and way back goes first does not matter.
+    // It does not matter whether the link or the return path goes first.
     expect([lost.length, log.words, route.isOpen]).toEqual([1, ['lost 21'], false]);
     expect(mesh.gateway.gateway.clients.openRoute(spanB.link, 'linkid', quiet)).toBe(null);
     expect(mesh.gateway.gateway.clients.openRoute(spanA.link, 'circuit', quiet)).toBe(null);

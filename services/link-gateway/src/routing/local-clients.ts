@@ -22,9 +22,9 @@ const PEER_TYPE_ROUTER = 1;
 const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
 export interface LocalClientsOptions {
-  /** Name of the gateway: label of its own span. */
+  /** Name of the gateway, which is the label of its own span. */
   readonly name: string;
-  /** Uuid that its own span has as a node. */
+  /** Node id (pfs_fsid) of the gateway's own span. */
   readonly node: string;
 }
 
@@ -35,22 +35,23 @@ export interface LocalClientsDependencies {
   readonly tables: Pick<OpenTables, 'links'>;
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
-  /** Counts what passes on its routes. */
+  /** Counts the messages on clients' routes. */
   readonly routes: RouteClass;
-  /** null: no cluster's reads are. */
+  /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;
 }
 
 /**
- * Routes of clients in this process. Towards linkid nodes they share a span that the gateway offers on the node's connection while
- * any of them uses it, as the source of their messages (protocol.md, "Routing, linkid").
+ * Keeps the routes of clients in this process. Towards a linkid node they share one span, which the gateway offers on
+ * the node's connection while any of them has a route to it, as the source of their messages (protocol.md, "Routing,
+ * linkid").
  */
 export class LocalClients {
-  /** The gateway's own span. */
+  /** The gateway's own span for its clients. */
   readonly ownSpan: RelaySource;
 
   readonly #deps: LocalClientsDependencies;
-  /** linkid: routes by the link that they lead to, for what its node begins. */
+  /** linkid: routes by the link that they lead to, to find the client for a transaction that the node begins. */
   readonly #byLink = new Map<string, Set<LocalRoute>>();
   readonly #open = new Set<LocalRoute>();
 
@@ -59,28 +60,28 @@ export class LocalClients {
     this.ownSpan = new RelaySource('', OWN_SPAN, 'linkid', ownSpanPayload(options));
   }
 
-  /** Routes that are open. */
+  /** Number of routes that are open. */
   get open(): number {
     return this.#open.size;
   }
 
-  /** Links that routes are found by. */
+  /** Number of links in the table of linkid routes. */
   get links(): number {
     return this.#byLink.size;
   }
 
-  /** Some of their transactions are in progress. */
+  /** True if a transaction of any client is in progress. */
   get isBusy(): boolean {
     for (const { openCount } of this.#open) if (openCount > 0) return true;
     return false;
   }
 
   /**
-   * A route to a link, of this gateway by its number or of another one. null: the link is gone, or cannot be reached from here, or
-   * its peer takes no span to send answers to.
+   * Opens a route to a link of this gateway (by its number) or of another one. null: the link is gone or cannot be
+   * reached from here, or (linkid) its peer accepts no relay of our own span to send answers to.
    */
   openRoute(link: LinkId | RemoteLinkKey, dialect: Dialect, handlers: LocalRouteHandlers): LocalRoute | null {
-    // Whatever it uses knows it before it stands.
+    // The link, return path and trunk get their callbacks before the route object exists; it is filled in below.
     const late: { route: LocalRoute | null } = { route: null };
     const made = typeof link === 'number' ? this.#toLink(link, dialect, late) : this.#toGateway(link, dialect, late);
     if (made === null) return null;
@@ -101,14 +102,17 @@ export class LocalClients {
     return route;
   }
 
-  /** linkid: a node opens a transaction towards the own span. False: no client has a route to it. */
+  /**
+   * linkid: a node opens a transaction towards the gateway's own span. It goes to the client that opened a route to the
+   * node first. False: no client has one.
+   */
   opened(sender: RemoteLinkKey, tx: Transaction, frame: Frame): boolean {
     const route = this.#first(sender);
     route?.opened(tx, frame);
     return route !== undefined;
   }
 
-  /** linkid: the same for a one-way message. */
+  /** linkid: like `opened`, for a one-way message. */
   oneWay(sender: RemoteLinkKey, frame: Frame): boolean {
     const route = this.#first(sender);
     route?.heard(frame, null);
@@ -183,7 +187,7 @@ interface Made {
   readonly release: () => void;
 }
 
-/** The key of a link of this gateway. */
+/** A link of this gateway as a RemoteLinkKey, with an empty gateway. */
 export function keyOfLink(link: Link): RemoteLinkKey {
   return { gateway: '', number: link.id };
 }

@@ -23,47 +23,62 @@ import type { RouteUser } from './trunk-routes.ts';
 /** Why a route of a client has ended. */
 export type LostReason = 'link' | 'trunk' | 'return-path';
 
-/** A client in this process (gRPC messaging): hears of what the node begins, and of the end of the route. */
+/**
+ * A client in this process (gRPC Messaging): told of the transactions and messages that the node begins, and of the
+ * route's end.
+ */
 export interface LocalRouteHandlers {
   /**
-   * The node opens a transaction: `tx.circuit` is what it is stacked on (circuit), null otherwise. Take it with `route.accept`, or
-   * refuse it with `tx.endpoint.end(tx, error)`. As EndpointHandler.onOpen: the frame holds its first message.
+   * The node opens a transaction; `tx.circuit` is the transaction that it is stacked on (circuit), otherwise null.
+   * Accept it with `route.accept`, or refuse it with `tx.endpoint.end(tx, error)`. As in EndpointHandler.onOpen,
+   * `frame` is its first message.
    */
   onOpen(route: LocalRoute, tx: Transaction, frame: Frame): void;
-  /** A one-way message of the node, on a transaction of the route (circuit), or (linkid) to the span of this gateway. */
+  /**
+   * The node sends a one-way message: on a transaction of the route (circuit), or to this gateway's own span (linkid).
+   */
   onOneWay(route: LocalRoute, frame: Frame, circuit: Transaction | null): void;
   /**
-   * The route is gone, once; every transaction's `onLost` has been called. Nothing can be sent any more. Not called after `close`.
+   * The route is gone. Called once, after `onLost` of each of its transactions; nothing can be sent any more. Not
+   * called after `close`.
    */
   onLost(route: LocalRoute, reason: LostReason): void;
-  /** Where messages to the client wait: while it is high, their senders are not read. */
+  /**
+   * Pressure of the queue of messages to the client: while it is high, the connections that send to it are not read.
+   */
   readonly pressure?: Pressure;
 }
 
-/** Where a route of a client leads. */
+/** How a client's route reaches its link. */
 export interface LocalWay {
   readonly endpoint: TransactionEndpoint;
-  /** circuit, and linkid over a trunk: what transactions are stacked on. */
+  /**
+   * The transaction that the route's transactions are stacked on: the link (circuit), or the route transaction on a
+   * trunk (both dialects). null: linkid, a link of this gateway.
+   */
   readonly circuit: Transaction | null;
-  /** linkid, link of this gateway. */
+  /** linkid, a link of this gateway: source and target of the messages. Otherwise null. */
   readonly address: LinkAddress | null;
   readonly pressure: Pressure;
-  /** Notes what may write, where reads of others are consolidated; null: they are not. */
+  /**
+   * Told of what the route sends, because writes affect consolidated reads; null: the link's reads are not
+   * consolidated.
+   */
   readonly blocks: Pick<LinkReads, 'opened' | 'said' | 'saidOneWay' | 'gone'> | null;
 }
 
 export interface LocalRouteDependencies {
   readonly flow: Flow;
   readonly metrics: Pick<GatewayMetrics, 'routedDropped'>;
-  /** Counts what passes. */
+  /** Counts the messages on the route. */
   readonly routes: RouteClass;
-  /** It is over: called once. */
+  /** Called once, when the route has ended. */
   readonly ended: () => void;
 }
 
 /**
- * A way from a client in this process to a link, of this gateway or of another one. It is the handler of its transactions and keeps
- * the client's handlers of them in their `data`.
+ * A route from a client in this process to a link of this gateway or of another one. It is the handler of its
+ * transactions; `data` of a transaction is the client's own handler.
  */
 export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkUser, RouteUser, ReturnPathUser {
   readonly isAwaited = true;
@@ -89,19 +104,20 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     return this.#isOpen;
   }
 
-  /** Transactions that are not over in both directions. */
+  /** Number of transactions that are not over in both directions. */
   get openCount(): number {
     return this.#transactions.size;
   }
 
-  /** Where what is sent waits: send no more while it is high. */
+  /** Pressure of the queue that the route's messages wait in: the client must send no more while it is high. */
   get pressure(): Pressure {
     return this.#isOpen ? this.#way.pressure : RESTING;
   }
 
   /**
-   * Opens a transaction with the node, or (circuit) on one of this route. `cmd`: the command, with DELETE if nothing more is sent
-   * in it. Further messages by `send`, ends by `tx.endpoint`. `handler.onLost` is called if the route goes first.
+   * Opens a transaction with the node, or (circuit) on a transaction of this route. `cmd`: the command, with DELETE if
+   * this is the only message. Further messages go by `send`; `tx.endpoint.end` ends it. `handler.onLost` is called if
+   * the route is lost first.
    * @throws DmsgError LOSTLINK: the route or the circuit is gone; CANTCIRC; FIELD: message out of bounds.
    */
   open(
@@ -130,13 +146,16 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     return sent;
   }
 
-  /** Takes a transaction that the node has opened. */
+  /** Accepts a transaction that the node has opened. */
   accept(tx: Transaction, handler: TransactionHandler): void {
     tx.bind<TransactionHandler>(this, handler);
     this.#take(tx);
   }
 
-  /** Sends a one-way message to the node, or (circuit) on a transaction of this route. False: it is gone. @throws DmsgError FIELD */
+  /**
+   * Sends a one-way message to the node, or (circuit) on a transaction of this route. False: it is gone. @throws
+   * DmsgError FIELD
+   */
   oneWay(
     cmd: number,
     circuit: Transaction | null = null,
@@ -152,7 +171,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     return sent;
   }
 
-  /** The client has done with it: what is open is aborted, without another call of its handlers. */
+  /** The client closes the route: open transactions are aborted, and its handlers are not called any more. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -163,13 +182,13 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     this.#ended();
   }
 
-  /** linkid: the node opens a transaction towards the span of this gateway. */
+  /** linkid: the node opens a transaction towards this gateway's own span. */
   opened(tx: Transaction, frame: Frame): void {
     this.#noteDelivery(frame);
     this.#handlers.onOpen(this, tx, frame);
   }
 
-  /** The node sends a one-way message there. */
+  /** The node sends a one-way message over the route. */
   heard(frame: Frame, circuit: Transaction | null): void {
     this.#noteDelivery(frame);
     this.#handlers.onOneWay(this, frame, circuit);
@@ -234,7 +253,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
       const handler = tx.data;
       tx.data = DISCARD;
       abort(tx);
-      // A transaction gets one final notification: the peer's DELETE, or this.
+      // A transaction gets one final notification: the peer's DELETE, or else this.
       if (!tx.rxDeleted) handler.onLost(tx, ErrorCode.LOSTLINK);
       handler.onGone?.(tx);
     }
@@ -242,7 +261,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     this.#handlers.onLost(this, reason);
   }
 
-  /** What is stacked on a transaction was opened after it. */
+  /** A transaction is opened after the one it is stacked on, so the reverse order has leaves first. */
   #leavesFirst(): Transaction<TransactionHandler>[] {
     return [...this.#transactions].reverse();
   }

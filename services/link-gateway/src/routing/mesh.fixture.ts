@@ -15,7 +15,7 @@ export interface Span {
   readonly payload: Uint8Array;
 }
 
-/** A node with its number of LNK_CONN and its spans. */
+/** A node, the number of its LNK_CONN, and its spans. */
 export interface Member {
   readonly node: EndNode;
   readonly at: TestGateway;
@@ -23,21 +23,21 @@ export interface Member {
   readonly spans: Span[];
 }
 
-/** What a topology has read of a gateway's reports. */
+/** How much of a gateway's reports the mesh, as topology, has read. */
 interface Read {
   links: number;
   connections: number;
   known: number;
-  /** Links of this gateway that are gone. */
+  /** Numbers of this gateway's links that are gone. */
   readonly gone: Set<number>;
 }
 
-/** A gateway or two with a trunk between, nodes, and a topology that relays what the test says. */
+/** One gateway, or two with a trunk between them; nodes; and a topology that relays what the test says. */
 export class Mesh {
   readonly gateways: readonly TestGateway[];
   readonly members: Member[] = [];
   readonly #read = new Map<TestGateway, Read>();
-  /** Messages that trunks have lost, so far. */
+  /** Number of messages lost with trunks so far. */
   #lost = 0;
 
   private constructor(gateways: readonly TestGateway[]) {
@@ -62,7 +62,7 @@ export class Mesh {
     return this.gateways[0]!;
   }
 
-  /** Of all gateways together. */
+  /** The counts of all gateways, added up. */
   get counts(): GatewayCounts {
     const all = this.gateways.map(({ gateway }) => gateway.counts());
     const sum = { ...all[0]! };
@@ -72,7 +72,7 @@ export class Mesh {
     return sum;
   }
 
-  /** What is open on the trunks of all gateways, and waits for them. */
+  /** What is open on the trunks of all gateways, and the bytes that wait to be sent, added up. */
   get trunkCounts(): { established: number; routes: number; transactions: number; queuedBytes: number } {
     const sum = { established: 0, routes: 0, transactions: 0, queuedBytes: 0 };
     for (const { gateway } of this.gateways) {
@@ -107,7 +107,7 @@ export class Mesh {
     return span;
   }
 
-  /** Has a link of the member's own gateway relayed to it; the relay as the member has it. */
+  /** Has topology relay a link of the member's own gateway to it. Returns the relay at the member. */
   async relay(link: number, to: Member): Promise<Transaction> {
     const known = to.node.relays.length;
     to.at.attach.command({ relays: [{ gateway: '', link, open: [to.lnkConn], close: [] }] });
@@ -115,7 +115,7 @@ export class Mesh {
     return to.node.relays[known]!;
   }
 
-  /** The same with a span of whichever gateway. */
+  /** Like `relay`, for a span on either gateway. */
   async relaySpan({ link, at, payload }: Span, to: Member): Promise<Transaction> {
     if (at === to.at) return this.relay(link, to);
     const gateway = at.gateway.id;
@@ -138,19 +138,23 @@ export class Mesh {
     from.at.attach.command({ relays: [{ gateway, link, open: [], close: [from.lnkConn] }] });
   }
 
-  /** Everything that the members have sent has arrived where it goes to, as often as they answer each other at once. */
+  /**
+   * Waits until all messages that the members have sent have arrived, and the answers to them, and so on for `rounds`
+   * rounds.
+   */
   async settled(rounds = 4): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       await this.#barriers();
       if (this.gateways.length === 1) continue;
-      // What one gateway ends reaches the other in order with what was sent before, and then its members.
+      // The end of something at one gateway reaches the other one after the messages sent before it, and then its
+      // members.
       this.#tellEnds();
       await this.#trunksQuiet();
       await this.#barriers();
     }
   }
 
-  /** The trunk is lost, with what is on its way; it may be opened again at once. */
+  /** Loses the trunk with the messages on their way. It may be opened again at once. */
   async cutTrunk(): Promise<void> {
     const { trunks } = this.gateway.gateway;
     if (trunks!.counts().established === 0) return;
@@ -158,7 +162,7 @@ export class Mesh {
     await this.trunkLost();
   }
 
-  /** The trunk is being lost: resolves when it is, so that what was on its way is not waited for. */
+  /** Waits until the trunk is lost, and counts the messages on their way as lost, so that nothing waits for them. */
   async trunkLost(): Promise<void> {
     while (this.trunkCounts.established > 0) await turn();
     this.#lost = this.#sentLessReceived();
@@ -173,7 +177,10 @@ export class Mesh {
     return Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
   }
 
-  /** As topology does: the end of a link is told to the other gateway, and once more if that says only then that it knows it. */
+  /**
+   * Does as topology: tells the other gateway of each link that has ended, and tells it again if that gateway reports
+   * only later that it knows the link.
+   */
   #tellEnds(): void {
     for (const gateway of this.gateways) {
       const { linksOpened, linksClosed, connectionsClosed } = gateway.attach.delta;
@@ -194,7 +201,7 @@ export class Mesh {
   }
 
   async #trunksQuiet(): Promise<void> {
-    // Twice: what has come may have been answered in the same turn.
+    // Twice, because a message that has just come may be answered in the same turn.
     for (let times = 0; times < 2; times++) {
       await turn();
       while (this.#sentLessReceived() > this.#lost || this.#isOpening()) await turn();

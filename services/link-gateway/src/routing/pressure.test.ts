@@ -12,14 +12,14 @@ const BLOCK = 64 * 1024;
 const BLOCKS = 32;
 const SENDERS = 20;
 
-/** Answers every transaction at once; `answers` counts them. */
+/** Makes a member answer every transaction at once. */
 function answering(member: Member): void {
   member.node.onOpen = (tx) => {
     member.node.endpoint.end(tx);
   };
 }
 
-/** Finals by what they were. */
+/** Counts transactions by how they ended: with the peer's DELETE, or lost. */
 class Finals implements TransactionHandler {
   done = 0;
   lost = 0;
@@ -36,11 +36,11 @@ class Finals implements TransactionHandler {
 }
 
 /**
- * A stuck owner, one that works, and twenty that send to the stuck one 64 MB in all; nobody may hold more than a part of it. On two
- * gateways the owners are on one and the senders on the other.
+ * An owner that does not read, one that does, and twenty senders that send 64 MB in all to the first. Nowhere may more
+ * than a part of that be queued. With two gateways, the owners are on one and the senders on the other.
  */
 async function crowd(gateways: 1 | 2 = 1) {
-  // The peers' kernels take some, whatever we do.
+  // The sockets' kernel buffers take a part in any case.
   mesh = await Mesh.start({ SPANMESH_SEND_LIMIT: String(16 * 1024 * 1024) }, gateways);
   const receiving = mesh.gateways.at(-1)!;
   const stuck = await mesh.join('circuit', receiving);
@@ -66,13 +66,13 @@ async function crowd(gateways: 1 | 2 = 1) {
     }
   }
   const { gateway } = mesh.gateway;
-  // Some have had all that they sent taken before it came to that.
+  // Not all twenty need be paused: some had everything taken before the pressure was high.
   await until(() => gateway.counters.pauses >= SENDERS / 2);
   return { stuck, works, other, otherRelay, finals, gateway, senders };
 }
 
-describe('given a receiver that does not read, and twenty that send to it', () => {
-  it('they are paused with little queued, the others go on, and all arrives when it reads again', async () => {
+describe('given a receiver that does not read, and twenty senders', () => {
+  it('the senders are paused with little queued, others go on, and all arrives when the receiver reads again', async () => {
     const { stuck, other, otherRelay, finals, gateway } = await crowd();
     const quick = new Finals();
     for (let i = 0; i < 50; i++) {
@@ -80,14 +80,14 @@ describe('given a receiver that does not read, and twenty that send to it', () =
       other.node.flush();
       await other.node.until(() => quick.done === i + 1);
     }
-    // A high-water mark, and what each of the twenty had been read of when it was reached.
+    // The high-water mark, and what had been read from each of the twenty senders when it was reached.
     expect(gateway.queuedBytes).toBeLessThan(1024 * 1024 + SENDERS * 2 * (BLOCK + 128));
     stuck.node.socket.resume();
     await until(() => finals.done >= SENDERS * BLOCKS);
     expect(finals.lost).toBe(0);
     await mesh.settled();
     expect(gateway.queuedBytes).toBe(0);
-    // LNK_CONNs of both sides, two spans, their relays.
+    // Two LNK_CONNs a connection, two spans, and their relays.
     expect(mesh.counts.transactions).toBe(2 * (SENDERS + 3) + 2 + SENDERS + 1);
   });
 
@@ -99,7 +99,7 @@ describe('given a receiver that does not read, and twenty that send to it', () =
     await until(() => finals.done + finals.lost >= sent);
     expect(gateway.counters.closed.stalled).toBe(1);
     expect(finals.lost).toBeGreaterThan(0);
-    // It does not read, so it does not hear that it was closed.
+    // The stuck node does not read, so it does not notice that it was closed.
     stuck.node.destroy();
     await Promise.all(senders.map(({ member }) => member.node.until(() => member.node.relays.length === 0)));
     await mesh.settled();
@@ -107,8 +107,8 @@ describe('given a receiver that does not read, and twenty that send to it', () =
   });
 });
 
-describe('given the same with a trunk between', () => {
-  /** As the gateways show it to whoever scrapes them. */
+describe('given such a receiver, and the senders on another gateway', () => {
+  /** Queued bytes as the gateways' metrics show them. */
   async function queued(): Promise<{ sending: number; receiving: number; trunk: number }> {
     const [sending, receiving] = await Promise.all(mesh.gateways.map(({ metrics }) => metrics.text()));
     const of = (text: string, name: string) =>
@@ -117,10 +117,10 @@ describe('given the same with a trunk between', () => {
     return { sending: of(sending!, 'queued_bytes'), receiving: of(receiving!, 'queued_bytes'), trunk };
   }
 
-  /** What each of the twenty had been read of when the window was used up. */
+  /** What may have been read from the twenty senders when the window was used up. */
   const READ_AHEAD = SENDERS * 2 * (BLOCK + 128);
 
-  it('little is queued on either gateway, others of the receiving one go on, and all arrives when it reads again', async () => {
+  it('little is queued on either gateway, other receivers go on, and all arrives when the stuck one reads again', async () => {
     const { stuck, other, otherRelay, finals, senders } = await crowd(2);
     const quick = new Finals();
     let most = { sending: 0, receiving: 0, trunk: 0 };
@@ -137,7 +137,8 @@ describe('given the same with a trunk between', () => {
     }
     expect(finals.done).toBeLessThan(SENDERS * BLOCKS);
     expect(most.receiving).toBeGreaterThan(0);
-    // Answers only; a high-water mark, the window that the kernel's room has made large, and what was read; what was read, and what `other` sends.
+    // Sending gateway: answers only. Receiving gateway: a high-water mark, a window grown to its largest, and what was
+    // read. Trunk: what was read, and what `other` sends.
     expect(most.sending).toBeLessThan(64 * 1024);
     expect(most.receiving).toBeLessThan(1024 * 1024 + LARGEST_WINDOW_BYTES + READ_AHEAD);
     expect(most.trunk).toBeLessThan(READ_AHEAD + BLOCK + 128);
@@ -146,7 +147,7 @@ describe('given the same with a trunk between', () => {
     expect(finals.lost).toBe(0);
     await mesh.settled();
     expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });
-    // LNK_CONNs of both sides, two spans, their relays.
+    // Two LNK_CONNs a connection, two spans, and their relays.
     expect(mesh.counts.transactions).toBe(2 * (senders.length + 3) + 2 + senders.length + 1);
     expect(mesh.trunkCounts.transactions).toBe(mesh.trunkCounts.routes);
   });
@@ -154,7 +155,7 @@ describe('given the same with a trunk between', () => {
   it('it is closed when it takes nothing for too long, and everyone hears of it', async () => {
     const { stuck, finals, senders, other, otherRelay } = await crowd(2);
     const [, receiving] = mesh.gateways;
-    // By the second, so that the gateways can still show each other that they are alive.
+    // In steps of a second, so that the gateways can go on showing each other that they are alive.
     for (let s = 0; s < 25 && receiving!.gateway.counters.closed.stalled === 0; s++) {
       mesh.gateway.clock.advance(1000);
       await other.node.barrier();
@@ -164,7 +165,7 @@ describe('given the same with a trunk between', () => {
       await other.node.until(() => quick.done === 1);
     }
     expect(receiving!.gateway.counters.closed.stalled).toBe(1);
-    // It does not read, so it does not hear that it was closed.
+    // The stuck node does not read, so it does not notice that it was closed.
     stuck.node.destroy();
     const sent = SENDERS * BLOCKS;
     await until(() => finals.done + finals.lost >= sent);

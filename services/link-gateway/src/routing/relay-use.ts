@@ -2,13 +2,13 @@ import type { Relay, RelaySource, RelayUse } from '../peers/peer.ts';
 import type { LinkidRoute } from './linkid-route.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 
-/** What runs over one relay of the linkid dialect. */
+/** The routes that use one relay of the linkid dialect. */
 export class LinkidUse implements RelayUse {
-  /** Routes of messages that name the relay as their target, by the sender's span. */
+  /** Routes whose messages name the relay as their target, by the sender's span. */
   readonly routes = new Map<RelaySource, LinkidRoute>();
-  /** Who uses it as the return path. */
+  /** Users of the relay as a return path. */
   readonly returns = new Set<ReturnPathUser>();
-  /** When it was last used, on the clock's monotonic scale in milliseconds. */
+  /** When the relay was last used, milliseconds of the monotonic clock. */
   usedAt = 0;
 
   get isReturnPath(): boolean {
@@ -25,9 +25,9 @@ export class LinkidUse implements RelayUse {
   }
 }
 
-/** What runs over a relay; begun when it is first asked for. */
+/** The LinkidUse of a relay, made at the first call. */
 export function useOf(relay: Relay): LinkidUse {
-  // peers/ knows of a use only what it asks of it itself. Nobody but this function makes any, so this is never anything else.
+  // peers/ knows only the interface RelayUse. Nothing but this function sets `relay.use`, so it is always a LinkidUse.
   if (relay.use instanceof LinkidUse) return relay.use;
   const use = new LinkidUse();
   relay.use = use;

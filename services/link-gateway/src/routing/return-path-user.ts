@@ -1,5 +1,5 @@
-/** Whatever ends with a return path. */
+/** Something that ends when its return path closes. */
 export interface ReturnPathUser {
-  /** The relay is about to close. */
+  /** The relay that is the return path is about to close. */
   returnPathClosing(): void;
 }

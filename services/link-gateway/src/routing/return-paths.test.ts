@@ -14,7 +14,7 @@ const DIST = 48;
 describe('return paths', () => {
   let clock: FakeClock;
   let paths: ReturnPaths;
-  /** The relay that is the next return path; null: there can be none. */
+  /** The relay that the next `open` returns; null: there can be none. */
   let next: Relay | null;
   let closed: Relay[];
   const peer = {} as Peer;
@@ -48,14 +48,14 @@ describe('return paths', () => {
     expect(paths.onDemand).toBe(1);
   });
 
-  it('are none where there is no relay, or none that is open on the wire', () => {
+  it('cannot be opened where there is no relay, or its LNK_SPAN has not been sent', () => {
     next = { ...relay(), tx: null } as Relay;
     expect(open()).toBeNull();
     next = null;
     expect([open(), paths.onDemand, clock.pending]).toEqual([null, 0, 0]);
   });
 
-  it('stay while they are used, and are closed when nobody has used them for a while', () => {
+  it('stay open while in use, and are closed when unused for the idle time', () => {
     const one = open()!;
     clock.advance(10 * IDLE_MS);
     expect(closed).toEqual([]);
@@ -66,7 +66,7 @@ describe('return paths', () => {
     expect([closed, paths.onDemand, clock.pending]).toEqual([[one], 0, 0]);
   });
 
-  it('count as used when they were last, whoever lets go of them first', () => {
+  it('count as used at the latest use, in whatever order their users release them', () => {
     const one = open()!;
     const other = {} as ReturnPathUser;
     paths.open(source(), peer, other, clock.now());
@@ -77,7 +77,7 @@ describe('return paths', () => {
     expect(useOf(one).usedAt).toBe(1000);
   });
 
-  it('that topology wants are left to it, and looked at once it does not any more', () => {
+  it('that topology wants are not closed as idle, until topology does not want them any more', () => {
     const one = open()!;
     Object.assign(one, { wanted: true });
     paths.release(one, user, 0);
@@ -97,7 +97,7 @@ describe('return paths', () => {
     expect([closed, paths.onDemand, clock.pending]).toEqual([[], 0, 0]);
   });
 
-  it('of routes: those that are idle close, those that carry something do not', () => {
+  it('close with their idle routes; routes with open transactions are not idle', () => {
     const route = (of: { open: number; usedAt: number }) => {
       const made = Object.assign({ ...of }, { close: () => void paths.routes.delete(made as unknown as LinkidRoute) });
       paths.add(made as unknown as LinkidRoute);

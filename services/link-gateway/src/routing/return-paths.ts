@@ -9,7 +9,7 @@ import type { ReturnPathUser } from './return-path-user.ts';
 const MAX_DIST = 16;
 /** Offset of dist in the payload of a LNK_SPAN (protocol.md, "Payloads", less 64). */
 const DIST = 48;
-/** Finest step of the sweep, in milliseconds. */
+/** Shortest interval between two sweeps, milliseconds. */
 const MIN_SWEEP_MS = 50;
 
 export interface ReturnPathsDependencies {
@@ -17,15 +17,21 @@ export interface ReturnPathsDependencies {
   readonly clock: Clock;
 }
 
-/** Return paths of linkid routes (protocol.md, "Routing, linkid"): opened when needed, closed once unused and idle. */
+/**
+ * Keeps the return paths of linkid routes (protocol.md, "Routing, linkid"): opened when needed, closed once unused for
+ * the idle time. Closes idle routes, too.
+ */
 export class ReturnPaths {
-  /** Every route of this gateway. */
+  /** All linkid routes that begin at peers of this gateway. */
   readonly routes = new Set<LinkidRoute>();
 
   readonly #idleMs: number;
   readonly #relays: Pick<Relays, 'returnPath' | 'closeUnused'>;
   readonly #clock: Clock;
-  /** Relays that may have to be closed: those that have been opened on demand, until they are not. */
+  /**
+   * Relays open on demand, which are closed once idle. A relay that topology wants meanwhile is removed at the next
+   * sweep.
+   */
   readonly #onDemand = new Set<Relay>();
   #sweep: Timer | null = null;
 
@@ -35,12 +41,15 @@ export class ReturnPaths {
     this.#clock = clock;
   }
 
-  /** Relays that were opened on demand and are still. */
+  /** Number of relays open on demand. */
   get onDemand(): number {
     return this.#onDemand.size;
   }
 
-  /** The relay of `source` on the connection, in use by `user` from now on; null: there can be none. */
+  /**
+   * Opens (or finds) the relay of `source` on the peer's connection, and counts it as used by `user` from now on. null:
+   * the peer has no LNK_CONN, has refused it, or the source is too far away.
+   */
   open(source: RelaySource, peer: Peer, user: ReturnPathUser, now: number): Relay | null {
     if (source.payload.readInt32LE(DIST) > MAX_DIST) return null;
     const relay = this.#relays.returnPath(source, peer);
@@ -53,19 +62,21 @@ export class ReturnPaths {
     return relay;
   }
 
-  /** `user` does not need it any more. `usedAt`: when it last did. */
+  /**
+   * `user` does not need the return path any more. `usedAt`: when it last used it, milliseconds of the monotonic clock.
+   */
   release(relay: Relay, user: ReturnPathUser, usedAt: number): void {
     const use = useOf(relay);
     if (!use.returns.delete(user)) return;
     use.usedAt = Math.max(use.usedAt, usedAt);
-    // Topology may have closed it meanwhile, so that only its use kept it.
+    // Topology may have given up the relay meanwhile, so that only this use kept it open.
     if (relay.wanted) return;
     this.#onDemand.add(relay);
-    // While it was wanted nobody looked at it.
+    // While topology wanted the relay it may not have been in this table, and no sweep was due.
     this.#arm();
   }
 
-  /** A route is there: it goes when it is idle. */
+  /** Adds a route, which is closed once idle. */
   add(route: LinkidRoute): void {
     this.routes.add(route);
     this.#arm();

@@ -1,52 +1,60 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 
-/** Messages that were passed on one way. */
+/** Counts messages passed on in one direction. */
 export class Passed {
   messages = 0;
   bytes = 0;
 
-  /** One with as many bytes (`bytesOf`), which is passed on. */
+  /** Counts one message of this many bytes (`bytesOf`). */
   add(bytes: number): void {
     this.messages++;
     this.bytes += bytes;
   }
 }
 
-/** What a message is counted as: header, extension and aux data with their padding. To be read before the frame is passed on. */
+/**
+ * Bytes that a message counts as: header, extension and padded aux data. Call it before the frame is passed on, which
+ * may overwrite it.
+ */
 export function bytesOf(frame: Frame): number {
   return frame.headBytes + frame.auxPadded;
 }
 
-/** Counts what a gateway passes on by one kind of way: plain numbers, and no more of them however many routes there are. */
+/**
+ * Counts the messages and transactions of one class of routes. These are plain numbers, however many routes there are.
+ */
 export class RouteClass {
   readonly in: Passed;
   readonly out: Passed;
-  /** Transactions of the class that were opened so far. */
+  /** Transactions of the class opened so far. */
   #opened = 0;
-  /** Halves of them that are in the table of a connection or trunk. */
+  /** Halves of these transactions that are still in the table of a connection or trunk. */
   #halves = 0;
   readonly #halvesEach: 1 | 2;
 
-  /** `in` and `out` are the same where both ends are alike. `halvesEach`: 2 for joined transactions, 1 for those that end here. */
+  /**
+   * `halvesEach`: 2 for joined transactions, 1 for those that end at a client here. `in` and `out` are one counter
+   * where the two ends are alike.
+   */
   constructor(halvesEach: 1 | 2, passedIn: Passed = new Passed(), passedOut: Passed = passedIn) {
     this.#halvesEach = halvesEach;
     this.in = passedIn;
     this.out = passedOut;
   }
 
-  /** A transaction of the class is open. */
+  /** A transaction of the class was opened. */
   opened(): void {
     this.#opened++;
     this.#halves += this.#halvesEach;
   }
 
-  /** One half of one is over, in both directions. */
+  /** One half of a transaction is over in both directions. */
   halfGone(): void {
     this.#halves--;
   }
 
-  /** `ageMs`: for how long it has been counted. */
+  /** The counts for the API. `ageMs`: how long the class has been counting. */
   traffic(ageMs: number): TrafficCounts {
     return {
       messagesIn: this.in.messages,
@@ -64,10 +72,10 @@ export class RouteClass {
 
 /** The classes of routes of one gateway (traffic.proto, TrafficCounters.id). */
 export class RouteClasses {
-  /** Between two peers of this gateway. */
+  /** Routes between two peers of this gateway. */
   readonly local = new RouteClass(2);
-  /** Between a peer of this gateway and another gateway; out: to the other gateway. */
+  /** Routes between a peer of this gateway and another gateway; out: to the other gateway. */
   readonly trunk = new RouteClass(2, new Passed(), new Passed());
-  /** Between a peer and a client of this gateway; out: from the client. */
+  /** Routes between a peer and a client of this gateway; out: from the client. */
   readonly client = new RouteClass(1, new Passed(), new Passed());
 }

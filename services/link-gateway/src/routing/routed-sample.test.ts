@@ -4,11 +4,11 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { RoutedSample } from './routed-sample.ts';
 
-/** Only who it is matters here. */
+/** Only the identity of the object matters. */
 const aTransaction = (): Transaction => ({}) as Transaction;
 
 describe('RoutedSample', () => {
-  it('measures those that it was told of, and not those that were lost', () => {
+  it('measures the transactions that it was told of, except those that were lost', () => {
     const clock = new FakeClock();
     const seconds = new Distribution();
     const sample = new RoutedSample({ clock, seconds });

@@ -2,16 +2,16 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Distribution } from '@spanmesh/runtime/distribution';
 
-/** One routed transaction in so many is measured, the first included. */
+/** One routed transaction in 64 is measured, beginning with the first. */
 export const SAMPLED_TRANSACTIONS = 64;
 /** Measured transactions that may be open at a time; further ones are not measured. */
 const MAX_SAMPLED = 1024;
 
-/** Some of the routed transactions, while they are open: how long they last. One that is lost is not counted. */
+/** Measures how long a sample of the routed transactions lasts. Transactions that are lost are not counted. */
 export class RoutedSample {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #seconds: Distribution;
-  /** When each began, ms. */
+  /** When each measured transaction began, milliseconds of the monotonic clock. */
   readonly #open = new Map<Transaction, number>();
 
   constructor({ clock, seconds }: { readonly clock: Pick<Clock, 'now'>; readonly seconds: Distribution }) {
@@ -19,7 +19,7 @@ export class RoutedSample {
     this.#seconds = seconds;
   }
 
-  /** Those that are open. */
+  /** Number of measured transactions that are open. */
   get size(): number {
     return this.#open.size;
   }
@@ -28,7 +28,7 @@ export class RoutedSample {
     if (this.#open.size < MAX_SAMPLED) this.#open.set(tx, this.#clock.now());
   }
 
-  /** Both directions of it have ended; harmless if it is not measured. */
+  /** Both directions of a transaction have ended. Does nothing if it is not measured. */
   ended(tx: Transaction): void {
     if (this.#open.size === 0) return;
     const began = this.#open.get(tx);
@@ -37,7 +37,7 @@ export class RoutedSample {
     this.#seconds.observe((this.#clock.now() - began) / 1000);
   }
 
-  /** Its link, or what it was stacked on, has gone. */
+  /** The transaction was lost with its connection or its circuit. */
   lost(tx: Transaction): void {
     if (this.#open.size > 0) this.#open.delete(tx);
   }

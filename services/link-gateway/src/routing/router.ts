@@ -22,7 +22,7 @@ import { TrunkRoutes } from './trunk-routes.ts';
 import type { Trunks } from './trunks.ts';
 
 export interface RouterOptions extends LocalClientsOptions {
-  /** How long a route, and then a relay that is open on demand only, may be unused, in milliseconds. */
+  /** Milliseconds for which a route may be unused before it closes, and then again its on-demand relay. */
   readonly onDemandIdle: number;
   /** Clusters whose reads are consolidated; default: none. */
   readonly consolidateReads?: readonly string[];
@@ -38,13 +38,13 @@ export interface RouterDependencies {
   readonly trunks: Trunks;
 }
 
-/** The data plane: what peers send each other through this gateway (protocol.md, "Routing"). */
+/** The data plane: passes on the messages that peers send each other through this gateway (protocol.md, "Routing"). */
 export class Router implements RelayRouting {
-  /** For the trunks. */
+  /** Takes the routes that other gateways open here; used by the trunks. */
   readonly terminal: ArrivedRoutes;
-  /** For clients in this process. */
+  /** Opens the routes of clients in this process. */
   readonly clients: LocalClients;
-  /** What has passed on routes so far. */
+  /** Counts of the messages passed on so far, by class of route. */
   readonly classes: RouteClasses = new RouteClasses();
 
   readonly #metrics: GatewayMetrics;
@@ -52,7 +52,7 @@ export class Router implements RelayRouting {
   readonly #returnPaths: ReturnPaths;
   readonly #linkid: LinkidRouting;
   readonly #joins: Joins;
-  /** null: no cluster's reads are. */
+  /** null: no cluster's reads are consolidated. */
   readonly #consolidation: Consolidation | null;
 
   constructor(options: RouterOptions, { clock, metrics, tables, relays, links, flow, trunks }: RouterDependencies) {
@@ -95,12 +95,12 @@ export class Router implements RelayRouting {
     relays.routing = this;
   }
 
-  /** linkid: messages of peers that have a source and a target. */
+  /** linkid: takes the messages of peers that name a target. */
   get addressed(): AddressedRouting {
     return this.#linkid;
   }
 
-  /** What is open, for whoever embeds the gateway. */
+  /** Numbers of open routes, for programs that embed the gateway. */
   counts(): Record<'routes' | 'trunkRoutes' | 'arrivedRoutes' | 'localRoutes', number> {
     return {
       routes: this.#returnPaths.routes.size,
@@ -110,7 +110,7 @@ export class Router implements RelayRouting {
     };
   }
 
-  /** All tables of routing. */
+  /** Sizes of all tables of routing. */
   tables(): TableSizes {
     return {
       ...this.counts(),
@@ -138,7 +138,7 @@ export class Router implements RelayRouting {
 
   closing(relay: Relay): void {
     const { tx, route } = relay;
-    // What is stacked on it (circuit) is ended by the endpoint; its other halves are ended here.
+    // The endpoint ends the transactions stacked on the relay (circuit); their partners are ended here.
     if (tx !== null) abortPartnersOn(tx);
     relay.use?.relayClosing();
     if (route !== null) {
@@ -147,7 +147,7 @@ export class Router implements RelayRouting {
     }
   }
 
-  /** circuit: handler of what the relay's peer begins on it. */
+  /** circuit: handler of the transactions that the relay's peer opens on it. */
   #joinedOver(relay: Relay | null): Joined {
     if (relay === null) return this.#joins.toPeer;
     const { gateway, local } = relay.source;
@@ -156,7 +156,10 @@ export class Router implements RelayRouting {
     return this.#consolidation.of(local)?.toPeer ?? this.#joins.toPeer;
   }
 
-  /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */
+  /**
+   * circuit: the transaction to stack on for a transaction opened on this relay: the link's, or the route transaction
+   * to its gateway. null: the link cannot be reached.
+   */
   #targetOf(relay: Relay | null): Transaction | null {
     if (relay === null) return null;
     const { local, gateway, link, dialect, isClosing } = relay.source;

@@ -2,13 +2,13 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { RemoteLinkKey, RouteSource, RouteTransaction, Trunks } from './trunks.ts';
 
-/** Whatever uses a route to another gateway. */
+/** Something that uses a route transaction to another gateway. */
 export interface RouteUser {
-  /** The route transaction has ended, and what was stacked on it. */
+  /** The route transaction has ended, and so have the transactions stacked on it. */
   routeGone(): void;
 }
 
-/** Route transactions that this gateway has opened: who uses them, so that each is dropped with its last user. */
+/** Keeps the route transactions that this gateway has opened, with their users: each is dropped with its last user. */
 export class TrunkRoutes {
   readonly #trunks: Trunks;
   readonly #uses = new Map<Transaction, { readonly route: RouteTransaction; readonly users: Set<RouteUser> }>();
@@ -17,12 +17,15 @@ export class TrunkRoutes {
     this.#trunks = trunks;
   }
 
-  /** Route transactions in use. */
+  /** Number of route transactions in use. */
   get size(): number {
     return this.#uses.size;
   }
 
-  /** `destination`: number of the connection that is served, 0 if none is. null: the gateway cannot be reached. */
+  /**
+   * The route transaction to a link, opened on first use, with `user` as one more user. `destination`: number of the
+   * connection that it serves, 0 for a client's. null: the gateway cannot be reached.
+   */
   use(
     link: RemoteLinkKey,
     dialect: Dialect,
@@ -38,7 +41,7 @@ export class TrunkRoutes {
     return route;
   }
 
-  /** The user does not need it any more; it has ended what it had there. */
+  /** `user` does not need the route any more; it has ended its transactions on it. */
   release(route: Transaction, user: RouteUser): void {
     const use = this.#uses.get(route);
     if (use?.users.delete(user) !== true || use.users.size > 0) return;
@@ -46,7 +49,7 @@ export class TrunkRoutes {
     use.route.data.drop(route);
   }
 
-  /** It has ended. */
+  /** The route transaction has ended: tells its users. */
   gone(route: Transaction): void {
     const use = this.#uses.get(route);
     if (use === undefined) return;

@@ -4,45 +4,54 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 
-// What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
-// dialect passes over it). For every route in use there is one long-lived transaction on it, the route transaction, opened by the
-// gateway of the relay; what runs on the route is stacked on it, exactly as transactions are stacked on a link.
+// The interfaces between routing and the trunks. A trunk is an Endpoint like that of a peer's connection; its
+// transactions are stacked whichever dialect passes over it. For every route in use it has one long-lived transaction,
+// the route transaction, opened by the gateway of the relay. The transactions of the route are stacked on that one,
+// exactly as transactions are stacked on a link.
 
 /** A link of another gateway. */
 export interface RemoteLinkKey {
   /** `<name>.<boot>`. */
   readonly gateway: GatewayId;
-  /** Number of the link there. */
+  /** Number of the link on its gateway. */
   readonly number: LinkId;
 }
 
-/** linkid: the sender's own span, that the other end needs a relay of as the way back. */
+/** linkid: the sender's own span. The target's gateway opens a relay of it as the return path. */
 export interface RouteSource {
   /** Gateway of the source link; empty: this one. */
   readonly gateway: GatewayId;
-  /** Number of the source link there. */
+  /** Number of the source link on its gateway. */
   readonly number: LinkId;
   /** Its LNK_SPAN after the core header. */
   readonly payload: Uint8Array;
 }
 
-/** What a route transaction carries as its `data`. As a Pressure: where what is sent on it waits, so that Flow may pause who is read. */
+/**
+ * `data` of a route transaction. As a Pressure it is that of the queue to the other gateway, so that Flow can pause the
+ * connections whose messages wait there.
+ */
 export interface TrunkRoute extends Pressure {
-  /** The relay or link that used it is gone: what runs on it is ended, then the route transaction `tx` itself. */
+  /** The last user of the route is gone: ends the transactions on it, then the route transaction `tx` itself. */
   drop(tx: Transaction): void;
 }
 
-/** A way between this gateway and another one, on the trunk between them; what passes is stacked on it. */
+/**
+ * A route between this gateway and another one: a long-lived transaction on their trunk, on which the route's
+ * transactions are stacked.
+ */
 export type RouteTransaction = Transaction<TrunkRoute>;
 
 /** The trunks, as routing sees them. */
 export interface Trunks {
   /**
-   * The route transaction to a link of another gateway, opened (and the trunk with it) on first use; messages may be sent on
-   * it at once, they wait for the trunk in order. null: the gateway cannot be reached, the caller answers LOSTLINK.
-   * `destination`: number of the connection of this gateway that is served (that of the relay), for credits of what comes
-   * back; 0: not known, all such routes share one window. Same (link, dialect, source, destination): same transaction while
-   * it is open. Keep it rather than ask for each message.
+   * The route transaction to a link of another gateway. It is opened on first use, and so is the trunk. Messages may be
+   * sent on it at once: they wait for the trunk, in order. null: the gateway cannot be reached; the caller answers
+   * LOSTLINK.
+   *
+   * `destination`: number of the connection of this gateway that the route serves (that of the relay), for the credits
+   * of messages that come back; 0: not known, and all such routes share one window. The same (link, dialect, source,
+   * destination) gets the same transaction while it is open. Callers keep it and do not ask for each message.
    */
   route(
     link: RemoteLinkKey,
@@ -52,29 +61,35 @@ export interface Trunks {
   ): RouteTransaction | null;
 }
 
-/** Of a gateway that reaches no other: what it cannot deliver itself is answered LOSTLINK. */
+/** For a gateway that reaches no other: messages that it cannot deliver itself are answered LOSTLINK. */
 export const NO_TRUNKS: Trunks = { route: () => null };
 
-/** Where a route that another gateway has opened leads. */
+/** The end here of a route that another gateway has opened. */
 export interface RouteEnd {
-  /** A transaction is opened on the route itself: give it a handler, which takes what is stacked on it, or refuse it. */
+  /**
+   * A transaction was opened on the route itself: give it a handler, which also takes what is stacked on it, or refuse
+   * it.
+   */
   opened(tx: Transaction, frame: Frame): void;
-  /** A one-way message on the route itself. */
+  /** A one-way message came on the route itself. */
   heard(frame: Frame): void;
-  /** The route transaction has ended, from whichever side, once; what ran on it has been told before, or is ending. */
+  /**
+   * The route transaction has ended, from whichever side. Called once; the transactions on it have been told before, or
+   * are ending.
+   */
   gone(): void;
 }
 
 /** Routing, as the trunks see it. */
 export interface RouteTerminal {
   /**
-   * Another gateway opens a route to a link of ours; null: the link is gone, or cannot be used (LOSTLINK). The route transaction
-   * is the circuit of what follows.
+   * Another gateway opens a route to a link of ours. The route transaction is the circuit of the transactions that
+   * follow. null: the link is gone or cannot be used (the answer is LOSTLINK).
    */
   routeOpened(route: RouteTransaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
   /**
-   * A route transaction that `Trunks.route` returned has ended, from whichever side (also after `drop`): once; what ran on it has
-   * been told before, or is ending.
+   * A route transaction that `Trunks.route` returned has ended, from whichever side, also after `drop`. Called once;
+   * the transactions on it have been told before, or are ending.
    */
   routeEnded(route: Transaction): void;
 }

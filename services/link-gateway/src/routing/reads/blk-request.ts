@@ -18,22 +18,25 @@ import { BLK_IO_BYTES } from '@spanmesh/dmsg/payload/blk';
 import { readU32 } from '@spanmesh/dmsg/words';
 import { type BlockRange, EVERYTHING } from './block-range.ts';
 
-/** What a transaction that is opened with a node means for the blocks of the node (protocol.md, "Payloads", BLK). */
+/** What the first message of a transaction with a node does to the node's blocks (protocol.md, "Payloads", BLK). */
 export type BlkRequest =
-  /** A read like others with the same payload. */
+  /** A read. Reads with the same payload ask for the same. */
   | { readonly kind: 'read'; readonly range: BlockRange; readonly payload: Buffer }
-  /** It may change them. */
+  /** It may change blocks in `range`. */
   | { readonly kind: 'write'; readonly range: BlockRange }
-  /** `payload`, as latin1, says for what; null: there is more to it than that. */
+  /**
+   * BLK_OPEN. `payload`: its payload as latin1; null: it has aux data, an error or flags beside it, so it is like no
+   * other open.
+   */
   | { readonly kind: 'open'; readonly payload: string | null }
-  /** It leaves them as they are. */
+  /** It leaves the blocks as they are. */
   | { readonly kind: 'other' };
 
 // Offsets in the payload of BLK_READ, WRITE and FREEBLKS: those of protocol.md less 64.
 const OFFSET = 8;
 const BYTES = 16;
 
-/** Commands that leave blocks as they are. Whatever else there is, unknown commands included, may change all of them. */
+/** Commands that leave blocks as they are. Every other command, also an unknown one, may change all of them. */
 const HARMLESS: ReadonlySet<number> = new Set([
   LNK_ERROR,
   LNK_PING,
@@ -44,17 +47,17 @@ const HARMLESS: ReadonlySet<number> = new Set([
   BLK_ERROR,
 ]);
 
-/** A message with this command may change blocks. */
+/** True if a message with this command may change blocks. */
 export function mayWrite(cmd: number): boolean {
   return !HARMLESS.has(cmd & BASE_MASK);
 }
 
-/** What the first message of a transaction asks for. */
+/** Classifies the first message of a transaction. */
 export function requestOfFrame({ cmd, error, buf, off, headBytes, auxPadded }: Frame): BlkRequest {
   return requestOf(cmd, error, buf.subarray(off + CORE_HEADER_BYTES, off + headBytes), auxPadded);
 }
 
-/** The same; `payload` is copied. */
+/** Like `requestOfFrame`, of the message's parts; `payload` is copied. */
 export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBytes: number): BlkRequest {
   const base = cmd & BASE_MASK;
   const isBare = auxBytes === 0 && error === 0 && (cmd & ABORT) === 0;
@@ -63,7 +66,7 @@ export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBy
     return { kind: 'read', range: rangeOf(payload, 0), payload: Buffer.from(payload) };
   }
   if (base === BLK_OPEN) {
-    // An open that its sender closes at once is for nothing.
+    // A BLK_OPEN that also closes is no open under which reads could be alike.
     const payloadOfBare = isBare && (cmd & DELETE) === 0 ? Buffer.from(payload).toString('latin1') : null;
     return { kind: 'open', payload: payloadOfBare };
   }
@@ -73,7 +76,7 @@ export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBy
   return { kind: 'write', range };
 }
 
-/** Of data as long as it says, or as it is, whichever is more. */
+/** The range from the payload's offset, as long as its `bytes` field or as the aux data, whichever is more. */
 function rangeOf(payload: Uint8Array, auxBytes: number): BlockRange {
   return {
     offsetLo: readU32(payload, OFFSET),

@@ -6,7 +6,7 @@ const u32 = fc.oneof(fc.nat(3), fc.constantFrom(0x7fffffff, 0x80000000, 0xffffff
 const range = fc.record({ offsetLo: u32, offsetHi: u32, bytes: u32 });
 const start = ({ offsetLo, offsetHi }: BlockRange) => (BigInt(offsetHi) << 32n) | BigInt(offsetLo);
 
-it('is what it is in 64 bits, and the same both ways', () => {
+it('overlap gives the same as 64-bit arithmetic, in either order', () => {
   fc.assert(
     fc.property(range, range, (a, b) => {
       const common = start(a) < start(b) + BigInt(b.bytes) && start(b) < start(a) + BigInt(a.bytes);

@@ -1,16 +1,19 @@
-/** Bytes of a device that a node exports; offsets in two unsigned 32-bit halves (architecture.md, "Numbers"). */
+/**
+ * A range of bytes of a device that a node exports; the offset in two unsigned 32-bit halves (architecture.md,
+ * "Numbers").
+ */
 export interface BlockRange {
   readonly offsetLo: number;
   readonly offsetHi: number;
   readonly bytes: number;
 }
 
-/** All that a device may have. */
+/** The range of a whole device. */
 export const EVERYTHING: BlockRange = { offsetLo: 0, offsetHi: 0, bytes: Number.POSITIVE_INFINITY };
 
 const TWO_32 = 2 ** 32;
 
-/** They have at least one byte in common. */
+/** True if the two ranges have at least one byte in common. */
 export function overlap(a: BlockRange, b: BlockRange): boolean {
   return startsBeforeEnd(a, b) && startsBeforeEnd(b, a);
 }

@@ -4,10 +4,10 @@ import { encodeBlkIo, encodeBlkOpen } from '@spanmesh/dmsg/payload/blk';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { type Member, Mesh, type Span } from '../mesh.fixture.ts';
 
-/** The cluster of all spans of the fixtures. */
+/** The cluster (peer_id) of all spans that the fixtures offer. */
 export const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
 
-/** What is read or written. */
+/** The fields of a BLK_READ or BLK_WRITE. */
 export interface Block {
   readonly keyid?: number;
   readonly offset?: number;
@@ -28,10 +28,10 @@ export function openPayload(modes: number): Uint8Array {
   return payload;
 }
 
-/** What came in an asker's transaction: each message as `word error aux`, without the flags that every answer has. */
+/** Records the messages in an asker's transaction as `word error aux`, without the flags that every answer has. */
 export class Answer implements TransactionHandler {
   readonly messages: string[] = [];
-  /** Header after the core header, and aux data, of each. */
+  /** The bytes after the core header (payload and aux data) of each message. */
   readonly bytes: Buffer[] = [];
   isOver = false;
 
@@ -53,7 +53,7 @@ export class Answer implements TransactionHandler {
   }
 }
 
-/** With the transaction that it comes in. */
+/** An answer, with the asker's transaction that it comes in. */
 export type AskerAnswer = Answer & { readonly tx: Transaction };
 
 /** A request that the node has been sent. */
@@ -62,18 +62,21 @@ export interface Asked {
   readonly base: number;
   readonly payload: Buffer;
   readonly aux: string;
-  /** Further messages of the asker: words. */
+  /** Command words of the asker's further messages, and `lost` with the error. */
   readonly said: string[];
 }
 
-/** A node whose reads are consolidated, with askers on its gateway or on another one. It answers what the test tells it to. */
+/**
+ * A node whose reads are consolidated, and askers on its gateway or on another one. The node answers when the test says
+ * so.
+ */
 export class BlocksWorld {
   readonly mesh: Mesh;
   readonly node: Member;
   readonly span: Span;
-  /** Reads, writes and whatever else is asked of the node, but BLK_OPEN, which it grants. */
+  /** Requests that the node has been sent, except BLK_OPENs, which it grants at once. */
   readonly asked: Asked[] = [];
-  /** BLK_OPENs at the node. */
+  /** BLK_OPENs that the node has been sent. */
   readonly opens: Transaction[] = [];
   grants = true;
 
@@ -98,7 +101,7 @@ export class BlocksWorld {
     return this.mesh.gateway.gateway.counters.readsAskedAgain;
   }
 
-  /** A peer with a relay of the node, on the node's gateway or the last one. */
+  /** A peer that has a relay of the node's span, on the node's gateway or on the last one. */
   async asker(where: 'here' | 'there' = 'here'): Promise<Asker> {
     const member = await this.mesh.join('circuit', where === 'here' ? this.mesh.gateway : this.mesh.gateways.at(-1));
     return new Asker(member, await this.mesh.relaySpan(this.span, member));
@@ -110,13 +113,13 @@ export class BlocksWorld {
     return askers;
   }
 
-  /** All that was sent has arrived, and the node has been sent as many requests. */
+  /** Waits until all messages have arrived; throws unless the node has been sent this number of requests. */
   async nodeWasAsked(times: number): Promise<void> {
     await this.mesh.settled(1);
     if (this.asked.length !== times) throw new Error(`the node was asked ${this.asked.length} times, not ${times}`);
   }
 
-  /** The node answers a read, in the last of its messages. */
+  /** The node answers a request; `last` false: with a part of the answer, and more follows. */
   answer({ tx }: Asked, data: string | Buffer = 'data', { error = 0, last = true } = {}): void {
     const aux = typeof data === 'string' ? Buffer.from(data) : data;
     const payload = Buffer.alloc(128, 0xe1);
@@ -170,7 +173,7 @@ export class Asker {
     return tx;
   }
 
-  /** `open`: what it is stacked on, the relay if nothing is said; `last`: nothing more is said in it. */
+  /** `on`: the transaction that the read is stacked on; `last`: the asker sends nothing more in it. */
   read(block: Block = {}, { on = this.relay, last = true } = {}): AskerAnswer {
     return this.#send(last ? BLK_READ | DELETE : BLK_READ, block, on, null);
   }

@@ -7,10 +7,10 @@ const BLK_READ = 0x500302;
 const BLOCKS = 2;
 const BLOCK_BYTES = 512;
 
-/** One thing that an asker, or the node, does; `block` is read or written from, over `blocks` of them. */
+/** One step of an asker or of the node. `block`: the block that is read or written. */
 const step = fc.record({
   what: fc.constantFrom('read', 'read', 'read', 'write', 'do', 'answer', 'answerWrite', 'part', 'refuse', 'leave'),
-  /** The next one does not wait until all of this has arrived. */
+  /** If true, the next step does not wait until all messages of this one have arrived. */
   hurry: fc.nat(4).map((n) => n === 0),
   who: fc.nat(4),
   block: fc.nat(BLOCKS - 1),
@@ -21,11 +21,12 @@ const step = fc.record({
 let world: BlocksWorld;
 
 /**
- * What a read brings is as new as the block was when it was asked for, and no newer than it is when the answer comes: versions of each
- * block, counted by the node as writes reach it, and known to everybody once they are answered.
+ * A read must bring a version of the block that is at least as new as the one known when the read was sent, and no
+ * newer than the one stored when the answer comes. The node counts a block's version up with each write; a version is
+ * known once its write has been answered.
  */
 describe.each([1, 2] as const)('random reads and writes, gateways: %i', (gateways) => {
-  it('bring what asking the node each time could have brought', async () => {
+  it('bring only versions that the node itself could have answered', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), async (steps) => {
         world = await BlocksWorld.start({ gateways });
@@ -44,17 +45,17 @@ type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
 async function play(here: Asker[], there: Asker[], steps: readonly Step[]): Promise<void> {
   const askers = [...here, ...there];
-  /** By block: as the node has it, and what is known to be written. */
+  /** By block: the version that the node has stored, and the highest version of an answered write. */
   const stored = new Array<number>(BLOCKS).fill(0);
   const known = new Array<number>(BLOCKS).fill(0);
-  /** What the node has done for a request; null: nothing yet, it comes in order but is done in any. */
+  /** The result of each request that the node has carried out. Requests come in order and are carried out in any. */
   const results = new Map<Asked, string>();
   const reads: { answer: AskerAnswer; block: number; atLeast: number; checked: boolean }[] = [];
   const writes: { answer: AskerAnswer; block: number; counted: boolean }[] = [];
   const open = () => world.asked.filter(({ tx }) => !tx.txDeleted && !tx.ended);
   const blockOf = ({ payload }: Asked) => payload.readUInt32LE(8) / BLOCK_BYTES;
 
-  /** The node does what it was asked, once. */
+  /** The node carries out a request, once, and returns its result. */
   const done = (asked: Asked): string => {
     const known = results.get(asked);
     if (known !== undefined) return known;
@@ -91,7 +92,7 @@ async function play(here: Asker[], there: Asker[], steps: readonly Step[]): Prom
     } else if (what === 'write' && !asker.member.node.closed) {
       writes.push({ answer: asker.write(at, { last }), block, counted: false });
     } else if (what === 'do') {
-      // Now, and answered later.
+      // The reads are carried out now, and answered by a later step.
       for (const one of waits) if (one.base === BLK_READ) done(one);
     } else if (what === 'answerWrite') {
       const write = waits.find(({ base }) => base !== BLK_READ);
@@ -114,7 +115,7 @@ async function play(here: Asker[], there: Asker[], steps: readonly Step[]): Prom
     if (!hurry) await world.mesh.settled(1);
     look();
   }
-  // Nobody waits for ever: once the node has answered all that it was asked, everybody has an answer.
+  // Once the node has answered all requests, every asker must have an answer.
   for (let times = 0; times < steps.length + 2; times++) {
     await world.mesh.settled();
     for (const asked of open()) world.answer(asked, done(asked));

@@ -15,7 +15,7 @@ import { MAX_COPIED_BYTES, MAX_KEPT_BYTES, MAX_WAITING_READS } from './limits.ts
 let world: BlocksWorld;
 afterEach(() => world.stop());
 
-/** All read the same block, one after the other; their answers. */
+/** Has all askers read the same block, one after the other. Returns their answers. */
 async function allRead(askers: readonly Asker[], { last = true } = {}): Promise<Answer[]> {
   const answers: Answer[] = [];
   for (const asker of askers) {
@@ -34,7 +34,7 @@ describe('reads of the same block at the same time', () => {
   ] as const)('are one request to the node, and everybody gets the answer, gateways: %i', async (gateways, where) => {
     world = await BlocksWorld.start({ gateways });
     const askers = [...(await world.askers(2)), ...(await world.askers(2, where))];
-    // The route over a trunk stands while its relay does.
+    // A first write by each asker opens the route over the trunk, which stays open with its relay.
     for (const asker of askers) {
       const wrote = asker.write({ offset: 1 << 30 });
       await world.nodeWasAsked(1);
@@ -53,7 +53,7 @@ describe('reads of the same block at the same time', () => {
     expect(first!.subarray(0, 128)).toEqual(Buffer.alloc(128, 0xe1));
     expect(first!.subarray(128, 128 + block.length)).toEqual(block);
     for (const { bytes } of answers) expect(bytes).toEqual([first]);
-    // The next one is another one.
+    // A read after the answer is a request of its own.
     const late = askers[1]!.read();
     await world.nodeWasAsked(2);
     world.answer(world.asked[1]!, 'later');
@@ -64,7 +64,7 @@ describe('reads of the same block at the same time', () => {
     expect(world.askedAgain).toBe(0);
   });
 
-  it('are as many requests where the cluster is none of those', async () => {
+  it('are one request each if the cluster is not one of those named', async () => {
     world = await BlocksWorld.start({ clusters: CLUSTER.replace('0b', '0c') });
     await allRead(await world.askers(3));
     expect(world.asked).toHaveLength(3);
@@ -77,7 +77,7 @@ describe('reads of the same block at the same time', () => {
     ['offset, upper half', { offset: 2 ** 32 }],
     ['bytes', { bytes: 512 }],
     ['flags', { flags: 1 }],
-  ])('are others with another %s', async (_what, block) => {
+  ])('are different reads if they differ in %s', async (_what, block) => {
     world = await BlocksWorld.start();
     const [a, b] = await world.askers(2);
     a!.read();
@@ -110,7 +110,7 @@ describe('reads of the same block at the same time', () => {
     expect(answerC.messages).toEqual(['5fff03 0 other']);
   });
 
-  it('do not wait for one whose asker has not said all', async () => {
+  it('do not wait for a read whose asker may still send more in it', async () => {
     world = await BlocksWorld.start();
     const [a, b] = await world.askers(2);
     a!.read({}, { last: false });
@@ -141,14 +141,14 @@ describe('reads of the same block at the same time', () => {
     b!.read({}, onB);
     await world.mesh.settled(1);
     expect(world.consolidated).toBe(1);
-    // Other modes; none; said more in it than was asked for first.
+    // c's open has other modes, d has no open, and b sends more in its open: none of their reads is like a's.
     c!.read({}, onC);
     d!.read();
     await world.nodeWasAsked(3);
     b!.member.node.endpoint.send(onB.on, BLK_CLOSE);
     b!.read({}, onB);
     await world.nodeWasAsked(4);
-    // Not answered yet, refused.
+    // An open that the node refuses is not granted alike either.
     world.grants = false;
     const refused = await d!.open(1);
     expect(refused.rxDeleted).toBe(true);
@@ -158,11 +158,11 @@ describe('reads of the same block at the same time', () => {
 
 describe('beside a write', () => {
   it.each([
-    ['an overlapping one', { offset: 4095, bytes: 1 }, BLK_WRITE],
-    ['one of data that is longer than it says', { offset: 0, bytes: 1 }, BLK_WRITE],
+    ['of an overlapping range', { offset: 4095, bytes: 1 }, BLK_WRITE],
+    ['of data longer than its bytes field', { offset: 0, bytes: 1 }, BLK_WRITE],
     ['of a block that is freed', { offset: 0, bytes: 1 << 20 }, BLK_FREEBLKS],
-    ['of whatever an unknown command does', { offset: 1 << 20 }, 0x00700a02],
-  ])('no read waits for one: %s', async (_what, block, cmd) => {
+    ['by an unknown command', { offset: 1 << 20 }, 0x00700a02],
+  ])('no read waits for another one: %s', async (_what, block, cmd) => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     a!.read();
@@ -171,7 +171,7 @@ describe('beside a write', () => {
     c!.member.node.endpoint.open(cmd | DELETE, c!.relay, wrote, ioPayload(block), 0, Buffer.alloc(64, 'n'));
     c!.flush();
     await world.nodeWasAsked(2);
-    // Neither for what was sent before it, nor for what is sent while it is not answered.
+    // No read waits for one that was sent before the write, nor for one that is sent while the write is not answered.
     b!.read();
     await world.nodeWasAsked(3);
     c!.read();
@@ -188,7 +188,7 @@ describe('beside a write', () => {
     expect(world.consolidated).toBe(1);
   });
 
-  it('of another part reads wait as ever', async () => {
+  it('of another range reads wait for each other as usual', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     a!.read();
@@ -201,7 +201,7 @@ describe('beside a write', () => {
     expect(bases()).toEqual([0x500302, 0x500402]);
   });
 
-  it('that goes on in its transaction, or has no end, none waits for anything', async () => {
+  it('that goes on in its transaction, or is one-way and has no end, no read waits for another one', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     const write = c!.write({ offset: 1 << 20 }, { last: false });
@@ -227,8 +227,8 @@ describe('when the first asker goes', () => {
     ['aborts', ({ member }, { tx }) => member.node.endpoint.end(tx, 0, true)],
     ['is cut off', ({ member }) => member.node.destroy()],
     ['closes its relay', ({ member, relay }) => member.node.endpoint.end(relay)],
-    ['says more in it', ({ member }, { tx }) => void member.node.endpoint.send(tx, BLK_CLOSE)],
-  ])('and %s, the next one asks, and the others wait for that', async (_how, go) => {
+    ['sends more in its transaction', ({ member }, { tx }) => void member.node.endpoint.send(tx, BLK_CLOSE)],
+  ])('and %s, the next asker asks the node, and the others wait for its answer', async (_how, go) => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     const answerA = a!.read({}, { last: false });
@@ -249,7 +249,7 @@ describe('when the first asker goes', () => {
     expect(world.askedAgain).toBe(1);
   });
 
-  it('with its open, in the middle of the answer, nobody gets a part of it', async () => {
+  it('with its open, in the middle of the answer, the other asker gets no part of that answer', async () => {
     world = await BlocksWorld.start();
     const [a, b] = await world.askers(2);
     const onA = await a!.open();
@@ -268,7 +268,7 @@ describe('when the first asker goes', () => {
     expect(answerB.messages).toEqual(['5fff03 0 whole']);
   });
 
-  it('because the node aborts it, the next one asks', async () => {
+  it('because the node aborts the read, the next asker asks', async () => {
     world = await BlocksWorld.start();
     const askers = await world.askers(3);
     const answers = await allRead(askers);
@@ -284,8 +284,8 @@ describe('when the first asker goes', () => {
   });
 });
 
-describe('one that waits', () => {
-  it('goes by itself, and is answered as if it had asked', async () => {
+describe('an asker that waits', () => {
+  it('can abort alone, and its abort is answered as if it had asked the node', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     const answerA = a!.read({}, { last: false });
@@ -307,7 +307,7 @@ describe('one that waits', () => {
     expect(world.asked).toHaveLength(1);
   });
 
-  it('asks for itself when it has more to say, or opens something on it', async () => {
+  it('asks for itself when it sends more in the read, or opens a transaction on it', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     a!.read({}, { last: false });
@@ -325,7 +325,7 @@ describe('one that waits', () => {
     expect(world.askedAgain).toBe(2);
   });
 
-  it('may say in order that it says no more', async () => {
+  it('may close its direction in order and still gets the answer', async () => {
     world = await BlocksWorld.start();
     const [a, b] = await world.askers(2);
     a!.read({}, { last: false });
@@ -351,7 +351,7 @@ describe('one that waits', () => {
 });
 
 describe('a client of the gateway itself', () => {
-  it('writes as anybody else: no read waits for one that was sent before, or meanwhile', async () => {
+  it('writes like a peer: no read waits for one sent before the write, or during it', async () => {
     world = await BlocksWorld.start();
     const [a, b] = await world.askers(2);
     const route = world.mesh.gateway.gateway.clients.openRoute(world.span.link, 'circuit', {
@@ -371,7 +371,7 @@ describe('a client of the gateway itself', () => {
     expect([wrote.isOver, tx.ended, world.consolidated]).toEqual([true, true, 0]);
     await allRead([a!, b!]);
     expect(world.consolidated).toBe(1);
-    // What it says in a transaction, and one way, too.
+    // A write inside an open transaction, and a one-way write, count as well.
     const open = route!.open(BLK_OPEN, null, new Answer(), openPayload(3));
     route!.send(open, BLK_WRITE, 0, ioPayload({}), null);
     await allRead([a!, b!]);
@@ -387,11 +387,11 @@ describe('a client of the gateway itself', () => {
   });
 });
 
-describe('what it may take', () => {
+describe('the limits of consolidated reads', () => {
   const MIB = 1024 * 1024;
 
   // Limits: link-gateway/src/routing/reads/limits.ts MAX_WAITING_READS
-  it('so many wait for one, and one more asks', async () => {
+  it('a bounded number of reads wait for one, and one more asks the node', async () => {
     world = await BlocksWorld.start();
     const [a] = await world.askers(1);
     for (let n = 0; n <= MAX_WAITING_READS; n++) a!.read();
@@ -404,11 +404,11 @@ describe('what it may take', () => {
   });
 
   // Limits: link-gateway/src/routing/reads/limits.ts MAX_COPIED_BYTES
-  it('so many copies are made at a time, and whoever is left asks once more, together', async () => {
+  it('a bounded number of copies is made of an answer; the askers left over ask once more, together', async () => {
     world = await BlocksWorld.start();
     const block = Buffer.alloc(MIB - 192, 'b');
     const copies = Math.floor(MAX_COPIED_BYTES / MIB);
-    // The first one asks, so many wait, and two more.
+    // One asks the node, `copies` of those that wait get a copy, two are left over.
     const askers = await world.askers(1 + copies + 2);
     const answers = await allRead(askers);
     world.answer(world.asked[0]!, block);
@@ -421,7 +421,7 @@ describe('what it may take', () => {
   });
 
   // Limits: link-gateway/src/routing/reads/limits.ts MAX_KEPT_BYTES
-  it('so much is kept of an answer in parts, and past it everybody asks for himself', async () => {
+  it('a bounded part of an answer is kept for those that wait; past it each asks for itself', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     const answers = await allRead([a!, b!, c!]);

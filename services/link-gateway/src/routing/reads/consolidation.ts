@@ -19,47 +19,50 @@ export interface ConsolidationDependencies {
   readonly classes: RouteClasses;
 }
 
-/** Which links of this gateway have their reads consolidated (architecture.md, "Consolidated reads"): circuit ones of some clusters. */
+/**
+ * Decides which links of this gateway have their reads consolidated (architecture.md, "Consolidated reads"): circuit
+ * links of the clusters that the setting names.
+ */
 export class Consolidation {
   readonly #clusters: ReadonlySet<string>;
   readonly #deps: ConsolidationDependencies;
   readonly #links = new Map<Link, LinkReads>();
-  /** Links that were looked at, and are not consolidated. */
+  /** Links that are known not to be consolidated. */
   readonly #others = new WeakSet<Link>();
-  /** By node, with how many links lead there: all of them are ways to the same blocks. */
+  /** By node: its blocks, and the number of links to the node, which all lead to the same blocks. */
   readonly #nodes = new Map<string, { readonly blocks: NodeBlocks<SharedRead>; links: number }>();
   readonly #kept = { bytes: 0 };
 
-  /** `clusters`: peer_ids, canonical texts. */
+  /** `clusters`: peer_ids as canonical texts. */
   constructor(clusters: readonly string[], deps: ConsolidationDependencies) {
     this.#clusters = new Set(clusters);
     this.#deps = deps;
   }
 
-  /** Links whose reads are consolidated, as far as somebody has used them. */
+  /** Number of consolidated links that have been used. */
   get links(): number {
     return this.#links.size;
   }
 
-  /** Transactions that their nodes have been sent and that mean something here. */
+  /** Number of transactions with their nodes that matter here (shared reads, opens, writes). */
   get sent(): number {
     let sum = 0;
     for (const { size } of this.#links.values()) sum += size;
     return sum;
   }
 
-  /** Bytes of answers that are kept for others. */
+  /** Bytes of partial answers kept for askers that wait. */
   get keptBytes(): number {
     return this.#kept.bytes;
   }
 
-  /** Those of a link; null: they are not consolidated. */
+  /** The consolidated reads of a link; null: its reads are not consolidated. */
   of(link: Link): LinkReads | null {
     const known = this.#links.get(link);
     if (known !== undefined) return known;
     if (this.#others.has(link)) return null;
     const { dialect, payload } = link.source;
-    // BLK is of the circuit dialect alone (protocol.md, "Message").
+    // Only the circuit dialect has BLK messages (protocol.md, "Message").
     if (dialect !== 'circuit' || !this.#clusters.has(formatUuid(payload, PEER_ID))) {
       this.#others.add(link);
       return null;
@@ -86,7 +89,7 @@ export class Consolidation {
   }
 }
 
-/** protocol.md, "The link layer" 2: cluster and node. */
+/** The identity of cluster and node (protocol.md, "The link layer" 2). */
 function keyOfNode(payload: Buffer): string {
   const labels = payload.toString('latin1', LABELS);
   return `${payload[PEER_TYPE]} ${payload.toString('latin1', PEER_ID, PFS_ID_END)} ${labels}`;

@@ -17,7 +17,7 @@ import { type Noted, ReadJoined } from './read-joined.ts';
 import { SharedRead, WaitingRead } from './shared-read.ts';
 import { type Asks, WaitingReads } from './waiting-reads.ts';
 
-/** BLK_READ as it goes to the node once more. */
+/** Bytes of a BLK_READ that this gateway sends to the node itself. */
 const READ_BYTES = 2 * CORE_HEADER_BYTES;
 
 const NO_PAYLOAD: Uint8Array = Buffer.alloc(0);
@@ -26,26 +26,30 @@ export interface LinkReadsDependencies {
   readonly metrics: GatewayMetrics;
   readonly sample: RoutedSample;
   readonly classes: RouteClasses;
-  /** Of all consolidated links of this gateway: bytes of answers that are kept. */
+  /** Bytes of partial answers kept, for all consolidated links of this gateway together. */
   readonly kept: { bytes: number };
 }
 
-/** What is known of a transaction that the node has been sent. */
+/** A transaction that the node has been sent. */
 type Sent =
   | { readonly kind: 'read'; readonly read: SharedRead }
-  /** BLK_OPEN, as far as it is known what it is: `payload` says for what; null: it is not known, or not granted. */
+  /**
+   * A BLK_OPEN. `payload`: its payload; null: it was not granted, or more was sent in it, so that reads on it are like
+   * no others.
+   */
   | { readonly kind: 'open'; payload: string | null; granted: boolean }
   | { readonly kind: 'write' };
 
 /**
- * Consolidated reads of the node at the end of one link (architecture.md, "Consolidated reads"). Whoever reads first asks the node, as if
- * there were nobody else; who reads the same meanwhile waits for a copy of the whole answer, and asks himself as soon as there will be none.
+ * Consolidated reads of the node at the end of one link (architecture.md, "Consolidated reads"). The first asker of a
+ * block asks the node as usual; askers that read the same meanwhile wait for a copy of the whole answer. When there
+ * will be no answer for them, one of them asks the node.
  */
 export class LinkReads implements Noted, Asks {
-  /** Handlers, as those of Joins. */
+  /** Handlers of the askers' transactions, used in place of those of Joins. */
   readonly toPeer: ReadJoined;
   readonly fromTrunk: ReadJoined;
-  /** The side of the link's connection that the node is on. */
+  /** The endpoint of the link's connection, on which the node's transactions are. */
   readonly endpoint: TransactionEndpoint;
 
   readonly #link: Transaction;
@@ -71,7 +75,7 @@ export class LinkReads implements Noted, Asks {
     toTrunk.other = this.fromTrunk;
   }
 
-  /** Transactions that the node has been sent and that mean something here. */
+  /** Number of the node's transactions that are noted here. */
   get size(): number {
     return this.#sent.size;
   }
@@ -95,7 +99,7 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** Somebody in this process has opened `far` with the node. */
+  /** A client in this process has opened `far` with the node. */
   opened(far: Transaction, cmd: number, error: number, payload: Uint8Array | null, auxBytes: number): void {
     this.#note(far, requestOf(cmd, error, payload ?? NO_PAYLOAD, auxBytes));
   }
@@ -103,7 +107,8 @@ export class LinkReads implements Noted, Asks {
   said(far: Transaction, cmd: number): void {
     const sent = this.#sent.get(far);
     if (sent?.kind === 'read') {
-      // Once it has said all in order, an asker is as one who never said more than the read.
+      // An asker that closes its direction in order has sent no more than the read. Anything else it sends may change
+      // the answer.
       if ((cmd & (BASE_MASK | DELETE | ABORT)) !== (LNK_ERROR | DELETE)) this.#askAgain(sent.read);
     } else if (sent?.kind === 'open') {
       sent.payload = null;
@@ -113,7 +118,7 @@ export class LinkReads implements Noted, Asks {
   }
 
   saidOneWay(cmd: number): void {
-    // Nothing will ever say that it is done.
+    // A one-way message has no end: from now on it counts as a write of everything under way.
     if (mayWrite(cmd)) this.#blocks.writeSent(this.#blocks, EVERYTHING);
   }
 
@@ -121,7 +126,7 @@ export class LinkReads implements Noted, Asks {
     const sent = this.#sent.get(far);
     if (sent?.kind === 'read') this.#readAnswered(sent.read, frame);
     else if (sent?.kind === 'open') {
-      // Granted by one answer without an error; whatever comes then is more than is known here.
+      // The open is granted by its first answer, if that has no error. A further answer may mean anything.
       if (sent.granted || frame.error !== 0) sent.payload = null;
       sent.granted = true;
     }
@@ -156,20 +161,21 @@ export class LinkReads implements Noted, Asks {
     return this.#ask(waits, payload, false);
   }
 
-  /** What reads that may wait for each other have in common; null: it waits for none, and none for it. */
+  /** Key that is equal for reads that may wait for each other; null: this read waits for none, and none for it. */
   #keyOf(payload: Buffer, target: Transaction, last: boolean): string | null {
-    // One link only: who else says that he is the same node shall not answer for it.
-    // And who has said all does not wait for one who has not: a node may.
+    // Only reads over the same link: another peer that claims to be the same node must not answer for this one. Only
+    // reads that are equally complete (`last`): the node may wait for the rest of an incomplete one.
     const key = `${this.#number} ${last} ${payload.toString('latin1')}`;
     if (target === this.#link) return key;
     const sent = this.#sent.get(target);
-    // Whether one may read is what the node has said to his BLK_OPEN: only what was asked for and granted alike is alike.
+    // The node's answer to a BLK_OPEN decides who may read: reads under opens count as alike only if the opens asked
+    // for the same and were granted.
     if (sent?.kind !== 'open' || sent.payload === null || !sent.granted || target.circuit !== this.#link) return null;
     return key + sent.payload;
   }
 
   #lead(far: Transaction, read: SharedRead): void {
-    // Even if nobody may wait for it any more: some may do so already.
+    // Noted even if no further read may wait for this one: some may wait for it already.
     if (this.#blocks.readSent(read) || read.waiting.size > 0) this.#sent.set(far, { kind: 'read', read });
   }
 
@@ -191,7 +197,7 @@ export class LinkReads implements Noted, Asks {
     this.#deps.metrics.readsConsolidated++;
   }
 
-  /** What is stacked on an open of one asker ends with it: whoever waits for a read there asks for himself. */
+  /** An asker's open ends, and with it the reads stacked on it: askers that wait for one of these ask again. */
   #closing(far: Transaction): void {
     for (const stacked of far.endpoint.stackedOn(far)) {
       const sent = this.#sent.get(stacked);
@@ -202,7 +208,7 @@ export class LinkReads implements Noted, Asks {
   #readAnswered(read: SharedRead, frame: Frame): void {
     this.#blocks.seal(read);
     if (read.waiting.size === 0) return;
-    // It ends for a reason that is the first asker's.
+    // An abort or LOSTLINK concerns the first asker only: the others ask again.
     if ((frame.cmd & ABORT) !== 0 || frame.error === ErrorCode.LOSTLINK) this.#askAgain(read);
     else if ((frame.cmd & DELETE) !== 0) this.#copyToAll(read, frame);
     else this.#keep(read, frame);
@@ -221,7 +227,7 @@ export class LinkReads implements Noted, Asks {
     read.kept.push(keepFrame(frame));
   }
 
-  /** The answer is complete with `frame`. */
+  /** The answer is complete with `frame`: copies it to all that wait. Past MAX_COPIED_BYTES the rest ask once more. */
   #copyToAll(read: SharedRead, frame: Frame): void {
     const { kept } = read;
     const bytes = read.keptBytes + bytesOf(frame);
@@ -234,7 +240,10 @@ export class LinkReads implements Noted, Asks {
     if (waiting.length > reached) this.#askFor(read, waiting.slice(reached));
   }
 
-  /** There will be no answer for those who wait: one of them asks, and the others wait for his. */
+  /**
+   * There will be no answer for those that wait for this read: the first of them asks the node, and the others wait for
+   * its answer.
+   */
   #askAgain(read: SharedRead): void {
     this.#blocks.seal(read);
     this.#askFor(read, this.#take(read));
@@ -251,7 +260,10 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** Those who wait for it, in the order in which they came; they do not any more. */
+  /**
+   * Removes and returns the askers that wait for this read, in the order in which they came, and drops the kept
+   * messages.
+   */
   #take(read: SharedRead): WaitingRead[] {
     const waiting = [...read.waiting];
     for (const waits of waiting) waits.leave();
@@ -261,7 +273,10 @@ export class LinkReads implements Noted, Asks {
     return waiting;
   }
 
-  /** Has the node asked for what one waits for; `last`: he says nothing more. */
+  /**
+   * Asks the node on behalf of one asker that waited, and joins the two transactions; `last`: the asker sends nothing
+   * more. null: the node cannot be asked, and the asker's transaction is aborted.
+   */
   #ask(waits: WaitingRead, payload: Buffer, last: boolean): Transaction<Transaction> | null {
     const { target, joined } = waits;
     if (this.#closed || target.ended || target.txDeleted) {

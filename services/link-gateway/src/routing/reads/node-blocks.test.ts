@@ -8,7 +8,7 @@ const rangeAt = (offsetLo: number, bytes = 1) => ({ offsetLo, offsetHi: 0, bytes
 const readAt = (at: number): NodeRead => ({ key: String(at), range: rangeAt(at) });
 
 describe('a read may wait for one', () => {
-  it('that was sent, unless an overlapping write was under way from then on', () => {
+  it('that was sent before, unless an overlapping write has been under way since then', () => {
     const step = fc.record({
       what: fc.constantFrom('read', 'read', 'write', 'over', 'seal'),
       at: fc.nat(3),
@@ -60,7 +60,7 @@ describe('a read may wait for one', () => {
 });
 
 // Limits: link-gateway/src/routing/reads/limits.ts MAX_SHARED_READS
-it('may wait for so many, and for one more not', () => {
+it('reads may wait for a bounded number of others, and not for one more', () => {
   const blocks = new NodeBlocks();
   for (let at = 0; at < MAX_SHARED_READS; at++) expect(blocks.readSent(readAt(at))).toBe(true);
   expect(blocks.readSent(readAt(MAX_SHARED_READS))).toBe(false);
@@ -68,7 +68,7 @@ it('may wait for so many, and for one more not', () => {
 });
 
 // Limits: link-gateway/src/routing/reads/limits.ts MAX_WRITE_RANGES
-it('tells so many writes apart, and takes one more for a write of everything', () => {
+it('keeps the ranges of a bounded number of writes, and takes one more for a write of everything', () => {
   const blocks = new NodeBlocks();
   for (let n = 0; n < MAX_WRITE_RANGES; n++) blocks.writeSent({}, rangeAt(n));
   expect(blocks.readSent(readAt(MAX_WRITE_RANGES + 1))).toBe(true);
@@ -80,7 +80,7 @@ it('tells so many writes apart, and takes one more for a write of everything', (
   expect(blocks.readSent(readAt(MAX_WRITE_RANGES + 1))).toBe(true);
 });
 
-it('a write that goes on may write anywhere, and one over that never was is none', () => {
+it('a write that goes on may write anywhere, and the end of an unknown write changes nothing', () => {
   const blocks = new NodeBlocks();
   const write = {};
   blocks.writeOver(write);

@@ -1,24 +1,25 @@
 import { type BlockRange, EVERYTHING, overlap } from './block-range.ts';
 import { MAX_SHARED_READS, MAX_WRITE_RANGES } from './limits.ts';
 
-/** A read that a node has been sent, and that others may wait for. */
+/** A read that a node has been sent and that others may wait for. */
 export interface NodeRead {
   readonly range: BlockRange;
-  /** All that it asks for; reads that may wait for each other have the same. */
+  /** All that the read asks for: reads with the same key may wait for each other. */
   readonly key: string;
 }
 
 /**
- * What a node has been sent about its blocks and has not answered. It says which reads may wait for which: a read may wait for another one
- * with the same key that was sent before it, has brought no answer yet, and beside which no overlapping write was under way, from when it
- * was sent until the other one came. So whoever waits gets what the node could have answered him, too.
+ * The reads and writes that a node has been sent and has not answered; decides which reads may wait for which. A read
+ * may wait for an earlier one with the same key that has brought no answer yet, if no overlapping write was under way
+ * from the moment when the earlier one was sent until now. So an asker that waits gets only what the node could have
+ * answered it.
  */
 export class NodeBlocks<Read extends NodeRead = NodeRead> {
   /** Reads that others may wait for. */
   readonly #reads = new Map<string, Read>();
   /** Writes under way, by their transactions. */
   readonly #writes = new Map<object, BlockRange>();
-  /** Those of them that may write anywhere. */
+  /** Writes under way that may write anywhere. */
   readonly #everywhere = new Set<object>();
 
   /** Reads that others may wait for. */
@@ -31,24 +32,27 @@ export class NodeBlocks<Read extends NodeRead = NodeRead> {
     return this.#writes.size + this.#everywhere.size;
   }
 
-  /** The read that one with this key may wait for; null: it is to be sent. */
+  /** The read that a new one with this key may wait for; null: the new one must be sent. */
   find(key: string): Read | null {
     return this.#reads.get(key) ?? null;
   }
 
-  /** The read is sent. True: others may wait for it. */
+  /** The read is sent to the node. True: others may wait for it. */
   readSent(read: Read): boolean {
     if (this.#reads.size >= MAX_SHARED_READS || this.#reads.has(read.key) || this.#isWritten(read.range)) return false;
     this.#reads.set(read.key, read);
     return true;
   }
 
-  /** Nobody may wait for the read from now on; harmless if nobody may anyway. */
+  /** No further read may wait for this one from now on. Does nothing if that is so already. */
   seal(read: Read): void {
     if (this.#reads.get(read.key) === read) this.#reads.delete(read.key);
   }
 
-  /** Something that may write is sent; a second time for the same transaction: it may write anywhere. */
+  /**
+   * A message that may write is sent in transaction `by`. At the second message of one transaction it counts as a write
+   * of everything.
+   */
   writeSent(by: object, range: BlockRange): void {
     const isKnown = this.#writes.delete(by) || this.#everywhere.has(by);
     if (isKnown || range === EVERYTHING || this.#writes.size >= MAX_WRITE_RANGES) {
@@ -60,7 +64,7 @@ export class NodeBlocks<Read extends NodeRead = NodeRead> {
     for (const read of this.#reads.values()) if (overlap(read.range, range)) this.#reads.delete(read.key);
   }
 
-  /** It is over; harmless if it is none that was sent. */
+  /** The transaction is over. Does nothing if no write was sent in it. */
   writeOver(by: object): void {
     if (!this.#writes.delete(by)) this.#everywhere.delete(by);
   }

@@ -2,25 +2,31 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionEndpoint } from '@spanmesh/dmsg/transaction';
 import { Joined, type JoinedDependencies } from '../joined.ts';
 
-/** Who is told what passes, before it does. `far`: of two that are joined the transaction that the node has. */
+/**
+ * Told of messages between askers and the node, before they are passed on. `far`: of two joined transactions the one
+ * with the node.
+ */
 export interface Noted {
-  /** The side of the link's connection that the node is on. */
+  /** The endpoint of the link's connection, on which the node's transactions are. */
   readonly endpoint: TransactionEndpoint;
-  /** An asker opens `tx`, to be joined to one on `target`, which is the node's: it is to be done, or not. */
+  /**
+   * An asker opens `tx` on `target`, a transaction of the node (or the link): joins it to one with the node, or lets it
+   * wait.
+   */
   open(joined: ReadJoined, tx: Transaction, target: Transaction, frame: Frame): void;
-  /** A message with this command is about to be sent to the node in a transaction that is open. */
+  /** A message with this command is about to be sent to the node in an open transaction. */
   said(far: Transaction, cmd: number): void;
-  /** The same, one way. */
+  /** A one-way message with this command is about to be sent to the node. */
   saidOneWay(cmd: number): void;
   /** The node's answer, or a part of it, is about to be passed on. */
   answered(far: Transaction, frame: Frame): void;
-  /** What the node was asked brings no answer any more, or nobody who has asked for it is there. */
+  /** The transaction brings no answer any more: the node or the asker is gone. */
   lost(far: Transaction): void;
-  /** It is over in both directions. */
+  /** The transaction is over in both directions. */
   gone(far: Transaction): void;
 }
 
-/** `Joined` on a link whose reads are consolidated: what passes is noted. */
+/** `Joined` for a link whose reads are consolidated: tells `Noted` of the messages before it passes them on. */
 export class ReadJoined extends Joined {
   readonly #noted: Noted;
 
@@ -34,7 +40,9 @@ export class ReadJoined extends Joined {
     else this.#noted.open(this, tx, target, frame);
   }
 
-  /** `stack` without more. What has been opened on `target`; null: it could not be, and `tx` is refused. */
+  /**
+   * Like `Joined.stack`. Returns the transaction opened on `target`; null: it could not be opened, and `tx` is refused.
+   */
   stackAlone(tx: Transaction, target: Transaction, frame: Frame): Transaction | null {
     super.stack(tx, target, frame);
     return isJoinedBy(tx, this) ? tx.data : null;
@@ -70,7 +78,7 @@ export class ReadJoined extends Joined {
     return endpoint === this.#noted.endpoint;
   }
 
-  /** Of two that are joined the one that the node has. */
+  /** Of two joined transactions the one with the node. */
   #ofNode(tx: Transaction<Transaction>): Transaction {
     return this.#isOfNode(tx) ? tx : tx.data;
   }

@@ -4,14 +4,14 @@ import type { BlockRange } from './block-range.ts';
 import type { NodeRead } from './node-blocks.ts';
 import type { ReadJoined } from './read-joined.ts';
 
-/** A read that the node is asked for, and those who wait for its answer. */
+/** A read that the node has been sent, and the askers that wait for its answer. */
 export class SharedRead implements NodeRead {
   readonly range: BlockRange;
   readonly key: string;
   /** The payload of BLK_READ. */
   readonly payload: Buffer;
   readonly waiting = new Set<WaitingRead>();
-  /** Messages of the answer that have come, for those who wait. */
+  /** Messages of the answer that have come so far, kept for the askers that wait. */
   kept: Frame[] = [];
   keptBytes = 0;
 
@@ -22,15 +22,15 @@ export class SharedRead implements NodeRead {
   }
 }
 
-/** A transaction in which somebody reads, and for which the node has not been asked. */
+/** An asker's read that waits for the answer to another one's; the node has not been sent it. */
 export class WaitingRead {
-  /** The asker's. */
+  /** The asker's transaction. */
   readonly tx: Transaction;
-  /** What it would run on at the node. */
+  /** The node's transaction (or link) that the read would be stacked on. */
   readonly target: Transaction;
   /** Handler of the asker's transaction once the node is asked for it. */
   readonly joined: ReadJoined;
-  /** What it waits for; null: not any more, it has its answer. */
+  /** The read that it waits for; null: it has been answered, asked for, or given up. */
   read: SharedRead | null;
 
   constructor(tx: Transaction, target: Transaction, joined: ReadJoined, read: SharedRead) {
@@ -41,7 +41,7 @@ export class WaitingRead {
     read.waiting.add(this);
   }
 
-  /** For another one than before. */
+  /** Makes it wait for another read than before. */
   waitFor(read: SharedRead): void {
     this.leave();
     this.read = read;

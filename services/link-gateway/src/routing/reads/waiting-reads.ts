@@ -4,13 +4,19 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { abort } from '../abort.ts';
 import type { WaitingRead } from './shared-read.ts';
 
-/** Who asks the node. */
+/** Asks the node on behalf of an asker that waits. */
 export interface Asks {
-  /** For a read that waits, apart from all others. The asker's transaction, joined; null: it has its answer, or cannot be asked for. */
+  /**
+   * Sends this asker's own read to the node. Returns the asker's transaction, now joined; null: it has its answer
+   * already, or the node cannot be asked.
+   */
   askAlone(waits: WaitingRead): Transaction<Transaction> | null;
 }
 
-/** Handler of askers' transactions that wait for the answer to another one's read. Whoever does more than wait asks for himself. */
+/**
+ * Handler of askers' transactions that wait for the answer to another asker's read. An asker that sends anything more
+ * gets a read of its own.
+ */
 export class WaitingReads implements TransactionHandler<WaitingRead> {
   readonly isAwaited = true;
   readonly #asks: Asks;
@@ -29,7 +35,7 @@ export class WaitingReads implements TransactionHandler<WaitingRead> {
       waits.leave();
       abort(tx);
     }
-    // A bare end in order: nothing more comes of the asker, who waits.
+    // Otherwise it is an end in order: the asker sends nothing more, and goes on waiting.
   }
 
   onStacked({ data: waits }: Transaction<WaitingRead>, tx: Transaction, frame: Frame): void {
@@ -50,7 +56,7 @@ export class WaitingReads implements TransactionHandler<WaitingRead> {
 
   onGone({ data }: Transaction<WaitingRead>): void {
     data.leave();
-    // Both halves of what would be joined.
+    // Two halves, as for joined transactions: RouteClass counted both when the asker began to wait.
     data.joined.routes.halfGone();
     data.joined.routes.halfGone();
   }
