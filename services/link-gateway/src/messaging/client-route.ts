@@ -20,16 +20,16 @@ import {
   toRouted,
 } from './routed-message.ts';
 
-/** A transaction of a route, as the client knows it: the handler of the transaction. */
+/** A transaction of a client's route, with its state as the client knows it. It is the transaction's handler. */
 class ClientTransaction implements TransactionName, TransactionHandler {
   readonly number: number;
   readonly openedByNode: boolean;
-  /** What it is stacked on. */
+  /** The transaction that it is stacked on. */
   readonly circuit: TransactionName;
-  /** The client has opened, closed its direction. */
+  /** Whether the client has opened and closed its own direction. */
   created: boolean;
   deleted: boolean;
-  /** Set as soon as there is one. */
+  /** Set once the transaction has been opened with the node. */
   tx!: Transaction;
 
   readonly #route: ClientRoute;
@@ -64,16 +64,16 @@ class ClientTransaction implements TransactionName, TransactionHandler {
 export interface ClientRouteDependencies {
   readonly stream: ClientStream;
   readonly metrics: MessagingMetrics;
-  /** The route is gone: the stream is to be ended. */
+  /** The route is lost: the caller ends the stream. */
   readonly onLost: (reason: LostReason) => void;
-  /** The client has said all, and has got every answer. */
+  /** The client has closed its side of the stream, and all its transactions are over. */
   readonly onDone: () => void;
 }
 
 /**
- * What runs on a route that stands: translates between the client's messages and transactions towards the node. It checks what
- * the client sends so that none of it becomes a protocol error towards the node. Messages for a transaction that is gone are
- * thrown away: its end and they have crossed.
+ * Translates between a client's messages and the transactions of its route. It checks the client's messages, so that
+ * none of them can be a protocol error towards the node. Messages for a transaction that is gone are thrown away: they
+ * have crossed its end.
  */
 export class ClientRoute implements LocalRouteHandlers {
   readonly pressure: ClientStream;
@@ -93,17 +93,17 @@ export class ClientRoute implements LocalRouteHandlers {
     this.pressure = deps.stream;
   }
 
-  /** The route stands; to be called before anything else. */
+  /** Gives it the open route. Must be called before anything else. */
   attach(route: LocalRoute): void {
     this.#route = route;
   }
 
-  /** Transactions open. */
+  /** Number of open transactions. */
   get open(): number {
     return this.#own.size + this.#nodes.size;
   }
 
-  /** Takes a message of the client. @throws ApiError: the stream is to be ended with it. */
+  /** Handles a message of the client. @throws ApiError: the caller ends the stream with it. */
   take(message: RoutedMessage): void {
     const route = this.#route;
     if (route === null || this.#closed) return;
@@ -114,14 +114,17 @@ export class ClientRoute implements LocalRouteHandlers {
     else this.#inTransaction(route, message);
   }
 
-  /** The client sends nothing any more: what it has not closed is aborted, what it waits for may still come. */
+  /**
+   * The client has closed its side of the stream: transactions that it has not closed are aborted; answers to the
+   * others may still come.
+   */
   halfClose(): void {
     this.#halfClosed = true;
     for (const one of [...this.#all()]) if (!one.deleted) this.#abort(one);
     this.#checkDone();
   }
 
-  /** The client is gone, or the stream has ended: what is open is aborted towards the node. */
+  /** The client is gone, or the stream has ended: open transactions are aborted towards the node. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -164,10 +167,10 @@ export class ClientRoute implements LocalRouteHandlers {
     this.pressure.write({ routed }, MESSAGE_BYTES);
   }
 
-  /** @internal It is over in both directions. */
+  /** @internal The transaction is over in both directions. */
   gone(one: ClientTransaction): void {
     const all = one.openedByNode ? this.#nodes : this.#own;
-    // Its number may be in use again.
+    // The client may have used the number for a new transaction already.
     if (all.get(one.number) === one) all.delete(one.number);
     this.#checkDone();
   }
@@ -236,7 +239,7 @@ export class ClientRoute implements LocalRouteHandlers {
     }
   }
 
-  /** What a message is stacked on: null the span itself, undefined something that is gone. */
+  /** The transaction that a message is stacked on. null: the span itself; undefined: a transaction that is gone. */
   #circuit({ circuit, circuitOpenedByNode }: RoutedMessage): Transaction | null | undefined {
     if (circuit === 0) return null;
     const tx = (circuitOpenedByNode ? this.#nodes : this.#own).get(circuit)?.tx;
@@ -276,8 +279,9 @@ function wordOf(message: RoutedMessage): number {
 }
 
 /**
- * What is not a transaction of the client is the span itself, or the route to it: those carry what peers/ and trunk/ know of them. Asked
- * when a transaction begins, and for one-way messages.
+ * The client's name for the circuit of a message. A circuit that is no ClientTransaction is the span itself or the
+ * route transaction, whose `data` belongs to peers/ or trunk/. Called when a transaction begins, and for one-way
+ * messages.
  */
 function nameOf(tx: Transaction | null): TransactionName {
   return tx?.data instanceof ClientTransaction ? tx.data : NO_TRANSACTION;

@@ -59,8 +59,8 @@ class SlowClient {
   }
 }
 
-describe('what waits for a client', () => {
-  it('comes in order, whatever is taken when, and is counted right', () => {
+describe('the messages that wait for a client', () => {
+  it('come in order and are counted right, whenever the client takes them', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.constant('take' as const))), (steps) => {
         const client = new SlowClient();
@@ -85,14 +85,14 @@ describe('what waits for a client', () => {
   });
 
   // Limits: messaging/limits.ts CLIENT_IN_FLIGHT_BYTES
-  it('is not handed to gRPC beyond a bound', () => {
+  it('are handed to gRPC only up to a limit', () => {
     const client = new SlowClient();
     for (let n = 0; n < 100; n++) client.say(n, 10_000);
     expect(client.inFlight).toBe(Math.ceil(CLIENT_IN_FLIGHT_BYTES / 10_000));
   });
 
   // Limits: messaging/limits.ts CLIENT_HIGH_BYTES
-  it('makes the pressure high, and low when half of that is gone', () => {
+  it('make the pressure high, and low when half of the mark is gone', () => {
     const client = new SlowClient();
     let low = 0;
     client.stream.onceLow(() => low++);
@@ -109,7 +109,7 @@ describe('what waits for a client', () => {
   });
 
   // Limits: messaging/limits.ts CLIENT_LIMIT_BYTES
-  it('is bounded: RESOURCE_EXHAUSTED', () => {
+  it('are bounded in bytes: RESOURCE_EXHAUSTED', () => {
     const client = new SlowClient();
     for (let n = 0; client.stuck === null; n++) client.say(n, 1_000_000);
     expect(client.stuck.code).toBe(status.RESOURCE_EXHAUSTED);
@@ -117,14 +117,14 @@ describe('what waits for a client', () => {
     let low = 0;
     client.stream.onceLow(() => low++);
     client.stream.fail(client.stuck);
-    // Those who wait for room do not wait for ever.
+    // Callers that wait for low pressure are called back at the end.
     expect(low).toBe(1);
     expect(client.error).toBe(client.stuck);
     client.say(99, 1);
     expect(client.order).not.toContain(99);
   });
 
-  it('may wait for so long: RESOURCE_EXHAUSTED for a client that takes nothing', () => {
+  it('are bounded in time: RESOURCE_EXHAUSTED for a client that takes nothing', () => {
     const client = new SlowClient();
     client.say(0, 100);
     client.say(1, 100);
@@ -136,7 +136,7 @@ describe('what waits for a client', () => {
     expect(client.stuck).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
-  it('is sent before an end in good order', () => {
+  it('are all sent before the stream ends in order', () => {
     const client = new SlowClient();
     for (let n = 0; n < 30; n++) client.say(n, 10_000);
     client.stream.end();

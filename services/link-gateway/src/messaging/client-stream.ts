@@ -5,7 +5,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
 
-/** Of the server's side of an OpenRoute call, what is written to. */
+/** The part of an OpenRoute call's server side that is written to. */
 export interface ResponseStream {
   write(response: OpenRouteResponse, written: (error?: Error | null) => void): boolean;
   end(): void;
@@ -13,8 +13,9 @@ export interface ResponseStream {
 }
 
 /**
- * What waits for one client, in order, bounded. gRPC is given little at a time, because what it has cannot be taken back; while
- * much waits the pressure is high, and a client that takes nothing for long, or has too much waiting, is given up.
+ * The bounded queue of messages that wait for one client, in order. gRPC is given little at a time, because messages
+ * given to it cannot be dropped any more. While much waits the pressure is high. A client that takes nothing for too
+ * long, or for which too much waits, is given up.
  */
 export class ClientStream implements Pressure {
   readonly #stream: ResponseStream;
@@ -22,7 +23,7 @@ export class ClientStream implements Pressure {
   readonly #onStuck: (error: ApiError) => void;
   #queue: OpenRouteResponse[] = [];
   #next = 0;
-  /** Sizes of all that waits: what gRPC has, then the queue. */
+  /** Sizes of all waiting messages: first those given to gRPC, then those in the queue. */
   #sizes: number[] = [];
   #firstSize = 0;
   #inFlight = 0;
@@ -33,14 +34,14 @@ export class ClientStream implements Pressure {
   #ended = false;
   readonly #written = (): void => this.#onWritten();
 
-  /** `onStuck`: the client does not read; whoever is told ends the stream. */
+  /** `onStuck`: the client does not read; the callee ends the stream. */
   constructor(stream: ResponseStream, deps: { clock: Clock; onStuck: (error: ApiError) => void }) {
     this.#stream = stream;
     this.#clock = deps.clock;
     this.#onStuck = deps.onStuck;
   }
 
-  /** Bytes that the client has not taken, as far as gRPC tells. */
+  /** Bytes that the client has not taken, as far as gRPC reports. */
   get bytes(): number {
     return this.#inFlight + this.#waiting;
   }
@@ -54,7 +55,7 @@ export class ClientStream implements Pressure {
     else fn();
   }
 
-  /** `bytes`: size of the message, about. */
+  /** `bytes`: approximate size of the message. */
   write(response: OpenRouteResponse, bytes: number): void {
     if (this.#ended) return;
     this.#sizes.push(bytes);
@@ -79,7 +80,7 @@ export class ClientStream implements Pressure {
     }
   }
 
-  /** Sends what waits, then the end. */
+  /** Sends all waiting messages, then ends the stream. */
   end(): void {
     if (this.#ended) return;
     for (const waiting of this.#queue.slice(this.#next)) this.#stream.write(waiting, this.#written);
@@ -87,14 +88,14 @@ export class ClientStream implements Pressure {
     this.#stream.end();
   }
 
-  /** Ends it with an error; what waits is dropped. */
+  /** Ends the stream with an error; waiting messages are dropped. */
   fail(error: ApiError): void {
     if (this.#ended) return;
     this.#drop();
     this.#stream.emit('error', error);
   }
 
-  /** The client is gone. */
+  /** The client is gone: drops the waiting messages. */
   abandon(): void {
     this.#drop();
   }
@@ -155,7 +156,7 @@ export class ClientStream implements Pressure {
     for (const fn of waiting) fn();
   }
 
-  /** One timer while anything waits, not one a message. */
+  /** Watches for a client that takes nothing. One timer runs while anything waits, not one a message. */
   #watch(ms: number): void {
     this.#stall = this.#clock.after(ms, () => {
       this.#stall = null;

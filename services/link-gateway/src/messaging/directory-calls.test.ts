@@ -28,7 +28,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
   });
   afterEach(() => calls.stop());
 
-  /** The status that the call fails with; null: it waits. */
+  /** The status that the call fails with; null: it still waits. */
   async function failure(asked: Promise<unknown>): Promise<status | null> {
     const failed = asked.then(
       () => status.OK,
@@ -37,7 +37,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     return Promise.race([failed, new Promise<null>((resolve) => setImmediate(() => resolve(null)))]);
   }
 
-  /** What the call fails with that waits no more; it does wait. */
+  /** The status that the call fails with, which must not wait any more. */
   async function given(asked: Promise<unknown>): Promise<status> {
     const failed = await failure(asked);
     if (failed === null) throw new Error('it still waits');
@@ -55,11 +55,11 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     expect(await failure(ask(MAX_QUESTIONS))).toBe(status.RESOURCE_EXHAUSTED);
     const others = Array.from({ length: MAX_QUESTIONS_PER_USER - 1 }, (_, n) => ask(1000 + n, undefined, 'b'));
-    // Not one more, so for nobody to pay for.
+    // This question is being asked already, so it counts for nobody else.
     expect(await failure(ask(0, undefined, 'c'))).toBeNull();
     expect(await failure(ask(2000, undefined, 'c'))).toBeNull();
     expect(calls.waiting).toBe(MAX_QUESTIONS + 1);
-    // All are taken: who has most gives way to a newcomer, one at a time.
+    // All questions are taken: the user that has most gives way to a newcomer, one at a time.
     expect(await failure(ask(2001, undefined, 'd'))).toBeNull();
     expect(await given(greedy.at(-1) ?? greedy[0]!)).toBe(status.RESOURCE_EXHAUSTED);
     expect(await failure(others[0]!)).toBeNull();
@@ -70,21 +70,21 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(limitsHit.all.map(({ principal }) => principal)).toContain('a');
   });
 
-  it('count for another one who wants to know when he leaves who has asked', async () => {
+  it('count for another user that waits for the answer once the first one has given up', async () => {
     const [leaves, stays] = [new AbortController(), new AbortController()];
     const asked = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n, leaves, 'a'));
     const also = ask(0, stays, 'b');
     leaves.abort();
     for (const one of asked) expect(await given(one)).toBe(status.CANCELLED);
     expect(await failure(also)).toBeNull();
-    // All but one for b, who pays for that one, and all for a again.
+    // The question that both asked counts for b now, so b can ask all but one more; a can ask again.
     const more = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(1000 + n, stays, 'b'));
     expect(await failure(more.at(-2)!)).toBeNull();
     expect(await failure(more.at(-1)!)).toBe(status.RESOURCE_EXHAUSTED);
     expect(await failure(ask(MAX_QUESTIONS_PER_USER, stays, 'a'))).toBeNull();
   });
 
-  it('that others wait for, too, go on for them when he gives way who has asked', async () => {
+  it('that others wait for, too, go on for them when the user they count for must give way', async () => {
     const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     const also = ask(MAX_QUESTIONS_PER_USER - 1, undefined, 'b');
     for (let n = 0; n < MAX_QUESTIONS_PER_USER - 1; n++) void ask(1000 + n, undefined, 'c');
@@ -102,7 +102,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(calls.waiting).toBe(MAX_WAITING);
     expect(await failure(ask(0))).toBe(status.RESOURCE_EXHAUSTED);
     expect(await failure(asked[0]!)).toBeNull();
-    // Of whoever has most the last one gives way to a newcomer.
+    // The last call of the user that has most gives way to a newcomer.
     expect(await failure(ask(0, askers[0], 'c'))).toBeNull();
     expect(await given(asked[MAX_WAITING_PER_USER - 1]!)).toBe(status.RESOURCE_EXHAUSTED);
     expect(calls.waiting).toBe(MAX_WAITING);
@@ -113,7 +113,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(await failure(ask(0))).toBeNull();
   });
 
-  it('are not asked by whoever has given up, nor once the gateway stops', async () => {
+  it('are not asked for a caller that has given up, nor once the gateway stops', async () => {
     expect(await failure(calls.findCluster(cluster(1), 1, { signal: AbortSignal.abort(), principal: 'a' }))).toBe(
       status.CANCELLED,
     );

@@ -11,22 +11,25 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import { MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
 import { type Ask, Question } from './question.ts';
 
-/** Who wants to know. */
+/** The caller on whose behalf topology is asked. */
 export interface Caller {
-  /** Aborted when he waits no more. */
+  /** Aborted when the caller does not wait any more. */
   readonly signal: AbortSignal;
   readonly principal: string;
 }
 
-/** Where nodes and clusters are: what messaging asks topology. */
+/** Finds nodes and clusters for Messaging by asking topology. */
 export interface Directory {
-  /** `selector` is canonical. Waits until it can be reached, or the caller does not wait any more. @throws ApiError */
+  /**
+   * `selector` is canonical. Waits until the node can be reached, or the caller does not wait any more. @throws
+   * ApiError
+   */
   findNode(selector: NodeSelector, caller: Caller): Promise<FindNodeResponse>;
-  /** `key` is canonical. @throws ApiError */
+  /** Waits until the cluster has this number of nodes. `key` is canonical. @throws ApiError */
   findCluster(key: ClusterKey, nodes: number, caller: Caller): Promise<FindClusterResponse>;
 }
 
-/** Asks the Directory of the topology leader; those who want to know the same at the same time share one call. */
+/** Asks the Directory of the topology leader. Callers with the same question at the same time share one call. */
 export class DirectoryCalls implements Directory {
   readonly #gateway: () => string;
   readonly #address: () => string | null;
@@ -39,8 +42,8 @@ export class DirectoryCalls implements Directory {
   #stopped = false;
 
   /**
-   * `gateway`: id of this one; `address`: `host:port` of the leader as far as it is known; both are asked for at each call. `security`: of
-   * the way to it.
+   * `gateway`: id of this gateway; `address`: `host:port` of the leader, null if none is known. Both functions are
+   * called at each question. `security`: of the channel to the leader.
    */
   constructor(
     options: { gateway: () => string; address: () => string | null; security?: ChannelSecurity },
@@ -59,7 +62,7 @@ export class DirectoryCalls implements Directory {
     );
   }
 
-  /** Calls of clients that wait for an answer. */
+  /** Number of clients' calls that wait for an answer. */
   get waiting(): number {
     return this.#shares.held('waiting calls');
   }
@@ -81,12 +84,15 @@ export class DirectoryCalls implements Directory {
     });
   }
 
-  /** Another leads, and the one before may never answer; or this gateway has another id: what waits is asked again. */
+  /**
+   * Asks all open questions again: another replica leads and the former leader may never answer, or this gateway has
+   * another id.
+   */
   askAgain(): void {
     for (const question of this.#questions.values()) question.again();
   }
 
-  /** Ends all that waits. */
+  /** Ends all calls that wait. */
   stop(): void {
     this.#stopped = true;
     const stopping = new ApiError(status.UNAVAILABLE, 'This gateway stops: use another one.');
@@ -110,7 +116,7 @@ export class DirectoryCalls implements Directory {
     }
   }
 
-  /** A question counts for one of those who want to know. @throws ApiError RESOURCE_EXHAUSTED */
+  /** Begins a question. It counts for one of the users that wait for its answer. @throws ApiError RESOURCE_EXHAUSTED */
   #begin<Answer>(key: string, principal: string, ask: Ask<Answer>): Question<Answer> {
     let payer = principal;
     const giveWay = (error: ApiError): void => {
@@ -118,7 +124,7 @@ export class DirectoryCalls implements Directory {
       pass();
     };
     let close = this.#shares.begin('questions about nodes and clusters', payer, giveWay);
-    /** Another one's turn, if he for whom it counts has left. */
+    /** If the user for whom the question counts has left, lets it count for the one that has waited longest. */
     const pass = (): void => {
       const { first } = question;
       if (first === null || question.isAskedBy(payer)) return;
@@ -155,7 +161,7 @@ export class DirectoryCalls implements Directory {
   }
 }
 
-/** Nobody can be asked now. */
+/** Answers UNAVAILABLE in the next turn: no leader is known. */
 function later(done: (error: never, answer: undefined) => void): { cancel(): void } {
   const immediate = setImmediate(() => done(NOBODY as never, undefined));
   return { cancel: () => clearImmediate(immediate) };

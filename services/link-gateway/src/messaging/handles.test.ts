@@ -18,7 +18,7 @@ const cluster = (n: number): ClusterKey => ({
   peerLabel: '',
 });
 const PART_BYTES = 1024 * 1024;
-/** What a snapshot has of them. */
+/** The held clusters in a snapshot. */
 const cut = (held: HeldClusters) => {
   const parts = new StateChangeParts(PART_BYTES);
   held.cut(parts);
@@ -44,7 +44,7 @@ function world({ total = MAX_HANDLES, share = MAX_HANDLES_PER_USER } = {}) {
     },
   });
   const handles = of('ann');
-  /** What topology is told at the end of the turn. */
+  /** The changes that topology is told at the end of the turn. */
   const told = async () => {
     await turn();
     const [{ clustersHeld, clustersReleased } = StateChange.create()] = reports.take(PART_BYTES);
@@ -55,7 +55,7 @@ function world({ total = MAX_HANDLES, share = MAX_HANDLES_PER_USER } = {}) {
 
 describe('handles', () => {
   // Limits: messaging/limits.ts MAX_HANDLES, messaging/limits.ts MAX_HANDLES_PER_USER
-  it('are so many at most, until one is released', () => {
+  it('are limited in number, in all and for one user, until one is released', () => {
     const { handles, of, clock } = world();
     const ids = Array.from({ length: MAX_HANDLES_PER_USER }, () => handles.acquire(cluster(1), 0).handle);
     const tooMany = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
@@ -63,7 +63,7 @@ describe('handles', () => {
     const bob = of('bob');
     for (let i = MAX_HANDLES_PER_USER; i < MAX_HANDLES; i++) bob.acquire(cluster(1), 0);
     expect(handles.size).toBe(100_000);
-    // A newcomer takes the place of one of whoever has most.
+    // A newcomer gets a place; the user that has most loses a handle.
     expect(() => of('eve').acquire(cluster(1), 0)).not.toThrow();
     expect(() => bob.acquire(cluster(1), 0)).toThrow(tooMany);
     expect(handles.size).toBe(100_000);
@@ -108,7 +108,7 @@ describe('handles', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('renew what is there even if something else is gone', () => {
+  it('that exist are renewed even if others in the call are gone', () => {
     const { clock, handles } = world();
     const { handle } = handles.acquire(cluster(1), 1000);
     clock.advance(900);
@@ -117,7 +117,7 @@ describe('handles', () => {
     expect(handles.size).toBe(1);
   });
 
-  it('of one cluster are told as one hold', async () => {
+  it('on one cluster are told to topology as one hold', async () => {
     const { handles, told } = world();
     const [a, b] = [handles.acquire(cluster(1), 0), handles.acquire(cluster(1), 0)];
     expect(a.handle).not.toBe(b.handle);
@@ -129,7 +129,7 @@ describe('handles', () => {
     expect(await told()).toEqual({ held: [], released: [cluster(1)] });
   });
 
-  it('that come and go within a turn are not told: in a delta the order does not matter', async () => {
+  it('that are acquired and released within a turn are not told: a delta has no order', async () => {
     const { handles, told } = world();
     handles.release(handles.acquire(cluster(1), 0).handle);
     expect(await told()).toEqual({ held: [], released: [] });
@@ -140,10 +140,10 @@ describe('handles', () => {
     expect(await told()).toEqual({ held: [], released: [] });
   });
 
-  it('are in the snapshot, and told from there on', async () => {
+  it('are in the snapshot, and only later changes are told', async () => {
     const { handles, held, told } = world();
     const { handle } = handles.acquire(cluster(1), 0);
-    // Cut in the same turn: what is in it is not told again.
+    // The snapshot is cut in the same turn: a hold in it is not told again.
     expect(cut(held)).toEqual([cluster(1)]);
     expect(await told()).toEqual({ held: [], released: [] });
     handles.release(handle);
@@ -151,7 +151,7 @@ describe('handles', () => {
     expect(await told()).toEqual({ held: [], released: [] });
   });
 
-  it('are bounded, in number and in time', () => {
+  it('are limited in number, and their leases in time', () => {
     const { handles } = world({ total: 2 });
     handles.acquire(cluster(1), 0);
     expect(() => handles.acquire(cluster(2), MAX_LEASE_MS + 1)).toThrow(
@@ -182,7 +182,7 @@ describe('handles', () => {
     expect(() => ann.renew([...anns.values()])).toThrow(
       expect.objectContaining({ code: status.NOT_FOUND, details: expect.stringMatching(new RegExp(`: ${gone}$`)) }),
     );
-    // Each has as many: nobody gives way.
+    // Each user has as many: nobody gives way.
     expect(() => bob.acquire(cluster(13), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
     ann.clear();
     expect(ann.size).toBe(0);

@@ -10,14 +10,14 @@ import { DEFAULT_LEASE_MS, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
 interface Handle {
   readonly cluster: ClusterKey;
   readonly leaseMs: number;
-  /** Gives its place back. */
+  /** Gives the handle's place in the shares back. */
   readonly close: () => void;
-  /** On the clock's monotonic scale. */
+  /** Milliseconds of the monotonic clock. */
   expiresAt: number;
   timer: Timer;
 }
 
-/** Clients' handles on clusters: each holds its cluster until it is released or its lease runs out. */
+/** Keeps clients' handles on clusters. Each holds its cluster until it is released or its lease runs out. */
 export class Handles {
   readonly #held: HeldClusters;
   readonly #clock: Clock;
@@ -31,7 +31,7 @@ export class Handles {
   }: {
     held: HeldClusters;
     clock: Clock;
-    /** How many there may be, and of one user. */
+    /** Limits the handles in all and of one user. */
     shares: Pick<CallShares<'handles'>, 'begin'>;
   }) {
     this.#held = held;
@@ -44,14 +44,14 @@ export class Handles {
   }
 
   /**
-   * `cluster` is canonical; `leaseMs` 0: the default; `principal`: whose it is. When there are too many, one is released of whoever has
-   * most.
+   * Makes a handle. `cluster` is canonical; `leaseMs` 0: the default; `principal`: the user. When all handles are
+   * taken, a handle of the user that has most is released.
    * @throws ApiError INVALID_ARGUMENT: the lease is too long; RESOURCE_EXHAUSTED: too many handles
    */
   acquire(cluster: ClusterKey, leaseMs: number, principal: string): { handle: string; leaseMs: number } {
     if (leaseMs > MAX_LEASE_MS) throw invalid(`A lease has at most ${MAX_LEASE_MS} ms: renew it instead.`);
     const lease = leaseMs === 0 ? DEFAULT_LEASE_MS : leaseMs;
-    // Not to be guessed: whoever knows a handle can release it.
+    // It cannot be guessed: anybody who knows a handle can release it.
     const id = randomUUID();
     const handle: Handle = {
       cluster,
@@ -66,8 +66,8 @@ export class Handles {
   }
 
   /**
-   * Renews those that are there, whatever becomes of the others.
-   * @throws ApiError INVALID_ARGUMENT: too many at once; NOT_FOUND: some are gone, which are named
+   * Renews the handles that exist, even if others of `ids` do not.
+   * @throws ApiError INVALID_ARGUMENT: too many at once; NOT_FOUND: names the handles that are gone
    */
   renew(ids: readonly string[]): void {
     if (ids.length > MAX_RENEWALS) throw invalid(`A call renews at most ${MAX_RENEWALS} handles.`);
@@ -82,7 +82,7 @@ export class Handles {
     throw new ApiError(status.NOT_FOUND, `Gone, to be acquired again: ${gone.join(', ')}`);
   }
 
-  /** A handle that is gone already is no error. */
+  /** Releases a handle; one that is gone already is no error. */
   release(id: string): void {
     const handle = this.#handles.get(id);
     if (handle === undefined) return;
@@ -92,12 +92,15 @@ export class Handles {
     this.#held.release(handle.cluster);
   }
 
-  /** Releases all. */
+  /** Releases all handles. */
   clear(): void {
     for (const id of [...this.#handles.keys()]) this.release(id);
   }
 
-  /** Renewing does not touch the timer: it looks when it fires. */
+  /**
+   * Releases the handle when its lease runs out. Renewing does not touch the timer: when it fires it looks whether time
+   * is left.
+   */
   #watch(id: string, ms: number): Timer {
     return this.#clock.after(ms, () => {
       const handle = this.#handles.get(id);

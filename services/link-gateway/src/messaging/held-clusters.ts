@@ -6,15 +6,16 @@ import type { Reports } from '../attach/reports.ts';
 
 interface Held {
   readonly key: ClusterKey;
-  /** How often clients hold it. */
+  /** Number of handles on the cluster. */
   holds: number;
   /** Topology has been told that it is held. */
   told: boolean;
 }
 
 /**
- * Clusters that the clients of this gateway hold, for topology: told once each, however many clients hold one. What is taken and
- * given back within a turn is not told at all, because within a delta the order does not matter (gateway_control.proto).
+ * The clusters that clients of this gateway hold, told to topology once each, however many handles are on one. A
+ * cluster that is held and released within a turn is not told at all, because a delta has no order
+ * (gateway_control.proto).
  */
 export class HeldClusters {
   readonly #reports: Pick<Reports, 'clusterHeld' | 'clusterReleased'>;
@@ -26,14 +27,14 @@ export class HeldClusters {
     this.#reports = reports;
   }
 
-  /** Clusters held. */
+  /** Number of clusters held. */
   get size(): number {
     let size = 0;
     for (const { holds } of this.#held.values()) if (holds > 0) size++;
     return size;
   }
 
-  /** `key` is canonical. */
+  /** A client holds the cluster. `key` is canonical. */
   hold(key: ClusterKey): void {
     const text = clusterKeyText(key);
     let held = this.#held.get(text);
@@ -45,7 +46,7 @@ export class HeldClusters {
     if (held.holds === 1) this.#change(held);
   }
 
-  /** Once for each `hold`. */
+  /** A client holds the cluster no more; called once for each `hold`. */
   release(key: ClusterKey): void {
     const held = this.#held.get(clusterKeyText(key));
     if (held === undefined || held.holds === 0) return;
@@ -53,7 +54,7 @@ export class HeldClusters {
     if (held.holds === 0) this.#change(held);
   }
 
-  /** Puts all into a snapshot: from then on topology knows them. */
+  /** Puts all held clusters into a snapshot; from then on topology knows them. */
   cut(parts: StateChangeParts): void {
     this.#changed.clear();
     for (const [text, held] of this.#held) {

@@ -1,10 +1,10 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
 
-/** What messaging counts: plain numbers, read when they are scraped. */
+/** The counters of Messaging: plain numbers, read when they are scraped. */
 export class MessagingMetrics {
   routes = 0;
   routesOpened = 0;
-  /** Routes whose stream ended because the way to the node was lost. */
+  /** Routes whose stream ended because the route to the node was lost. */
   routesLost = 0;
   messagesFromClients = 0;
   messagesToClients = 0;
@@ -12,7 +12,7 @@ export class MessagingMetrics {
   messagesLate = 0;
 }
 
-/** What else is measured, read when it is scraped. */
+/** Numbers of open things, read when they are scraped. */
 export interface MessagingGauges {
   readonly handles: number;
   readonly heldClusters: number;

@@ -11,7 +11,7 @@ import type { DirectoryCalls } from './directory-calls.ts';
 import { MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
 import { Messaging } from './messaging.ts';
 
-/** The server's end of OpenRoute, of a client at this address. */
+/** The server's end of an OpenRoute call by a client at this address. */
 class FakeRoute extends EventEmitter {
   readonly metadata = new Metadata();
   error: ApiError | null = null;
@@ -68,11 +68,11 @@ it('routes of one client end at his share; others have theirs, and whoever has m
   expect(rest.every(({ error }) => error === null)).toBe(true);
   expect(open('192.0.2.3').error).toBeNull();
   expect(of.counts().routeCalls).toBe(MAX_ROUTES);
-  // All are taken.
+  // All routes are taken.
   expect(open('192.0.2.4').error).toBeNull();
   expect(greedy.at(-1)?.error?.code).toBe(status.RESOURCE_EXHAUSTED);
   expect(of.counts().routeCalls).toBe(MAX_ROUTES);
-  // What has ended makes room.
+  // An ended route makes room.
   greedy[0]?.emit('cancelled');
   expect(of.counts().routeCalls).toBe(MAX_ROUTES - 1);
   expect(open('192.0.2.4').error).toBeNull();

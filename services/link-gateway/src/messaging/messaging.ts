@@ -37,7 +37,7 @@ export interface MessagingDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Where it is told who has come to a limit; default: in the log alone. */
+  /** Told when a user has come to a limit; default: only the log says so. */
   readonly events?: EventTeller;
 }
 
@@ -49,7 +49,7 @@ type Handlers = Pick<
 /** The Messaging service of messaging.proto. */
 export class Messaging {
   readonly counters = new MessagingMetrics();
-  /** What clients hold, for snapshots. */
+  /** The clusters that clients hold, for snapshots. */
   readonly held: HeldClusters;
 
   readonly #gateway: () => string;
@@ -61,7 +61,7 @@ export class Messaging {
   readonly #shares: CallShares<'routes' | 'handles'>;
   #stopped = false;
 
-  /** `gateway`: id of this one, asked for at each use. */
+  /** `gateway`: returns the id of this gateway; called at each use. */
   constructor({ gateway }: { gateway: () => string }, deps: MessagingDependencies) {
     this.#gateway = gateway;
     this.#deps = deps;
@@ -90,7 +90,7 @@ export class Messaging {
     });
   }
 
-  /** What is open, for whoever embeds the gateway. */
+  /** Numbers of open things, for programs that embed the gateway. */
   counts(): Record<'handles' | 'heldClusters' | 'routeCalls' | 'routeLinks', number> {
     return {
       handles: this.#handles.size,
@@ -100,7 +100,7 @@ export class Messaging {
     };
   }
 
-  /** What a gRPC server needs. */
+  /** The handlers for a gRPC server. */
   readonly implementation: Handlers = {
     acquireCluster: this.#unary(({ cluster, leaseMs }: proto.AcquireClusterRequest, { principal }) =>
       this.#handles.acquire(clusterOf(cluster), leaseMs, principal),
@@ -125,12 +125,12 @@ export class Messaging {
     openRoute: (call) => this.#openRoute(call),
   };
 
-  /** The gateway is going to stop: what is open goes on for now. */
+  /** The gateway is going to stop: refuses new calls; open ones go on for now. */
   takeNoMore(): void {
     this.#stopped = true;
   }
 
-  /** Ends all routes and waits; handles go with the gateway. */
+  /** Ends all routes, all calls that wait, and all handles. */
   stop(): void {
     this.takeNoMore();
     this.#deps.directory.stop();
@@ -171,7 +171,7 @@ export class Messaging {
   ): handleUnaryCall<Request, Answer> {
     return (call: ServerUnaryCall<Request, Answer>, callback: sendUnaryData<Answer>) => {
       const abort = new AbortController();
-      // Also when the deadline has passed: grpc-js cancels the call then.
+      // Emitted also when the deadline has passed: grpc-js cancels the call then.
       call.once('cancelled', () => abort.abort());
       const run = async (): Promise<Answer> => {
         if (this.#stopped) throw stopping();

@@ -30,7 +30,7 @@ function world() {
 const forever = () => new AbortController().signal;
 
 describe('a question to topology', () => {
-  it('is asked once for all who want to know', async () => {
+  it('is asked once for all callers that wait for its answer', async () => {
     const { calls, question, over } = world();
     const answers = [question.ask('a', forever()).answer, question.ask('a', forever()).answer];
     expect(calls).toHaveLength(1);
@@ -62,7 +62,7 @@ describe('a question to topology', () => {
     expect([clock.pending, over()]).toEqual([0, 1]);
   });
 
-  it('is given up with the last who wants to know', async () => {
+  it('is given up with the last caller that waits for its answer', async () => {
     const { clock, calls, question, over } = world();
     const [one, two] = [new AbortController(), new AbortController()];
     const answers = [question.ask('a', one.signal).answer, question.ask('a', two.signal).answer];

@@ -3,16 +3,16 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { ASK_AGAIN_MS } from './limits.ts';
 
-/** A call that can be given up. */
+/** Makes one call to topology, which can be cancelled. */
 export type Ask<Answer> = (done: (error: ServiceError | null, answer: Answer | undefined) => void) => {
   cancel(): void;
 };
 
-/** One who waits for the answer. */
+/** A caller that waits for the answer. */
 export interface Waiter<Answer> {
-  /** @throws ApiError what topology says; CANCELLED when its signal is aborted; what it is given up with. */
+  /** @throws ApiError topology's error; CANCELLED when its signal is aborted; the error that it is given up with. */
   readonly answer: Promise<Answer>;
-  /** It waits no more. */
+  /** Ends the wait with this error. */
   giveUp(error: ApiError): void;
 }
 
@@ -22,23 +22,25 @@ interface Asker<Answer> {
   readonly reject: (error: ApiError) => void;
 }
 
-/** What is topology's way of saying no; everything else is asked again. */
+/** Statuses with which topology refuses the question. After any other error it is asked again. */
 const FINAL = new Set<status>([status.INVALID_ARGUMENT, status.RESOURCE_EXHAUSTED, status.UNIMPLEMENTED]);
 
-/** One question to topology, on behalf of all who want to know; asked again while topology is away. */
+/** One question to topology, on behalf of all callers that wait for its answer. Asked again while topology is away. */
 export class Question<Answer> {
   readonly #ask: Ask<Answer>;
   readonly #clock: Clock;
   readonly #onOver: () => void;
   readonly #onLeft: () => void;
   readonly #askers = new Set<Asker<Answer>>();
-  /** How many of each there are. */
+  /** Number of callers by principal, the one that has waited longest first. */
   readonly #principals = new Map<string, number>();
   #call: { cancel(): void } | null = null;
   #timer: Timer | null = null;
   #over = false;
 
-  /** `onOver`: it is answered, or nobody wants to know any more; `onLeft`: somebody has left, others have not. */
+  /**
+   * `onOver`: the question is answered, or no caller waits any more; `onLeft`: one caller has left, others still wait.
+   */
   constructor(
     ask: Ask<Answer>,
     { clock, onOver, onLeft }: { readonly clock: Clock; readonly onOver: () => void; readonly onLeft: () => void },
@@ -49,18 +51,18 @@ export class Question<Answer> {
     this.#onLeft = onLeft;
   }
 
-  /** Somebody of this principal wants to know. */
+  /** True if a caller of this principal waits. */
   isAskedBy(principal: string): boolean {
     return this.#principals.has(principal);
   }
 
-  /** Whose somebody wants to know longest; null: nobody does. */
+  /** The principal that has waited longest; null: nobody waits. */
   get first(): string | null {
     const [first = null] = this.#principals.keys();
     return first;
   }
 
-  /** `signal`: aborted when the answer is not wanted any more. */
+  /** Adds a caller that waits for the answer. `signal`: aborted when the caller does not wait any more. */
   ask(principal: string, signal: AbortSignal): Waiter<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const onAbort = (): void =>
@@ -83,17 +85,17 @@ export class Question<Answer> {
     return { answer: promise, giveUp: (error) => this.#leave(asker, error) };
   }
 
-  /** Those of this principal wait no more. */
+  /** Ends the wait of all callers of this principal. */
   giveUpAll(principal: string, error: ApiError): void {
     for (const asker of this.#askers) if (asker.principal === principal) this.#leave(asker, error);
   }
 
-  /** Asks anew what has been asked and not answered. */
+  /** Cancels the call under way, if any; the question is then asked again. */
   again(): void {
     this.#call?.cancel();
   }
 
-  /** Gives it up. */
+  /** Gives the question up: all callers get this error. */
   fail(error: ApiError): void {
     const askers = [...this.#askers];
     this.#askers.clear();

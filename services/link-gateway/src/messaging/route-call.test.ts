@@ -30,7 +30,7 @@ const KEY = {
 const SELECTOR = { key: KEY, dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** The server's end of a call; the client's is in the test's hands. */
+/** The server's end of an OpenRoute call; the test plays the client. */
 class FakeCall extends EventEmitter {
   readonly sent: OpenRouteResponse[] = [];
   reading = true;
@@ -71,7 +71,7 @@ class FakeCall extends EventEmitter {
   }
 }
 
-/** Where bytes for the node wait. */
+/** The pressure of the queue of messages to the node. */
 class FakePressure {
   isHigh = false;
   waiting: (() => void)[] = [];
@@ -164,7 +164,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
 }
 
 describe('a call that opens a route', () => {
-  it('does not read the client before the route stands', async () => {
+  it('does not read the client before the route is open', async () => {
     const { start, find } = world();
     const { stream } = start();
     stream.open();
@@ -174,7 +174,7 @@ describe('a call that opens a route', () => {
     expect(stream.reading).toBe(true);
   });
 
-  it('takes a link of this gateway by its number, another one by its gateway, least used first', async () => {
+  it('uses the links with the fewest routes first, links of this gateway by number, others by gateway and number', async () => {
     const { opened, tried } = world();
     await opened();
     await opened();
@@ -182,7 +182,7 @@ describe('a call that opens a route', () => {
     expect(tried).toEqual([4, 'y.00000001', 4]);
   });
 
-  it('takes the next link when one cannot be used, and asks again when none can', async () => {
+  it('tries the next link when one cannot be used, and asks topology again when none can', async () => {
     const reachable = ['y.00000001'];
     const { clock, start, find, tried, asked } = world({ reachable });
     const { stream } = start();
@@ -202,7 +202,7 @@ describe('a call that opens a route', () => {
     expect(second.stream.sent[0]?.opened?.link).toBe('x.00000001:4');
   });
 
-  it('waits as long as it is told, and no longer', async () => {
+  it('waits for the time that the client names, and no longer', async () => {
     const { clock, start, asked, over } = world();
     const [usual, short] = [start(), start()];
     usual.stream.open();
@@ -221,7 +221,7 @@ describe('a call that opens a route', () => {
     expect(endless.stream.error).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  it('must say what it wants in time', () => {
+  it('fails if the client sends no open in time', () => {
     const { clock, start, over } = world();
     const { stream } = start();
     clock.advance(GREETING_MS);
@@ -240,8 +240,8 @@ describe('a call that opens a route', () => {
   });
 });
 
-describe('a route that stands', () => {
-  it('does not read the client while much waits for the node', async () => {
+describe('an open route', () => {
+  it('does not read the client while much is queued for the node', async () => {
     const { opened, pressure } = world();
     const { stream } = await opened();
     stream.say({ transaction: 1, create: true });
@@ -249,7 +249,7 @@ describe('a route that stands', () => {
     pressure.isHigh = true;
     stream.say({ transaction: 2, create: true });
     expect(stream.reading).toBe(false);
-    // What was read already is still taken; one wait is enough.
+    // Messages that were read already are still taken; it waits only once.
     stream.say({ transaction: 3, create: true });
     expect(pressure.waiting).toHaveLength(1);
     pressure.sink();
@@ -269,7 +269,7 @@ describe('a route that stands', () => {
     for (const { stream } of [one, two, three]) stream.emit('cancelled');
     expect([metrics.routes, links.size, over()]).toEqual([0, 0, 3]);
     expect(routes.every(({ isOpen }) => !isOpen)).toBe(true);
-    // Ours are ended; the node's ends are still to come.
+    // We have closed our directions; the node has still to close its own.
     expect(endpoint.transactions().every((tx) => tx.txDeleted)).toBe(true);
   });
 

@@ -15,7 +15,7 @@ import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } f
 import type { MessagingMetrics } from './messaging-metrics.ts';
 import type { RouteLinks } from './route-links.ts';
 
-/** Of the server's side of an OpenRoute call, what is needed here. */
+/** The part of an OpenRoute call's server side that RouteCall uses. */
 export interface RouteCallStream extends ResponseStream {
   pause(): unknown;
   resume(): unknown;
@@ -24,9 +24,9 @@ export interface RouteCallStream extends ResponseStream {
 }
 
 export interface RouteCallDependencies {
-  /** Id of this gateway, asked for at each use. */
+  /** Returns the id of this gateway; called at each use. */
   readonly gateway: () => string;
-  /** Who calls. */
+  /** The principal of the caller. */
   readonly principal: string;
   readonly directory: Directory;
   readonly clients: Pick<LocalClients, 'openRoute'>;
@@ -34,15 +34,15 @@ export interface RouteCallDependencies {
   readonly metrics: MessagingMetrics;
   readonly clock: Clock;
   readonly faults: FaultLog;
-  /** The call is over, whoever ended it. */
+  /** Called when the call is over, whichever side ended it. */
   readonly onEnd: (call: RouteCall) => void;
 }
 
 /**
- * Where a call stands; changed in `#become` only.
+ * The state of a call; changed in `#become` only.
  *   greeting   nothing has come yet; `timer` gives the client up
  *   waiting    `open` came: the node is looked up, the client is not read; `abort` ends that
- *   open       the route stands: messages go both ways
+ *   open       the route is open: messages go both ways
  *   ended      by either side, or because the route is gone; nothing is done any more
  */
 type CallState =
@@ -84,7 +84,7 @@ export class RouteCall {
     stream.on('cancelled', () => this.#end(() => this.#client.abandon()));
   }
 
-  /** Ends the call with an error; what is open on the route is aborted. */
+  /** Ends the call with an error; open transactions on the route are aborted. */
   fail(error: ApiError): void {
     this.#end(() => this.#client.fail(error));
   }
@@ -96,7 +96,7 @@ export class RouteCall {
       state.timer.cancel();
       const abort = new AbortController();
       this.#become({ kind: 'waiting', abort });
-      // Nothing more is taken before the route stands.
+      // The client is not read before the route is open.
       this.#stream.pause();
       this.#open(open, abort).catch((error: unknown) => this.#fail(error));
     } else if (routed === undefined) throw invalid('After open, send routed messages only.');
@@ -128,7 +128,7 @@ export class RouteCall {
       for (;;) {
         const found = await directory.findNode(selector, { signal: abort.signal, principal });
         if (this.#state.kind !== 'waiting' || this.#tryLinks(found)) return;
-        // Topology has not heard yet of what this gateway sees.
+        // Topology does not know yet that these links cannot be used from here.
         await pause(ASK_AGAIN_MS, { clock, signal: abort.signal });
       }
     } catch (error) {
@@ -143,7 +143,7 @@ export class RouteCall {
     }
   }
 
-  /** True if a route over one of the links stands. */
+  /** Opens a route over one of the links. False: none can be used. */
   #tryLinks({ node, links }: FindNodeResponse): boolean {
     const ranked = this.#deps.links.ranked(links);
     const key = node?.key;
@@ -198,7 +198,7 @@ export class RouteCall {
       this.#deps.metrics.routes--;
     }
     finish();
-    // So that the end of what the client sends is noticed.
+    // A paused stream would not notice that the client closes its side.
     this.#stream.resume();
     this.#deps.onEnd(this);
   }

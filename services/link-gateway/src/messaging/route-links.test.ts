@@ -5,8 +5,8 @@ import { RouteLinks } from './route-links.ts';
 const link = (gateway: string, number: number): FoundLink => ({ gateway, number, link: undefined });
 const [a, b, c] = [link('x', 1), link('x', 2), link('y', 1)];
 
-describe('links for routes', () => {
-  it('with the fewest routes come first, then the best', () => {
+describe('the links ranked for a route', () => {
+  it('have the fewest routes first; with equal numbers the best link comes first', () => {
     const links = new RouteLinks();
     expect(links.ranked([a, b, c])).toEqual([a, b, c]);
     links.opened(a);

@@ -1,10 +1,13 @@
 import type { FoundLink } from '@spanmesh/proto/v1/directory';
 
-/** How many routes of this gateway use each link: several routes to one node are to use different links. */
+/**
+ * Counts the routes of this gateway's clients that use each link, so that several routes to one node use different
+ * links.
+ */
 export class RouteLinks {
   readonly #routes = new Map<string, number>();
 
-  /** The links with the fewest routes first, equals as they come (best first). */
+  /** The links sorted by number of routes, fewest first. Links with equal numbers keep their order (best first). */
   ranked(links: readonly FoundLink[]): FoundLink[] {
     return [...links].sort((a, b) => this.#routesOf(a) - this.#routesOf(b));
   }
@@ -21,7 +24,7 @@ export class RouteLinks {
     else this.#routes.set(key, left);
   }
 
-  /** Links in use. */
+  /** Number of links in use. */
   get size(): number {
     return this.#routes.size;
   }

@@ -14,12 +14,12 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES, MAX_HEADER_BYTES, padded } from '@spanmesh/dmsg/header';
 import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
 
-/** Encoded size of a message without payload and aux data, estimated from above, in bytes. */
+/** Upper estimate of the encoded size of a message without payload and aux data, bytes. */
 export const MESSAGE_BYTES = 64;
 
 const NOTHING = Buffer.alloc(0);
 
-/** What is wrong with a client's message by itself, as a sentence; null: it can be sent as it is. */
+/** Says, as a sentence, what is wrong with a client's message by itself; null: it can be sent as it is. */
 export function messageFault(message: RoutedMessage, { stacked, auxLimit }: DialectRules): string | null {
   const { command, payload, aux } = message;
   if (command >>> 0 !== (command & BASE_MASK)) return 'A command has no flags: bits 0 to 23 only.';
@@ -32,7 +32,7 @@ export function messageFault(message: RoutedMessage, { stacked, auxLimit }: Dial
     return `The payload has ${payload.length} bytes, this command's header takes ${headBytes - CORE_HEADER_BYTES}.`;
   }
   if (padded(aux.length) > auxLimit) return `The aux data has ${aux.length} bytes, at most ${auxLimit} are allowed.`;
-  // Links are between neighbours: LNK_CONN, LNK_SPAN and their like mean something else to a node than to its client.
+  // LNK_CONN, LNK_SPAN and the like are for neighbours only: a node would take them as the gateway's own.
   if ((command & PROTO_MASK) === 0 && command !== LNK_PING && command !== LNK_ERROR) {
     return 'Of the LNK protocol only LNK_PING and LNK_ERROR can be sent on a route.';
   }
@@ -46,18 +46,18 @@ export function messageFault(message: RoutedMessage, { stacked, auxLimit }: Dial
   return null;
 }
 
-/** The number of a transaction, as client and gateway say it. */
+/** A transaction's name between client and gateway: its number, and which side opened it. */
 export interface TransactionName {
   readonly number: number;
   readonly openedByNode: boolean;
 }
 
-/** No transaction: a one-way message; no circuit: the span itself. */
+/** As a transaction: a one-way message. As a circuit: the span itself. */
 export const NO_TRANSACTION: TransactionName = { number: 0, openedByNode: false };
 
-/** A message of the node, for the client; payload and aux data are copied. */
+/** Makes the client's form of a message of the node; payload and aux data are copied. */
 export function toRouted(frame: Frame, transaction: TransactionName, circuit: TransactionName): RoutedMessage {
-  // linkid counts padded units of aux data: how much of the last one is padding nobody can tell.
+  // linkid gives the size of aux data in padded units: how much of the last unit is padding cannot be known.
   const { buf, off, headBytes, auxBytes, cmd, error } = frame;
   const auxStart = off + headBytes;
   return {
@@ -76,7 +76,10 @@ export function toRouted(frame: Frame, transaction: TransactionName, circuit: Tr
   };
 }
 
-/** The end of a transaction that the node has not ended itself: its circuit or the route is gone. */
+/**
+ * The message that tells a client of the end of a transaction that the node has not ended itself: its circuit or the
+ * route is gone.
+ */
 export function lostMessage(
   transaction: TransactionName,
   circuit: TransactionName,
