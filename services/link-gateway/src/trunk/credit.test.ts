@@ -6,7 +6,7 @@ import { FakePressure } from './trunk.fixture.ts';
 
 const HALF = WINDOW_BYTES / 2;
 
-/** A window, both sides of it, with nothing between them. */
+/** The two sides of a window, connected directly. */
 function setUp(share = LARGEST_WINDOW_BYTES) {
   const drain = new FakePressure();
   const credits: Credit[] = [];
@@ -25,7 +25,7 @@ function setUp(share = LARGEST_WINDOW_BYTES) {
 
 describe('a window', () => {
   // Limits: trunk/limits.ts WINDOW_BYTES
-  it('doubles while its connection keeps up, as far as it may', () => {
+  it('doubles while its connection keeps up, up to its share', () => {
     const { send, limits, out } = setUp(5 * WINDOW_BYTES);
     for (let n = 0; n < 5; n++) send(HALF);
     expect(limits()).toEqual([2, 4, 5, 5, 5]);
@@ -35,7 +35,7 @@ describe('a window', () => {
     expect(out.isShut).toBe(true);
   });
 
-  it('stays as it is while something waits, and is small again once too much does', () => {
+  it('stays as large while more than the smallest window is queued, and is small again once the pressure is high', () => {
     const { send, limits, drain, credits } = setUp();
     send(HALF);
     drain.queuedBytes = WINDOW_BYTES + 1;
@@ -51,7 +51,7 @@ describe('a window', () => {
   });
 
   // Limits: trunk/limits.ts LARGEST_WINDOW_BYTES
-  it('is never larger or smaller than it may be, whatever the other side says', () => {
+  it('stays between the smallest and the largest limit, whatever the other side says', () => {
     const out = new OutWindow(7);
     out.sent = WINDOW_BYTES;
     out.credited(1, 0);

@@ -2,23 +2,24 @@ import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { LARGEST_WINDOW_BYTES, WINDOW_BYTES } from './limits.ts';
 import type { Credit } from './messages.ts';
 
-// Credits (architecture.md, "Trunk"). The receiver names a window for each connection of its own that routes lead to; every
-// message carries the name of the window that it is charged to, so that both sides count alike whatever becomes of it.
+// Credits (architecture.md, "Trunk"). The receiver names a window for each connection of its own that routes lead to.
+// Every message carries the name of the window that it is charged to, so that both sides count alike, even messages
+// that are thrown away.
 
-/** Charged to nobody: the trunk's own messages, and answers to what is gone. */
+/** For messages that are charged to no window: the trunk's own, and answers in routes that are gone. */
 export const FREE_WINDOW = 0;
-/** For what leads to a connection that is not known (yet): consumed as it comes. */
+/** For routes to a connection that is not known (yet): its messages count as consumed when they come. */
 export const SHARED_WINDOW = 1;
 
-/** Somebody who waits for a window or a queue. */
+/** A route that waits until its window, or the trunk's queue, has room. */
 export interface Waiter {
   recheck(): void;
 }
 
-/** Sender's side: what is on its way to one connection of the other gateway. */
+/** The sender's side of a window: counts the bytes on their way to one connection of the other gateway. */
 export class OutWindow {
   readonly id: number;
-  /** Bytes ever. */
+  /** Bytes sent so far, and of these the bytes that the other side has consumed. */
   sent = 0;
   consumed = 0;
   #limit = WINDOW_BYTES;
@@ -28,12 +29,18 @@ export class OutWindow {
     this.id = id;
   }
 
-  /** Used up. One message may overdraw it; ends are sent, and charged, in any case. */
+  /**
+   * The window is used up. One message may overdraw it; messages that end a transaction are sent, and charged, in any
+   * case.
+   */
   get isShut(): boolean {
     return this.sent - this.consumed >= this.#limit;
   }
 
-  /** `consumed`: the other side's cumulative count; `limit`: what may be on its way from now on. */
+  /**
+   * A CREDIT has come. `consumed`: bytes consumed so far, by the other side's count; `limit`: bytes that may be on
+   * their way from now on. Counts that make no sense are ignored.
+   */
   credited(consumed: number, limit: number): void {
     if (consumed <= this.consumed || consumed > this.sent) return;
     this.consumed = consumed;
@@ -41,23 +48,24 @@ export class OutWindow {
     if (!this.isShut) release(this.waiting);
   }
 
-  /** The other side has let go of it: it holds nobody up any more. */
+  /** The other side has closed the window: nothing waits for it any more. */
   open(): void {
     this.consumed = Number.POSITIVE_INFINITY;
     release(this.waiting);
   }
 }
 
-/** Where what comes in a window is sent on to. */
+/** The connection that the messages of a window are passed on to. */
 export interface Drain extends Pressure {
-  /** Bytes that wait there. */
+  /** Bytes queued for the connection. */
   readonly queuedBytes: number;
 }
 
 /**
- * Receiver's side: what has come for one connection of ours. Credit is returned by halves of the smallest window, and not while the
- * connection is full. While it keeps up the window doubles with each credit, so that the way between the gateways, however long it is,
- * can be filled; when it does not, the window is small again: what is on its way then has to be kept here.
+ * The receiver's side of a window: counts the bytes that have come for one connection of ours. A credit is returned
+ * after each half of the smallest window, but not while the connection's pressure is high. While the connection keeps
+ * up, the window doubles with each credit, so that even a long distance between the gateways can be filled. When it
+ * does not, the window is small again, because the bytes on their way must then be kept here.
  */
 export class InWindow {
   readonly id: number;
@@ -71,7 +79,9 @@ export class InWindow {
   #waits = false;
   #isClosed = false;
 
-  /** `drain` null: whatever comes is consumed at once. `share`: the largest limit that the window may have. */
+  /**
+   * `drain` null: bytes count as consumed when they come. `share`: returns the largest limit that the window may have.
+   */
   constructor(id: number, drain: Drain | null, share: () => number, tell: (credit: Credit) => void) {
     this.id = id;
     this.#drain = drain;
@@ -79,7 +89,7 @@ export class InWindow {
     this.#tell = tell;
   }
 
-  /** A message has come and was handed on. */
+  /** A message has come and was passed on. */
   received(bytes: number): void {
     this.#received += bytes;
     if (this.#waits || this.#received - this.#told < WINDOW_BYTES / 2) return;
@@ -98,7 +108,7 @@ export class InWindow {
     this.#consumed();
   }
 
-  /** No route leads there any more. */
+  /** The last route to the connection has ended: closes the window. */
   close(): void {
     this.#isClosed = true;
     this.#tell({ window: this.id, consumed: this.#received, limit: this.#limit, isClosed: true });
@@ -111,7 +121,7 @@ export class InWindow {
   }
 }
 
-/** Tells all who wait that it may be over; they may wait again. */
+/** Has all that wait check again; they may go on waiting. */
 export function release(waiting: Set<Waiter>): void {
   if (waiting.size === 0) return;
   const all = [...waiting];

@@ -31,7 +31,7 @@ describe('trunks between two gateways', () => {
   };
 
   describe('opening', () => {
-    it('opens on first use, and what was sent before it stands comes in order', async () => {
+    it('opens a trunk on first use, and delivers messages sent before it was established in order', async () => {
       const route = pair.route(7, 'circuit');
       for (let n = 0; n < 3; n++) route.endpoint.oneWay(LNK_PING, n, null, null, route);
       const tx = route.endpoint.open(BLK_READ, route, DISCARDED, new Uint8Array([9]), 0, new Uint8Array(100).fill(3));
@@ -70,7 +70,7 @@ describe('trunks between two gateways', () => {
       });
     });
 
-    it('answers a route to a link that is gone with its end', async () => {
+    it('ends a route to a link that is gone', async () => {
       const route = pair.route(1000);
       await until(() => pair.a.terminal.ended.length === 1);
       expect(pair.a.terminal.ended).toEqual([route]);
@@ -79,7 +79,7 @@ describe('trunks between two gateways', () => {
       expect(pair.route(1000)).not.toBe(route);
     });
 
-    it('makes one trunk of two that are opened at once, and loses nothing', async () => {
+    it('makes one trunk of two opened at the same time, and loses no message', async () => {
       const open = Promise.withResolvers<void>();
       pair.a.hold = open.promise;
       pair.b.hold = open.promise;
@@ -95,7 +95,7 @@ describe('trunks between two gateways', () => {
       expect([pair.a.terminal.ended, pair.b.terminal.ended]).toEqual([[], []]);
     });
 
-    it('leaves it to the other side when that has a token already', async () => {
+    it('leaves opening to the other side if that has a token already', async () => {
       const held = Promise.withResolvers<void>();
       pair.b.hold = held.promise;
       const back = pair.b.trunks.route({ gateway: pair.a.id, number: 2 }, 'circuit', null)!;
@@ -106,14 +106,14 @@ describe('trunks between two gateways', () => {
       expect([pair.a.asked, pair.b.asked, back.rxDeleted]).toEqual([0, 1, false]);
     });
 
-    it('refuses what is not in the list', () => {
+    it('refuses a route to a gateway that topology has not named', () => {
       expect(pair.a.trunks.route({ gateway: 'c.00000003', number: 1 }, 'circuit', null)).toBeNull();
     });
 
     // Limits: trunk/limits.ts MAX_TRUNKS
-    it('knows so many others, and has no trunk to one more until another is gone', () => {
+    it('knows a bounded number of other gateways, and has no trunk to one more until another is gone', () => {
       const named = (n: number) => ({ gateway: `g${n}.00000003`, serviceAddress: '192.0.2.1:1' });
-      // One that it knows already is there.
+      // It knows one gateway already.
       pair.a.trunks.listed(Array.from({ length: MAX_TRUNKS - 1 }, (_, n) => named(n)));
       expect(pair.a.trunks.counts().trunks).toBe(MAX_TRUNKS);
       pair.a.trunks.listed([named(MAX_TRUNKS)]);
@@ -125,7 +125,7 @@ describe('trunks between two gateways', () => {
     });
 
     // Limits: trunk/limits.ts WAITING_LIMIT_BYTES
-    it('takes what waits up to a bound, and refuses new users beyond it', () => {
+    it('queues messages up to a limit while the trunk is opened, and refuses new users beyond it', () => {
       pair.a.hold = new Promise(() => {});
       const route = pair.route(1);
       const aux = new Uint8Array(1024 * 1024);
@@ -148,7 +148,7 @@ describe('trunks between two gateways', () => {
     const ask = () => pair.b.trunks.openTrunk({ from: 'c.00000003', to: pair.b.id, version: 1 });
     const portOf = (address: string) => Number(address.slice(1));
 
-    it('closes a connection with a wrong one', async () => {
+    it('closes a connection with a wrong token', async () => {
       const { address } = ask();
       const { socket, closed } = dial(portOf(address));
       socket.write(Buffer.alloc(TOKEN_BYTES));
@@ -157,7 +157,7 @@ describe('trunks between two gateways', () => {
       expect(pair.b.trunks.counts()).toMatchObject({ tokens: 1, unauthenticated: 0 });
     });
 
-    it('closes a connection that does not send one in time', async () => {
+    it('closes a connection that sends no token in time', async () => {
       const { socket, closed } = dial(portOf(ask().address));
       socket.write(Buffer.alloc(TOKEN_BYTES - 1));
       await until(() => pair.b.trunks.counts().unauthenticated === 1);
@@ -180,7 +180,7 @@ describe('trunks between two gateways', () => {
       await until(() => pair.b.trunks.counts().trunks === 1);
     });
 
-    it('takes only the last one of a gateway, and none after its time', async () => {
+    it('takes only the last token given to a gateway, and none after its time', async () => {
       const old = ask();
       const late = ask();
       const first = dial(portOf(old.address));
@@ -194,7 +194,7 @@ describe('trunks between two gateways', () => {
       expect(pair.b.trunks.metrics.tokensRefused).toBe(2);
     });
 
-    it('refuses calls for another boot, of another version, and of what is no gateway', () => {
+    it('refuses calls for another boot, of another version, and from something that is no gateway', () => {
       const code = (request: { from: string; to: string; version: number }) => {
         try {
           pair.b.trunks.openTrunk(request);
@@ -225,7 +225,7 @@ describe('trunks between two gateways', () => {
         slow.endpoint.oneWay(BLK_READ, 0, null, KIB64, slow);
         sent++;
       }
-      // One message may overdraw it.
+      // One message may overdraw the window.
       expect(sent).toBe(Math.ceil(WINDOW_BYTES / (KIB64.length + 128)));
       let low = 0;
       pressure.onceLow(() => low++);
@@ -242,12 +242,12 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.metrics.creditWaits).toBeGreaterThan(0);
     });
 
-    it('count messages that are thrown away, ends, and what leads to transactions that are gone', async () => {
+    it('count messages that are thrown away, ends, and messages for transactions that are gone', async () => {
       const route = await established(1);
       await until(() => route.rxCreated);
       const pressure = route.data;
       pair.b.terminal.onMessage = (tx) => tx.endpoint.end(tx);
-      // Far more than a window: a leak of a part of it would end in a standstill.
+      // Far more than a window in all: if a part were never credited, this would come to a standstill.
       for (let i = 0; i < 400; i++) {
         await until(() => !pressure.isHigh);
         const tx = route.endpoint.open(BLK_READ, route, DISCARDED, null, 0, new Uint8Array(2048));
@@ -259,7 +259,7 @@ describe('trunks between two gateways', () => {
       await until(() => pair.a.trunks.counts().transactions === 1);
     });
 
-    it('slow what comes back, too, by the connection that is served', async () => {
+    it('slow the answers, too, by the connection that the route serves', async () => {
       const route = pair.route(1, 'circuit', null, 77);
       await until(() => pair.b.terminal.opened.length === 1);
       pair.a.terminal.pressureOfConnection(77).isHigh = true;
@@ -273,7 +273,7 @@ describe('trunks between two gateways', () => {
       expect(route.ended).toBe(false);
     });
 
-    it('hold nobody up whose route is gone', async () => {
+    it('hold up no sender whose route is gone', async () => {
       const route = await established(1);
       pair.b.terminal.pressureOfConnection(101).isHigh = true;
       await until(() => route.rxCreated);
@@ -283,7 +283,7 @@ describe('trunks between two gateways', () => {
       pressure.onceLow(() => low++);
       drop(route);
       expect(low).toBe(1);
-      // A new one has a window of its own.
+      // A new route has a window of its own.
       await until(() => pair.b.terminal.ended.length === 1);
       pair.b.terminal.pressureOfConnection(101).low();
       const again = pair.route(1);
@@ -293,7 +293,7 @@ describe('trunks between two gateways', () => {
   });
 
   describe('routes', () => {
-    it('end what runs on them, on both sides, whichever drops them', async () => {
+    it('end the transactions on them on both sides, whichever side drops them', async () => {
       for (const side of ['near', 'far'] as const) {
         pair.b.terminal.opened.length = 0;
         pair.b.terminal.heard.length = 0;
@@ -333,7 +333,7 @@ describe('trunks between two gateways', () => {
   });
 
   describe('loss', () => {
-    it('ends both halves with LOSTLINK, refuses until the trunk is back, and is back by itself', async () => {
+    it('ends both halves with LOSTLINK, refuses routes meanwhile, and opens the trunk again by itself', async () => {
       const route = await established(1);
       const lost: number[] = [];
       route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
@@ -352,7 +352,7 @@ describe('trunks between two gateways', () => {
       expect(pair.a.unreachable.flat()).toEqual([]);
     });
 
-    it('tells topology after 2 s without it, and again when it is back', async () => {
+    it('tells topology after 2 s without the trunk, and again when the trunk is back', async () => {
       await established(1);
       const { other } = pair.a;
       pair.a.other = null;
@@ -360,7 +360,7 @@ describe('trunks between two gateways', () => {
       pair.clock.advance(2_000);
       pair.clock.advance(2_000);
       await until(() => pair.a.trunks.counts().established === 0 && pair.b.trunks.counts().established === 0);
-      // That it was established, and is not any more.
+      // Told twice: that the trunk is established, and that it is not any more.
       expect(pair.a.unreachable).toEqual([[], []]);
       pair.clock.advance(1_999);
       expect(pair.a.unreachable.flat()).toEqual([]);
@@ -397,7 +397,7 @@ describe('trunks between two gateways', () => {
       pair.a.other = null;
       pair.b.other = null;
       await lose();
-      // Pauses have become as long as they get.
+      // The pauses between attempts have reached their maximum.
       await pass(30_000);
       expect(pair.a.trunks.state().unreachable).toEqual([pair.b.id]);
       pair.a.other = other;
@@ -410,7 +410,7 @@ describe('trunks between two gateways', () => {
       expect(pair.a.unreachable.slice(told).flat()).toEqual([]);
     });
 
-    it('answers what waits when the trunk cannot be opened', async () => {
+    it('ends transactions that wait for the trunk when it cannot be opened', async () => {
       pair.a.other = null;
       const route = pair.route(1);
       const lost: number[] = [];
@@ -419,9 +419,9 @@ describe('trunks between two gateways', () => {
       expect([lost, pair.a.terminal.ended]).toEqual([[LOSTLINK], [route]]);
     });
 
-    it('takes a new connection of a gateway that has lost the old one', async () => {
+    it('takes a new connection from a gateway that has lost the old one', async () => {
       await established(1);
-      // A forgets the trunk without B's noticing.
+      // As if A had forgotten the trunk and B had not noticed.
       const { address, token } = pair.b.trunks.openTrunk({ from: pair.a.id, to: pair.b.id, version: 1 });
       const socket = connect({ port: Number(address.slice(1)), host: '127.0.0.1' });
       socket.write(token);
@@ -431,7 +431,7 @@ describe('trunks between two gateways', () => {
       socket.destroy();
     });
 
-    it('keeps the trunk of a gateway that a list leaves out', async () => {
+    it('keeps the trunk to a gateway that a list leaves out', async () => {
       const route = await established(1);
       pair.a.trunks.welcomed(2);
       pair.a.trunks.listed([]);
@@ -451,16 +451,16 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, established: 0, routes: 0 });
       await until(() => pair.b.trunks.counts().established === 0);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
-      // The other side hears it as soon as it tries again.
+      // The other side is told that it was declared dead as soon as it tries to open the trunk again.
       pair.clock.advance(5_000);
       await until(() => pair.b.deadCalls > 0);
-      // A leader of the next epoch may know better.
+      // A leader of a higher epoch may not have declared it dead.
       pair.a.trunks.welcomed(1);
       expect(ask).not.toThrow();
     });
 
     // Limits: link-gateway/src/limits.ts MAX_DEAD_GATEWAYS
-    it('remembers only so many that are gone', () => {
+    it('remembers only a bounded number of gateways that are gone', () => {
       const ids = Array.from({ length: MAX_DEAD_GATEWAYS + 1 }, (_, n) => `c.${n.toString(16).padStart(8, '0')}`);
       pair.a.trunks.gone(ids);
       const ask = (from: string) => () => pair.a.trunks.openTrunk({ from, to: pair.a.id, version: 1 });
@@ -468,7 +468,7 @@ describe('trunks between two gateways', () => {
       expect(ask(ids[1]!)).toThrow(expect.objectContaining({ data: { why: 'declared-dead' } }));
     });
 
-    it('ends when this gateway has another id, and is opened under that one', async () => {
+    it('ends the trunk when this gateway has another id, and opens it again under that id', async () => {
       const route = await established(1);
       const lost: number[] = [];
       route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
@@ -483,7 +483,7 @@ describe('trunks between two gateways', () => {
       expect(pair.b.trunks.state().established).toEqual(['a.00000009']);
     });
 
-    it('begins anew, under another id, with one that it could not reach, also in the middle of an attempt', async () => {
+    it('counts an unreachable gateway as reachable again when this one has another id, also during an attempt', async () => {
       await established(1);
       const { other } = pair.a;
       pair.a.other = null;
@@ -500,7 +500,8 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.state().unreachable).toEqual([pair.b.id]);
       pair.a.id = 'a.00000009';
       pair.a.trunks.renamed();
-      // Nobody would ever try it otherwise: relays of its links are not selected as long as it counts as out of reach.
+      // Otherwise the trunk would never be tried again: topology selects no relay of the links of an unreachable
+      // gateway.
       expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
       expect(pair.a.unreachable.at(-1)).toEqual([]);
       pair.a.other = other;
@@ -514,7 +515,7 @@ describe('trunks between two gateways', () => {
   });
 
   describe('keep-alive', () => {
-    it('probes a quiet trunk, and keeps one that answers', async () => {
+    it('probes a quiet trunk, and keeps it if the other side answers', async () => {
       await established(1);
       for (let i = 0; i < 5; i++) {
         const before = pair.a.trunks.metrics.messagesIn;
@@ -525,9 +526,9 @@ describe('trunks between two gateways', () => {
     });
   });
 
-  describe('a far side that does not read', () => {
+  describe('a gateway that does not read its trunk', () => {
     // Limits: trunk/limits.ts QUEUE_HIGH_BYTES
-    it('costs bounded memory, and the trunk when it goes on', async () => {
+    it('costs bounded memory, and loses the trunk if it goes on', async () => {
       const wire = new Wire();
       await wire.start(
         Number(pair.b.trunks.openTrunk({ from: 'c.00000003', to: pair.b.id, version: 1 }).address.slice(1)),
@@ -560,7 +561,7 @@ describe('trunks between two gateways', () => {
   });
 
   describe('stopping', () => {
-    it('ends all routes in order on the other side, and says so to whoever asks', async () => {
+    it('ends all routes in order on the other side, and refuses new trunks', async () => {
       const route = await established(1);
       route.endpoint.open(BLK_READ, route, DISCARDED);
       await until(() => pair.b.terminal.heard.length === 1);

@@ -32,20 +32,22 @@ export interface GatewayTrunksOptions {
   /** Id of this gateway, `<name>.<boot>`; read at each use. */
   readonly self: () => string;
   readonly listen: HostPort;
-  /** What a SettingError about `listen` names. */
+  /** Name of the setting, for a SettingError about `listen`. */
   readonly setting: string;
 }
 
-/** What the gateway is to its trunks. */
+/** What the trunks need of their gateway. */
 export interface TrunkHost {
   readonly destinations: LocalDestinations;
-  /** Bytes that may wait for a connection. */
+  /** Bytes that may be queued for a peer's connection. */
   readonly sendLimit: number;
-  /** What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
+  /** Messages passed on from a trunk's read, or onto a trunk, are written at the end of the read. */
   readonly flow: Flow;
-  /** How this gateway is connected with the others has changed: `state` says how it is. */
+  /**
+   * A trunk was established or lost, or a gateway has become unreachable or reachable; `state` returns the new state.
+   */
   readonly changed: () => void;
-  /** Another gateway says that this one's id was declared dead. */
+  /** Another gateway has answered that this gateway's id was declared dead. */
   readonly declaredDead: () => void;
 }
 
@@ -53,17 +55,17 @@ export interface GatewayTrunksDependencies extends TrunkHost {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: Random;
-  /** How the other gateways' service ports are called; default: plaintext. */
+  /** Security of the calls to other gateways' service ports; default: plaintext. */
   readonly security?: ChannelSecurity;
   /** This gateway's certificate, for the trunks themselves; default: none, plain TCP on the loopback. */
   readonly tls?: TlsFiles | null;
-  /** Which versions of other gateways are understood; default: those that fit to ours. */
+  /** Which versions of other gateways are accepted; default: those compatible with ours. */
   readonly protocol?: ProtocolRule;
-  /** Default: over gRPC. */
+  /** Asks another gateway for a trunk; default: over gRPC. */
   readonly ask?: AskForTrunk;
 }
 
-/** The trunks of one gateway: one for each other gateway that it has to do with (architecture.md, "Trunk"). */
+/** The trunks of one gateway: one to each other gateway (architecture.md, "Trunk"). */
 export class GatewayTrunks implements Trunks {
   readonly metrics = new TrunkMetrics();
   readonly #options: GatewayTrunksOptions;
@@ -81,7 +83,7 @@ export class GatewayTrunks implements Trunks {
   readonly #turnFlush = new TurnFlush();
   #port = 0;
   #stopping = false;
-  /** Resolves when nothing stands any more. */
+  /** Called when no trunk is established any more, while `stop` waits for that; otherwise null. */
   #allGone: (() => void) | null = null;
 
   constructor(options: GatewayTrunksOptions, deps: GatewayTrunksDependencies) {
@@ -104,7 +106,7 @@ export class GatewayTrunks implements Trunks {
     );
   }
 
-  /** What is open at this moment, for tests. */
+  /** Numbers of open things, for tests. */
   counts(): Record<'trunks' | 'established' | 'routes' | 'transactions' | 'tokens' | 'unauthenticated', number> {
     let transactions = 0;
     for (const trunk of this.#trunks.values()) transactions += trunk.openCount;
@@ -118,24 +120,24 @@ export class GatewayTrunks implements Trunks {
     };
   }
 
-  /** All tables of trunks. */
+  /** Sizes of all tables of trunks. */
   tables(): TableSizes {
     return { ...this.counts(), dead: this.#dead.size, windows: this.#shares.size };
   }
 
-  /** Where other gateways connect to, once started; 0 before. */
+  /** The port that other gateways connect to; 0 before `start`. */
   get port(): number {
     return this.#port;
   }
 
-  /** Bytes that wait for other gateways. */
+  /** Bytes queued for other gateways, on all trunks. */
   get queuedBytes(): number {
     let bytes = 0;
     for (const trunk of this.#trunks.values()) bytes += trunk.queuedBytes;
     return bytes;
   }
 
-  /** The established trunks, by the id of the other gateway: what has passed on each so far. */
+  /** The established trunks: the id of the other gateway, and the counts of messages and bytes so far. */
   *traffic(): Iterable<[string, TrafficCounts]> {
     for (const trunk of this.#trunks.values()) {
       const { traffic } = trunk;
@@ -143,7 +145,7 @@ export class GatewayTrunks implements Trunks {
     }
   }
 
-  /** How this gateway is connected with the others (gateway_control.proto). */
+  /** Which gateways have an established trunk to this one, and which are unreachable (gateway_control.proto). */
   state(): TrunkState {
     const state: TrunkState = { established: [], unreachable: [] };
     for (const trunk of this.#trunks.values()) {
@@ -153,18 +155,21 @@ export class GatewayTrunks implements Trunks {
     return state;
   }
 
-  /** Ids of all gateways that it knows of: those that topology has named, and those that have a trunk. */
+  /** Ids of all gateways known here: named by topology, or with a trunk. */
   get known(): Iterable<string> {
     return this.#trunks.keys();
   }
 
-  /** Listens for other gateways; what they send is routing's. No trunk is made before. @throws SettingError */
+  /**
+   * Listens for other gateways, and hands the routes that they open to `terminal`. No trunk is opened before. @throws
+   * SettingError
+   */
   async start(terminal: RouteTerminal): Promise<void> {
     this.#terminal = terminal;
     this.#port = await this.#listener.start();
   }
 
-  /** Takes no more trunks or routes, ends those that are there in order, and waits until they are gone, 1 s at most. */
+  /** Takes no more trunks or routes, ends the existing ones in order, and waits until they are gone, 1 s at most. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#listener.stop();
@@ -181,13 +186,19 @@ export class GatewayTrunks implements Trunks {
     this.#trunks.clear();
   }
 
-  /** A leader of this epoch has taken the gateway on. What one of a lower epoch has declared dead may be alive for it. */
+  /**
+   * A leader of this epoch has accepted the gateway. If the epoch is higher than before, ids declared dead are
+   * forgotten: the new leader may count them as alive.
+   */
   welcomed(epoch: number): void {
     if (epoch > this.#epoch) this.#dead.clear();
     this.#epoch = epoch;
   }
 
-  /** Other gateways that are new, or whose addresses are (Commands.gateways). Those that it has not in it stay as they are. */
+  /**
+   * Topology names other gateways that are new or have a new address (Commands.gateways). Gateways that the list leaves
+   * out stay as they are.
+   */
   listed(peers: readonly GatewayPeer[]): void {
     if (this.#stopping) return;
     for (const { gateway, serviceAddress } of peers) {
@@ -199,7 +210,10 @@ export class GatewayTrunks implements Trunks {
     }
   }
 
-  /** Other gateways are dead (Commands.gateways_gone): their trunks end, and do not come back under these ids in this epoch. */
+  /**
+   * Topology has declared these gateways dead (Commands.gateways_gone): their trunks end, and none is opened under
+   * these ids in this epoch.
+   */
   gone(gateways: readonly string[]): void {
     for (const gateway of gateways) {
       this.#dead.delete(gateway);
@@ -213,14 +227,14 @@ export class GatewayTrunks implements Trunks {
     this.#deps.changed();
   }
 
-  /** This gateway has another id: trunks of the former one end, and are opened anew when they are needed. */
+  /** This gateway has another id: trunks under the former id end, and are opened anew when needed. */
   renamed(): void {
     this.#tokens.clear();
     for (const trunk of [...this.#trunks.values()]) trunk.renamed();
   }
 
   /**
-   * Trunk.OpenTrunk of another gateway (trunk.proto).
+   * Another gateway calls Trunk.OpenTrunk (trunk.proto).
    * @throws LinkGatewayError trunk
    */
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {

@@ -20,8 +20,8 @@ beforeEach(() => {
   windows = new InWindows({ destinations, shares }, (credit) => void told.push(credit));
 });
 
-describe('windows that we name', () => {
-  it('are one for each connection, and leave nothing when its last route is gone', () => {
+describe('windows that this side names', () => {
+  it('are one for each connection, and leave nothing when the last route to it is gone', () => {
     const [one, other] = [windows.take(1), windows.take(2)];
     expect(windows.take(1)).toBe(one);
     expect(other).not.toBe(one);
@@ -32,7 +32,7 @@ describe('windows that we name', () => {
     windows.leave(one);
     windows.freed(one.id);
     expect(windows.named).toBe(1);
-    // What comes for it then is nobody's: it is not counted for another either.
+    // A message charged to the freed window is counted for no other one.
     const before = told.length;
     windows.received(one.id, 64 * 1024 * 1024);
     expect(told.length).toBe(before);
@@ -40,14 +40,14 @@ describe('windows that we name', () => {
     expect(told.at(-1)).toMatchObject({ window: other.id });
   });
 
-  it('is the shared one for what leads to no connection, which is never closed', () => {
+  it('are the shared one for routes to no connection, and the shared one is never closed', () => {
     const shared = windows.take(0);
     expect(shared.id).toBe(SHARED_WINDOW);
     windows.leave(shared);
     expect([windows.take(0), windows.named, told]).toEqual([shared, 0, []]);
   });
 
-  it('have shares of a connection that are let go with the trunk', () => {
+  it('give back their shares of a connection with the trunk', () => {
     const before = shares.shareOf(1);
     windows.take(1);
     windows.take(2);
@@ -60,7 +60,7 @@ describe('windows that we name', () => {
 
 describe('names of windows', () => {
   // Limits: trunk/limits.ts MAX_WINDOW
-  it('are so many at most: what is beyond shares one, until a name is free', () => {
+  it('are limited in number: further connections use the shared window until a name is free', () => {
     const few = new InWindows({ destinations, shares, lastName: SHARED_WINDOW + 3 }, () => {});
     const named = [1, 2, 3].map((connection) => few.take(connection));
     expect(named.map(({ id }) => id - SHARED_WINDOW)).toEqual([1, 2, 3]);
@@ -69,7 +69,7 @@ describe('names of windows', () => {
     expect(few.take(5).id).toBe(SHARED_WINDOW);
     few.freed(SHARED_WINDOW + 2);
     expect(few.take(6).id).toBe(SHARED_WINDOW + 2);
-    // They have 24 bits.
+    // Names have 24 bits.
     expect(MAX_WINDOW).toBe(0xff_ffff);
   });
 
@@ -85,7 +85,7 @@ describe('names of windows', () => {
     expect([names.size, windows.named]).toEqual([1, 0]);
   });
 
-  it('are not used again before, since what was charged to them may still come', () => {
+  it('are not used again before that, since messages charged to them may still come', () => {
     const first = windows.take(1);
     windows.leave(first);
     const second = windows.take(2);
@@ -94,7 +94,7 @@ describe('names of windows', () => {
     expect(windows.take(3).id).toBe(first.id);
   });
 
-  it('are not freed by whoever says so of one that is in use, shared, unknown, or free already', () => {
+  it('are not freed by a WINDOW_FREED for a window that is in use, shared, unknown, or free already', () => {
     const used = windows.take(1);
     const closed = windows.take(2);
     windows.leave(closed);

@@ -8,11 +8,13 @@ import type { WindowShares } from './window-shares.ts';
 export interface InWindowsOptions {
   readonly destinations: LocalDestinations;
   readonly shares: WindowShares;
-  /** The highest name that a window may have. */
+  /** The highest name (number) that a window may have. */
   readonly lastName?: number;
 }
 
-/** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */
+/**
+ * The windows that this side of a trunk has named: one for each connection of ours that routes over the trunk lead to.
+ */
 export class InWindows {
   readonly #destinations: LocalDestinations;
   readonly #shares: WindowShares;
@@ -24,7 +26,7 @@ export class InWindows {
   readonly #connectionOf = new Map<InWindow, number>();
   #last: InWindow;
   #lastId = SHARED_WINDOW;
-  /** Names of windows that are closed, until the other side has let go of them; then they may be used again. */
+  /** Names of closed windows. They may be used again once the other side has answered with WINDOW_FREED. */
   readonly #closing = new Set<number>();
   readonly #free: number[] = [];
 
@@ -38,14 +40,17 @@ export class InWindows {
     this.#byId.set(SHARED_WINDOW, this.#shared);
   }
 
-  /** For one more route to this connection; 0, or one that is gone: the shared one. */
+  /**
+   * The window for one more route to this connection. If the connection is 0 or gone, or no name is free: the shared
+   * window.
+   */
   take(connection: ConnId): InWindow {
     const window = this.#byConnection.get(connection) ?? this.#make(connection);
     window.routes++;
     return window;
   }
 
-  /** A route less. */
+  /** A route that used the window has ended; with the last one the window is closed. */
   leave(window: InWindow): void {
     if (--window.routes > 0 || window === this.#shared) return;
     this.#byId.delete(window.id);
@@ -60,7 +65,7 @@ export class InWindows {
     if (this.#last === window) this.#last = this.#shared;
   }
 
-  /** A message that was charged to this window has come. Of one that is gone: nobody counts any more. */
+  /** A message charged to this window has come. Nothing is counted if the window is closed. */
   received(id: number, bytes: number): void {
     if (this.#last.id !== id) {
       const window = this.#byId.get(id);
@@ -70,17 +75,17 @@ export class InWindows {
     this.#last.received(bytes);
   }
 
-  /** The other side has let go of a window that is closed: nothing that was charged to it can come any more. */
+  /** WINDOW_FREED has come for a closed window: no further message can be charged to it, so its name is free. */
   freed(id: number): void {
     if (this.#closing.delete(id)) this.#free.push(id);
   }
 
-  /** Names that were given out and are not free. */
+  /** Number of names that are in use or not yet freed. */
   get named(): number {
     return this.#byId.size - 1 + this.#closing.size;
   }
 
-  /** The trunk is gone: none of them leads anywhere any more. */
+  /** The trunk is gone: gives back the windows' shares of their connections. */
   clear(): void {
     for (const connection of this.#byConnection.keys()) this.#shares.closed(connection);
     this.#byConnection.clear();

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { KEEP_ALIVE_MS } from './limits.ts';
 
-/** Watches a trunk: probes it after 2 s of silence, and finds it dead after 2 more (architecture.md, "Trunk"). */
+/** Watches a trunk: probes it after 2 s of silence, and calls `dead` after 2 s more (architecture.md, "Trunk"). */
 export class KeepAlive {
   readonly #clock: Clock;
   readonly #probe: () => void;
@@ -23,7 +23,7 @@ export class KeepAlive {
     this.#watch(KEEP_ALIVE_MS);
   }
 
-  /** Something has come. */
+  /** Bytes have come. */
   heard(): void {
     this.#heardAt = this.#clock.now();
     this.#probed = false;
@@ -48,7 +48,7 @@ export class KeepAlive {
       this.#probe();
       this.#watch(KEEP_ALIVE_MS);
     } else {
-      // After this turn's reading: what came while this process was held up must not be taken for silence.
+      // After this turn's reading: bytes that came while this process was held up must not count as silence.
       setImmediate(() => {
         if (this.#stopped) return;
         if (this.#probed) this.#dead();

@@ -1,22 +1,22 @@
-// What trunks take, and why there is a bound (architecture.md, "Trunk").
+// Limits and times of trunks (architecture.md, "Trunk").
 
-/** Version of the trunk's own messages: that of version 1 of the protocol between services. */
+/** Version of the trunk's own messages; it belongs to version 1 of the protocol between services. */
 export const TRUNK_VERSION = 1;
 
-/** Bytes of a token: out of reach of guessing, and what the first bytes of a connection are compared with. */
+/** Bytes of a token: too many to be guessed. The first bytes of a connection are compared with it. */
 export const TOKEN_BYTES = 32;
 /** Milliseconds that a token is good for (trunk.proto). */
 export const TOKEN_TTL_MS = 10_000;
-/** Tokens that may be out at once, one a gateway: as many as a leader takes gateways. */
+/** Tokens that may be issued and unused at once, one a gateway: as many as the gateways that a leader takes. */
 export const MAX_TOKENS = 4096;
-/** Milliseconds that a connection has to send its token. */
+/** Milliseconds within which a connection must send its token. */
 export const UNAUTHENTICATED_MS = 2_000;
-/** Connections that may be waited for in that time; others are closed at once. */
+/** Connections whose token may be waited for at once; further ones are closed at once. */
 export const MAX_UNAUTHENTICATED = 64;
 
 /**
- * Other gateways that one gateway knows, each with at most one trunk: twice as many as a leader takes, since one that has taken another id
- * is known by both until the former one is told to be gone.
+ * Other gateways that one gateway knows, each with at most one trunk: twice as many as a leader takes. A gateway that
+ * has taken another id is known under both until topology says that the former one is gone.
  */
 export const MAX_TRUNKS = 8192;
 /** Milliseconds that opening a trunk may take: OpenTrunk, connecting and the other side's greeting together. */
@@ -25,41 +25,59 @@ export const OPEN_TIMEOUT_MS = 2_000;
 export const UNREACHABLE_AFTER_MS = 2_000;
 /** Milliseconds of silence until a trunk is probed, and again until it counts as dead. */
 export const KEEP_ALIVE_MS = 2_000;
-/** Milliseconds before a lost trunk is opened again: doubled each time, each shortened by up to half at random. */
+/**
+ * Pause before a lost trunk is opened again, milliseconds: doubled after each attempt; each pause is shortened by up to
+ * half at random.
+ */
 export const FIRST_BACKOFF_MS = 100;
-/** The longest of these pauses, milliseconds: a gateway that is back is found within it. */
+/** The longest such pause, milliseconds: a gateway that is back is found within it. */
 export const MAX_BACKOFF_MS = 5_000;
-/** The longest of them while the other gateway does not count as unreachable yet, milliseconds: a short cut is over before it does. */
+/**
+ * The longest such pause while the other gateway does not count as unreachable yet, milliseconds: after a short cut the
+ * trunk is back before that.
+ */
 export const LOST_BACKOFF_MS = 400;
 /** Milliseconds that an orderly end may take. */
 export const FINISH_MS = 1_000;
 
 /**
- * Bytes that may be on their way from one gateway to one connection of another before the sender is slowed, at first and whenever the
- * connection lags.
+ * Smallest window: bytes that may be on their way from one gateway to one connection of another before the sender is
+ * paused. Windows begin with it, and return to it when the connection lags.
  */
 export const WINDOW_BYTES = 256 * 1024;
-/** The same while the connection keeps up, at most: one source fills a 10 Gbit/s link over 3 ms with it, or 1.6 Gbit/s over 20 ms. */
+/**
+ * Largest window, while the connection keeps up: with it one source fills a 10 Gbit/s network link at 3 ms round trip,
+ * or 1.6 Gbit/s at 20 ms.
+ */
 export const LARGEST_WINDOW_BYTES = 4 * 1024 * 1024;
-/** Share of a connection's send limit that all windows that lead to it may come to together, where that is more than WINDOW_BYTES each. */
+/** Share of a connection's send limit that all windows to it may have together; each has WINDOW_BYTES in any case. */
 export const WINDOWS_SHARE = 0.25;
-/** Windows are named by 24 bits. A name is used again once the other side has let go of it. */
+/** The highest name of a window: names have 24 bits. A name is used again once the other side has freed it. */
 export const MAX_WINDOW = 2 ** 24 - 1;
 
-/** Windows that the other gateway may have named at once: connections of one gateway; for what is beyond, the shared one. */
+/**
+ * Windows that the other gateway may have named at once: one for each of its connections. Further routes use the shared
+ * window.
+ */
 export const MAX_OUT_WINDOWS = 1 << 16;
 
-/** Bytes that wait (counted as the memory they keep) for a trunk that does not stand yet; beyond it nothing new may use it. */
+/**
+ * Bytes (counted as the memory they keep) that may wait for a trunk that is not established yet; beyond it no new route
+ * may use the trunk.
+ */
 export const WAITING_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Bytes in a trunk's own queue at which everybody who sends over it is paused. */
+/** Bytes in a trunk's own queue at which all connections that send over it are paused. */
 export const QUEUE_HIGH_BYTES = 4 * 1024 * 1024;
-/** They go on once fewer bytes than this are in the trunk's own queue. */
+/** Bytes in a trunk's own queue below which the paused connections go on. */
 export const QUEUE_LOW_BYTES = 1024 * 1024;
-/** Bytes in a trunk's own queue past which the trunk is given up: nobody who is paused sends so much more. */
+/**
+ * Bytes in a trunk's own queue past which the trunk is given up: connections that are paused do not send that much
+ * more.
+ */
 export const QUEUE_LIMIT_BYTES = 256 * 1024 * 1024;
-/** Milliseconds in which the other gateway must take some of what waits for it. Gateways always read. */
+/** Milliseconds within which the other gateway must read some of the bytes queued for it. Gateways always read. */
 export const STALL_MS = 10_000;
-/** Transactions that the other gateway may have open on a trunk: what many peers have on theirs, together. */
+/** Transactions that the other gateway may have open on a trunk: those of many peers together. */
 export const MAX_TRUNK_TRANSACTIONS = 1 << 22;
-/** Milliseconds between two log lines about the same trouble. */
+/** Milliseconds between two log lines about the same fault. */
 export const LOG_INTERVAL_MS = 10_000;

@@ -7,35 +7,39 @@ import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import { TRUNK_VERSION } from './limits.ts';
 
-// The trunk's own messages, in a protocol number that no peer uses. Header sizes are part of the commands, as everywhere.
+// The trunk's own messages. They use a protocol number that no peer uses. As in all commands, bits 0 to 7 are the
+// header size.
 
 /** Opens a route transaction (576 bytes). */
 export const ROUTE_OPEN = 0x00e00109;
-/** Takes it: sent in the route transaction by the gateway of the link (128 bytes). */
+/** Accepts a route: sent in the route transaction by the gateway of the link (128 bytes). */
 export const ROUTE_OPENED = 0x00e00202;
-/** One-way: so much has been consumed (128 bytes). */
+/** One-way: tells how many bytes of a window have been consumed (128 bytes). */
 export const CREDIT = 0x00e00302;
-/** One-way, the answer to a CREDIT that closes a window: nothing is charged to it any more, its name may be used again (128 bytes). */
+/**
+ * One-way, the answer to a CREDIT that closes a window: no further message is charged to the window, so its name may be
+ * used again (128 bytes).
+ */
 export const WINDOW_FREED = 0x00e00402;
 
-/** What ROUTE_OPEN says. */
+/** The fields of ROUTE_OPEN. */
 export interface RouteOpen {
   readonly link: LinkId;
   readonly dialect: Dialect;
-  /** Its `gateway` is never empty on the wire. */
+  /** The sender's span (linkid). Its `gateway` is never empty on the wire. */
   readonly source: RouteSource | null;
-  /** Window that what comes back on the route is charged to. */
+  /** Window that messages in the other direction are charged to. */
   readonly window: number;
 }
 
-/** What CREDIT says. */
+/** The fields of CREDIT. */
 export interface Credit {
   readonly window: number;
-  /** Bytes of this window since it exists. */
+  /** Bytes consumed in this window since it was made. */
   readonly consumed: number;
-  /** Bytes that may be on their way in it from now on. */
+  /** Bytes that may be on their way in this window from now on. */
   readonly limit: number;
-  /** Nothing is counted in it any more; its name is not used again before WINDOW_FREED has come. */
+  /** The window is closed: nothing more is counted in it. Its name is not used again before WINDOW_FREED has come. */
   readonly isClosed: boolean;
 }
 
@@ -47,7 +51,7 @@ const GATEWAY_LENGTH = 3;
 const WINDOW = 4;
 const LINK = 8;
 const CONSUMED = 8;
-/** In CREDIT: nothing more is counted in this window. */
+/** In CREDIT: 1 if the window is closed. */
 const CLOSED = 1;
 const LIMIT = 16;
 const SOURCE_NUMBER = 16;
@@ -71,7 +75,7 @@ export function encodeRouteOpen({ link, dialect, source, window }: RouteOpen): U
   return payload;
 }
 
-/** null: it makes no sense, or is of another version. Its bytes are copied. */
+/** Decodes a ROUTE_OPEN; its bytes are copied. null: it is malformed, or of another version. */
 export function decodeRouteOpen(frame: Frame): RouteOpen | null {
   const payload = payloadOf(frame);
   if (payload.length < ROUTE_OPEN_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;
@@ -95,7 +99,7 @@ export function encodeRouteOpened(window: number): Uint8Array {
   return payload;
 }
 
-/** The window that what is sent on the route is charged to; null as `decodeRouteOpen`. */
+/** Decodes a ROUTE_OPENED: the window that messages on the route are charged to; null as in `decodeRouteOpen`. */
 export function decodeRouteOpened(frame: Frame): number | null {
   const payload = payloadOf(frame);
   return payload[VERSION] === TRUNK_VERSION ? payload.readUInt32LE(WINDOW) : null;
@@ -115,12 +119,12 @@ export function encodeWindowFreed(window: number): Uint8Array {
   return encodeRouteOpened(window);
 }
 
-/** The window that was let go of; null as `decodeRouteOpen`. */
+/** Decodes a WINDOW_FREED: the window that was freed; null as in `decodeRouteOpen`. */
 export function decodeWindowFreed(frame: Frame): number | null {
   return decodeRouteOpened(frame);
 }
 
-/** null as `decodeRouteOpen`. */
+/** Decodes a CREDIT; null as in `decodeRouteOpen`. */
 export function decodeCredit(frame: Frame): Credit | null {
   const payload = payloadOf(frame);
   if (payload.length < CORE_HEADER_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;

@@ -12,10 +12,10 @@ import { GREETING } from './trunk-listener.ts';
 const logger = createLogger({ level: 'silent', service: 'test' });
 const TOKEN = Buffer.alloc(TOKEN_BYTES, 7);
 
-describe('a trunk that is opened', () => {
+describe('opening a trunk', () => {
   let server: Server;
   let port: number;
-  /** What the other side does with a connection. */
+  /** The other side's handler of a connection. */
   let answer: (socket: Socket) => void;
   /** Connections of the other side. */
   let sockets: Socket[];
@@ -44,7 +44,7 @@ describe('a trunk that is opened', () => {
     return openTrunk('127.0.0.1:1', request, { ask: async () => whole, tls: null, protocol }, given.signal);
   }
 
-  /** What it fails with. */
+  /** The fault that opening fails with. */
   const code = (response: Parameters<typeof open>[0] = {}): Promise<string> =>
     open(response).then(
       ({ socket }) => {
@@ -55,9 +55,9 @@ describe('a trunk that is opened', () => {
     );
 
   it.each([
-    ['the host that was called', () => `:${port}`],
-    ['the one that is named', () => `127.0.0.1:${port}`],
-  ])('connects with %s, shows the token, and has what comes after the greeting', async (_, address) => {
+    ['the host of the service address', () => `:${port}`],
+    ['the host that the answer names', () => `127.0.0.1:${port}`],
+  ])('connects to %s, sends the token, and returns the bytes after the greeting', async (_, address) => {
     const shown = Promise.withResolvers<Buffer>();
     answer = (socket) => {
       socket.once('data', shown.resolve);
@@ -69,7 +69,7 @@ describe('a trunk that is opened', () => {
     socket.destroy();
   });
 
-  it('takes the greeting in whatever pieces it comes', async () => {
+  it('accepts the greeting in pieces of any size', async () => {
     answer = (socket) => {
       socket.setNoDelay(true);
       for (const byte of GREETING) socket.write(Buffer.of(byte));
@@ -84,7 +84,7 @@ describe('a trunk that is opened', () => {
     [{ address: ':' }, 'invalid'],
     [{ address: ':70000' }, 'invalid'],
     [{ version: 3 }, 'version'],
-  ])('is none with the answer %j', async (response, why) => {
+  ])('fails if the call is answered %j', async (response, why) => {
     expect(await code(response)).toBe(why);
     expect(sockets).toEqual([]);
   });
@@ -94,12 +94,12 @@ describe('a trunk that is opened', () => {
     ['closes its side', (socket) => socket.end(), 'unreachable'],
     ['resets the connection', (socket) => socket.resetAndDestroy(), 'unreachable'],
     ['closes in the middle of the greeting', (socket) => socket.end(GREETING.subarray(1)), 'unreachable'],
-  ])('is none where whoever answers %s', async (_, does, why) => {
+  ])('fails if the other side %s', async (_, does, why) => {
     answer = (socket) => void does(socket);
     expect(await code()).toBe(why);
   });
 
-  it('is given up, and closed, when its time is over', async () => {
+  it('is given up, and the connection closed, when its time is over', async () => {
     const closed = Promise.withResolvers<void>();
     answer = (socket) => {
       socket.on('close', () => closed.resolve()).resume();

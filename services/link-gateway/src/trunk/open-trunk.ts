@@ -19,7 +19,7 @@ export type AskForTrunk = (
   signal: AbortSignal,
 ) => Promise<OpenTrunkResponse>;
 
-/** Over gRPC, on a channel of its own, so that the name is looked up afresh. */
+/** Asks over gRPC, on a new channel each time, so that the host name is looked up afresh. */
 export const askOverGrpc =
   (security: ChannelSecurity): AskForTrunk =>
   (address, request, signal) =>
@@ -41,14 +41,16 @@ export const askOverGrpc =
       signal.addEventListener('abort', cancel, { once: true });
     });
 
-/** A connection whose token the other side has taken. It is paused; `rest` has come after the greeting. */
+/**
+ * A connection whose token the other side has accepted. The socket is paused; `rest` are the bytes after the greeting.
+ */
 export interface OpenedTrunk {
   readonly socket: Socket;
   readonly rest: Uint8Array;
 }
 
 /**
- * Asks for a trunk, connects, and shows the token; the other side has taken it when this resolves.
+ * Asks for a trunk, connects, and sends the token. Resolves once the other side has accepted it with the greeting.
  * @throws LinkGatewayError trunk
  */
 export async function openTrunk(
@@ -70,7 +72,7 @@ export async function openTrunk(
   return greet(socket, response.token, signal);
 }
 
-/** trunk.proto, OpenTrunkResponse: an empty host is the one that the call went to. */
+/** The address to connect to. An empty host means the host that was called (trunk.proto, OpenTrunkResponse). */
 function whereTo(address: string, called: string): HostPort {
   try {
     if (!address.startsWith(':')) return parseHostPort(address);
@@ -107,7 +109,7 @@ function greet(socket: Socket, token: Uint8Array, signal: AbortSignal): Promise<
       resolve({ socket, rest: chunk.subarray(used) });
     };
     signal.addEventListener('abort', expire, { once: true });
-    // Stays until whoever takes the socket has its own.
+    // This listener stays until the caller has added its own.
     socket.on('error', refused);
     socket.on('data', take).on('end', refused).on('close', refused);
     if (signal.aborted) expire();

@@ -1,7 +1,7 @@
 import { OutWindow, SHARED_WINDOW } from './credit.ts';
 import { MAX_OUT_WINDOWS } from './limits.ts';
 
-/** The windows that a trunk's other side has named. Each lives until the other side says that it has let go of it. */
+/** The windows that the other side of a trunk has named. Each lives until the other side closes it. */
 export class OutWindows {
   readonly #byId = new Map<number, OutWindow>();
   readonly #shared = new OutWindow(SHARED_WINDOW);
@@ -14,7 +14,7 @@ export class OutWindows {
     return this.#shared;
   }
 
-  /** The one of this name. More than there may be: the shared one. */
+  /** The window of this name, made if needed; past MAX_OUT_WINDOWS the shared one. */
   named(id: number): OutWindow {
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
@@ -28,7 +28,7 @@ export class OutWindows {
     this.#byId.get(id)?.credited(consumed, limit);
   }
 
-  /** Nobody counts what is charged to it any more; the routes that it was for are ending. */
+  /** The other side has closed the window; the routes that used it are ending. */
   closed(id: number): void {
     const window = this.#byId.get(id);
     if (window === undefined || window === this.#shared) return;

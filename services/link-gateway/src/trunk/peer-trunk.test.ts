@@ -19,11 +19,11 @@ describe('a trunk that cannot be opened', () => {
   let metrics: TrunkMetrics;
   let tokens: Tokens;
   let trunk: PeerTrunk;
-  /** When the other side was asked, ms. */
+  /** Times at which the other side was asked for a trunk, milliseconds. */
   let asked: number[];
-  /** What it answers; null: nothing. */
+  /** The fault that it answers with; null: it does not answer. */
   let answer: TrunkFault | null;
-  /** What the trunk has told: that something has changed, that we were declared dead, that nothing is open on it. */
+  /** The callbacks of the trunk, by name: changed, declaredDead, down. */
   let told: string[];
   beforeEach(() => {
     clock = new FakeClock();
@@ -69,7 +69,7 @@ describe('a trunk that cannot be opened', () => {
 
   const use = () => trunk.route(1, 'circuit', null, 0);
 
-  /** Lets time go by, step by step, with all that it leads to. */
+  /** Advances the clock in steps, and lets everything that follows from each step happen. */
   async function advance(ms: number): Promise<void> {
     const end = clock.now() + ms;
     await settle();
@@ -81,7 +81,7 @@ describe('a trunk that cannot be opened', () => {
   }
 
   // Limits: trunk/limits.ts MAX_BACKOFF_MS
-  it('is tried again soon at first, later and later once the other gateway counts as unreachable, every five seconds at last', async () => {
+  it('is tried again soon at first, later and later once the other gateway is unreachable, every five seconds at last', async () => {
     trunk.listed('192.0.2.1:1');
     use();
     await advance(60_000);
@@ -94,7 +94,7 @@ describe('a trunk that cannot be opened', () => {
     expect(metrics.lost['not-opened']).toBe(asked.length);
   });
 
-  it('is said to be out of reach once, after two seconds, and takes nothing meanwhile', async () => {
+  it('is reported as unreachable once, after two seconds, and takes no route meanwhile', async () => {
     trunk.listed('192.0.2.1:1');
     expect(use()).not.toBeNull();
     await advance(UNREACHABLE_AFTER_MS - 1);
@@ -105,7 +105,7 @@ describe('a trunk that cannot be opened', () => {
     expect(told.filter((one) => one === 'changed')).toHaveLength(1);
   });
 
-  it('is tried anew at once at another address, and not at an empty one', async () => {
+  it('is tried at once at a new address, and not at an empty one', async () => {
     trunk.listed('192.0.2.1:1');
     use();
     await advance(30_000);
@@ -130,7 +130,7 @@ describe('a trunk that cannot be opened', () => {
     expect([asked, trunk.isUnreachable]).toEqual([[], true]);
   });
 
-  it('is given up when nobody answers in time', async () => {
+  it('is given up when the other side does not answer in time', async () => {
     answer = null;
     trunk.listed('192.0.2.1:1');
     const route = use();
@@ -138,11 +138,11 @@ describe('a trunk that cannot be opened', () => {
     expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['opening', 1, false]);
     await advance(1);
     expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['down', 0, true]);
-    // No timer of the attempt is left: those of the next one, and of being out of reach.
+    // No timer of the attempt is left, only those of the next attempt and of becoming unreachable.
     expect(clock.pending).toBe(2);
   });
 
-  it('leaves it to the other side if that opens one, too, and waits for it for a while', async () => {
+  it('is left to the other side if that opens one, too, and is waited for for a while', async () => {
     answer = 'already-exists';
     trunk.listed('192.0.2.1:1');
     use();
@@ -154,7 +154,7 @@ describe('a trunk that cannot be opened', () => {
     expect(trunk.kind).toBe('down');
   });
 
-  it('tells that the other side knows this gateway as dead', async () => {
+  it('reports that the other side knows this gateway as dead', async () => {
     answer = 'declared-dead';
     trunk.listed('192.0.2.1:1');
     use();
@@ -162,7 +162,7 @@ describe('a trunk that cannot be opened', () => {
     expect(told).toContain('declared dead');
   });
 
-  it('closes for good: nothing of it is left, and nothing comes back', async () => {
+  it('closes for good: nothing of it is left, and it is not opened again', async () => {
     answer = null;
     trunk.listed('192.0.2.1:1');
     const route = use();
@@ -177,7 +177,7 @@ describe('a trunk that cannot be opened', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('that is out of reach is not, once it is closed or this gateway has another id', async () => {
+  it('does not count as unreachable any more once it is closed or this gateway has another id', async () => {
     trunk.listed('192.0.2.1:1');
     use();
     await advance(30_000);
@@ -193,7 +193,7 @@ describe('a trunk that cannot be opened', () => {
       expect([trunk.kind, tokens.size]).toEqual(['expecting', 1]);
       expect([tokens.redeem(first), tokens.redeem(second)]).toEqual([null, 'b.00000001']);
       await advance(OPEN_TIMEOUT_MS);
-      // Nobody has waited for it.
+      // No route waited for the trunk.
       expect([trunk.kind, told]).toEqual(['idle', ['down']]);
       expect(clock.pending).toBe(0);
     });
@@ -201,7 +201,7 @@ describe('a trunk that cannot be opened', () => {
     it.each([
       ['b.00000001', 'opening'],
       ['0.00000001', 'expecting'],
-    ])('while we open one: that of the smaller id stays (we are a, it is %s)', async (gateway, kind) => {
+    ])('while we open one: the attempt of the smaller id stays (we are a, the other side is %s)', async (gateway, kind) => {
       answer = null;
       trunk = make(gateway);
       trunk.listed('192.0.2.1:1');
@@ -213,7 +213,7 @@ describe('a trunk that cannot be opened', () => {
       expect([trunk.kind, route?.ended]).toEqual([kind, false]);
     });
 
-    it('makes a token that we gave before worth nothing when we open one ourselves', async () => {
+    it('has its earlier token revoked when we open a trunk ourselves', async () => {
       answer = null;
       const token = trunk.asked();
       await advance(OPEN_TIMEOUT_MS);

@@ -31,32 +31,33 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
   readonly random: Random;
   readonly tokens: Tokens;
   readonly ask: AskForTrunk;
-  /** This gateway's certificate; null: plain. */
+  /** This gateway's certificate; null: plain TCP. */
   readonly tls: TlsFiles | null;
-  /** Which versions of the other side are understood. */
+  /** Which versions of the other side are accepted. */
   readonly protocol: ProtocolRule;
-  /** Whether it is established, or its links count as reachable from here, has changed. */
+  /** The trunk was established or lost, or the other gateway has become unreachable or reachable. */
   readonly changed: () => void;
   /** The other side says that this gateway's id was declared dead. */
   readonly declaredDead: () => void;
-  /** Nothing is open on it any more; one that is not in the list can be forgotten. */
+  /** Nothing is open on the trunk any more; a gateway that topology has not named can be forgotten. */
   readonly down: (trunk: PeerTrunk) => void;
 }
 
 /**
- * Where the one trunk to another gateway is in its life; changed in `#become` only.
+ * The state of the one trunk to another gateway; changed in `#become` only.
  *
- * * idle: not needed so far. From the start, from expecting when nobody came and nobody waits, and when this gateway has another
- *   id. A route leads to opening, an OpenTrunk of the other side to expecting.
- * * opening: we ask and connect. From idle, and from down as a retry. Leads to established; to expecting if both open at once and
- *   the other side's id is smaller; to down if it fails.
- * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to established, or down.
- * * established: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when it is lost, and to
- *   established again if the other side, which has lost it without our noticing, connects anew.
- * * down: lost, or could not be opened: what wants to use it is refused until a retry succeeds or the other side connects.
- * * closed: the gateway is dead, or this one stops. From anywhere.
+ * * idle: not needed so far. From the start; from expecting when the other side did not connect and no route waits; and
+ *   when this gateway has another id. A route leads to opening, an OpenTrunk of the other side to expecting.
+ * * opening: we ask and connect. From idle, and from down as a retry. Leads to established; to expecting if both sides
+ *   open at once and the other side's id is smaller; to down if it fails.
+ * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to established, or
+ *   down.
+ * * established: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when the trunk is
+ *   lost, and to established again if the other side, which has lost it without our noticing, connects anew.
+ * * down: lost, or could not be opened. Routes are refused until a retry succeeds or the other side connects.
+ * * closed: the other gateway is dead, or this one stops. From anywhere.
  *
- * `waits`: messages may be sent on it before it stands; not while it is being opened again.
+ * `waits`: messages may be queued before the trunk is established; not while it is being opened again.
  */
 type State =
   | { readonly kind: 'idle' }
@@ -70,11 +71,11 @@ type State =
 export class PeerTrunk {
   /** Id of the other gateway, `<name>.<boot>`. */
   readonly gateway: GatewayId;
-  /** The links of the other gateway count as unreachable from here. */
+  /** The other gateway counts as unreachable: topology relays none of its links from here. */
   isUnreachable = false;
   readonly #deps: PeerTrunkDependencies;
   readonly #throttle: Throttle;
-  /** Its service port, `host:port`; empty: it cannot be called; null: topology has not named it. */
+  /** The other gateway's service port, `host:port`; empty: it cannot be called; null: topology has not named it. */
   #address: string | null = null;
   #state: State = { kind: 'idle' };
   readonly #backoff: Backoff;
@@ -92,7 +93,7 @@ export class PeerTrunk {
     return this.#state.kind;
   }
 
-  /** Bytes flow. */
+  /** The trunk is established: bytes flow. */
   get isEstablished(): boolean {
     return this.#state.kind === 'established';
   }
@@ -102,7 +103,7 @@ export class PeerTrunk {
     return this.#address !== null;
   }
 
-  /** Transactions and bytes on it, for counts. */
+  /** Number of transactions open on the trunk, route transactions included. */
   get openCount(): number {
     return this.#end?.openCount ?? 0;
   }
@@ -111,12 +112,12 @@ export class PeerTrunk {
     return this.#end?.queuedBytes ?? 0;
   }
 
-  /** What has passed on it so far; null unless it is established. */
+  /** Counts of the messages and bytes so far; null unless the trunk is established. */
   get traffic(): TrafficCounts | null {
     return this.#state.kind === 'established' ? this.#state.end.traffic : null;
   }
 
-  /** Topology says where it is. One that cannot be reached is tried at once if that has changed. */
+  /** Topology names the other gateway's address. If it has changed and the trunk is down, opening is tried at once. */
   listed(address: string): void {
     if (address === this.#address) return;
     this.#address = address;
@@ -126,7 +127,10 @@ export class PeerTrunk {
     this.#open(false);
   }
 
-  /** null: it cannot be reached. */
+  /**
+   * The route transaction to a link of the other gateway, opened if there is none; the trunk is opened if needed. null:
+   * the other gateway cannot be reached, or too much waits already.
+   */
   route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction | null {
     if (this.#state.kind === 'idle') {
       if (this.#address === null) return null;
@@ -141,13 +145,13 @@ export class PeerTrunk {
   }
 
   /**
-   * The other side asks for a trunk: a token for it.
+   * The other side asks for a trunk: issues a token for it.
    * @throws LinkGatewayError trunk already-exists: we open one, too, and ours stays; stopping; too-many.
    */
   asked(): Uint8Array {
     const state = this.#state;
     if (state.kind === 'closed') throw new LinkGatewayError('trunk', { why: 'stopping' });
-    // trunk.proto, OpenTrunk: that of the smaller id stays.
+    // trunk.proto, OpenTrunk: of two attempts the one of the smaller id stays.
     if (state.kind === 'opening' && this.#deps.self() < this.gateway)
       throw new LinkGatewayError('trunk', { why: 'already-exists' });
     const token = this.#deps.tokens.issue(this.gateway);
@@ -165,13 +169,13 @@ export class PeerTrunk {
         this.#expect(this.#makeEnd(), state.kind === 'idle');
         break;
       case 'established':
-        // It has lost it, or changes its mind: its connecting will tell.
+        // The other side may have lost the trunk. If so it will connect.
         break;
     }
     return token;
   }
 
-  /** The other side has connected, with a good token. */
+  /** The other side has connected with a good token. `rest`: bytes after the token. */
   accepted(socket: Socket, rest: Uint8Array): void {
     const state = this.#state;
     if (state.kind === 'closed') {
@@ -183,7 +187,7 @@ export class PeerTrunk {
     if (state.kind === 'opening') state.abort.abort();
   }
 
-  /** Ends everything on it with LOSTLINK, and does not come back. */
+  /** Ends all transactions on the trunk with LOSTLINK; it is not opened again. */
   close(reason: TrunkLossReason): void {
     const state = this.#state;
     if (state.kind === 'closed') return;
@@ -196,19 +200,20 @@ export class PeerTrunk {
     if ('end' in state) state.end.lose(reason);
   }
 
-  /** Ends everything on it in order; what waits is still sent. The other side closes the connection. */
+  /** Ends all routes in order and still sends the queued messages. The other side then closes the connection. */
   finish(): void {
     this.#isFinishing = true;
     if (this.#state.kind === 'established') this.#state.end.finish();
     else this.close('stopping');
   }
 
-  /** This gateway has another id: what there is was the former one's. */
+  /** This gateway has another id: a trunk under the former id is closed. */
   renamed(): void {
     const state = this.#state;
     if (!('end' in state)) return;
     this.#backoff.reset();
-    // Whether the new id reaches the other gateway shows when it is needed; nobody tries as long as it counts as out of reach.
+    // Counts as reachable again: whether the other gateway can be reached shows at the next use, and an unreachable one
+    // is not used.
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
     this.isUnreachable = false;
@@ -245,7 +250,7 @@ export class PeerTrunk {
     const end = this.#makeEnd();
     const abort = new AbortController();
     const { clock, tokens, self, ask, tls, protocol } = this.#deps;
-    // One that we gave before would make two trunks of this.
+    // A token that we issued before could lead to a second trunk.
     tokens.revoke(this.gateway);
     this.#become({ kind: 'opening', end, waits, abort });
     const deadline = clock.after(OPEN_TIMEOUT_MS, () => abort.abort());
@@ -319,7 +324,8 @@ export class PeerTrunk {
     let retry: Timer | null = null;
     if (this.#address !== null && this.#address !== '' && !this.#isFinishing) {
       const pause = this.#backoff.next();
-      // As long as the other gateway does not count as unreachable, a way that is open again is found before it does.
+      // While the other gateway does not count as unreachable yet, pauses are short, so that the trunk is back before
+      // it does.
       const soon = this.isUnreachable ? pause : Math.min(pause, LOST_BACKOFF_MS);
       retry = clock.after(soon, () => this.#open(false));
     }
@@ -338,7 +344,7 @@ export class PeerTrunk {
 
   #left(): void {
     if (this.#address === null) {
-      // Only the other side knew of it: whatever it offers has gone with it.
+      // Topology has not named the other gateway to us: it is not reported as unreachable.
       this.#unreachableTimer?.cancel();
       this.#unreachableTimer = null;
     }

@@ -4,18 +4,18 @@ import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import type { Route } from './route.ts';
 
-/** The routes of one trunk end; those that we opened are found by what they are for. */
+/** The routes of one trunk end. Those that we opened can be found by link, dialect, source and destination. */
 export class RouteTable {
   readonly #transactions = new Map<Route, Transaction<Route>>();
-  /** By link, then by destination; few share both. */
+  /** Routes that we opened, by link, then by destination; few have both in common. */
   readonly #own = new Map<number, Map<number, Route[]>>();
 
-  /** All of them, a copy. */
+  /** A copy of the list of all route transactions. */
   all(): Transaction<Route>[] {
     return [...this.#transactions.values()];
   }
 
-  /** One that we opened and that is open. */
+  /** The open route that we opened for these. */
   find(
     link: LinkId,
     dialect: Dialect,
@@ -27,7 +27,7 @@ export class RouteTable {
     return route === undefined ? undefined : this.#transactions.get(route);
   }
 
-  /** One that we opened. */
+  /** Adds a route that we opened. */
   add(route: Route, tx: Transaction<Route>): void {
     this.#transactions.set(route, tx);
     let byDestination = this.#own.get(route.link);
@@ -40,12 +40,12 @@ export class RouteTable {
     else alike.push(route);
   }
 
-  /** One that the other side opened. */
+  /** Adds a route that the other side opened. */
   adopt(route: Route, tx: Transaction<Route>): void {
     this.#transactions.set(route, tx);
   }
 
-  /** It has ended; its transaction. */
+  /** Removes a route that has ended. Returns its transaction. */
   remove(route: Route): Transaction<Route> {
     const tx = this.#transactions.get(route)!;
     this.#transactions.delete(route);

@@ -10,35 +10,37 @@ import type { InWindow, OutWindow, Waiter } from './credit.ts';
 import { decodeRouteOpened, ROUTE_OPENED } from './messages.ts';
 import type { TrunkOutbox } from './trunk-outbox.ts';
 
-/** What a route needs of the trunk that it is on. */
+/** What a route needs of its trunk end. */
 export interface RouteOwner {
-  /** More waits in the trunk's own queue than should. */
+  /** Too many bytes are in the trunk's own queue. */
   readonly isHigh: boolean;
   readonly waiting: Set<Waiter>;
-  /** Where what is sent is written. */
+  /** The trunk's outbox; `window` is set before each message. */
   readonly out: Pick<TrunkOutbox, 'window'>;
-  /** Whose read it is sent in. */
+  /** Tells which connection's read a message is sent in, and pauses that connection if needed. */
   readonly flow: Pick<Flow, 'read' | 'sentInto'>;
-  /** The other side names the window of what we send. */
+  /** The other side has accepted the route and names the window that our messages are charged to. */
   routeTaken(route: Route, window: number): void;
-  /** It is over, for whatever reason: once. */
+  /** The route is over, for whatever reason. Called once. */
   routeClosed(route: Route): void;
   creditWaits(): void;
 }
 
-/** One route transaction, as this side sees it: its handler, and where what is sent on it waits. */
+/** This side of one route transaction: its handler, and the pressure for messages sent on it. */
 export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
-  /** Of this gateway if the other side opened it, else of the other one. */
+  /**
+   * The link that the route leads to: of this gateway if the other side opened the route, otherwise of the other one.
+   */
   readonly link: LinkId;
   readonly dialect: Dialect;
   readonly source: RouteSource | null;
-  /** Connection of this gateway that what comes is for; 0: not known. */
+  /** Connection of this gateway that messages on the route are passed on to; 0: not known. */
   readonly destination: number;
   readonly inWindow: InWindow;
   out: OutWindow;
-  /** Where it leads, if the other side has opened it and it was taken. */
+  /** The route's end in routing, if the other side opened the route and routing accepted it. */
   end: RouteEnd | null = null;
-  /** Nothing is delivered any more: one of the two sides has ended it. */
+  /** One of the two sides has ended the route: nothing is delivered any more. */
   isClosed = false;
   readonly #owner: RouteOwner;
   #waiting: (() => void)[] = [];
@@ -82,7 +84,7 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
 
   onMessage(tx: Transaction, frame: Frame): void {
     if ((frame.cmd & DELETE) !== 0) {
-      // What runs on it is ended first; it is closed when that has been told (onGone).
+      // The transactions on the route are ended first; the route is closed after that (onGone).
       tx.endpoint.end(tx);
     } else if ((frame.cmd & BASE_MASK) === ROUTE_OPENED && !tx.openedByPeer) {
       const window = decodeRouteOpened(frame);
@@ -100,7 +102,10 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
     if (!this.isClosed && this.end !== null) this.end.heard(frame);
   }
 
-  /** What is sent is charged to its window; whoever is read waits for that. */
+  /**
+   * Called before a message is sent on the route: it is charged to the route's window, and the connection whose read it
+   * is sent in may be paused for that window.
+   */
   onSending(): void {
     const { out, flow } = this.#owner;
     out.window = this.out;
@@ -118,7 +123,7 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
     this.close();
   }
 
-  /** From here on nothing is delivered; whoever waits goes on. */
+  /** Closes the route: nothing is delivered any more; senders that wait for it go on. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;

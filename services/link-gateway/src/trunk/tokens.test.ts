@@ -5,12 +5,12 @@ import { Tokens } from './tokens.ts';
 
 describe('tokens', () => {
   // Limits: trunk/limits.ts MAX_TOKENS
-  it('are so many at most, until their time is over', () => {
+  it('are limited in number until their time is over', () => {
     const clock = new FakeClock();
     const tokens = new Tokens(clock);
     for (let n = 0; n < MAX_TOKENS; n++) expect(tokens.issue(`g${n}`)).not.toBeNull();
     expect(tokens.issue('one more')).toBeNull();
-    // One that has a token gets another in its place.
+    // A gateway that has a token gets another in its place.
     expect(tokens.issue('g1')).not.toBeNull();
     expect(tokens.size).toBe(MAX_TOKENS);
     clock.advance(TOKEN_TTL_MS - 1);
@@ -20,7 +20,7 @@ describe('tokens', () => {
     expect(tokens.size).toBe(1);
   });
 
-  it('are good once, for a time, and not once they are revoked', () => {
+  it('are good once, for a limited time, and not after they are revoked', () => {
     const clock = new FakeClock();
     const tokens = new Tokens(clock);
     const first = tokens.issue('a')!;

@@ -8,7 +8,7 @@ interface Issued {
   readonly until: number;
 }
 
-/** The tokens that are out: one a gateway, each good for one connection (trunk.proto, OpenTrunkResponse). */
+/** The tokens issued and not used yet: one a gateway, each good for one connection (trunk.proto, OpenTrunkResponse). */
 export class Tokens {
   readonly #clock: Clock;
   /** In the order of issue, so that the first is the first to expire. */
@@ -18,12 +18,12 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** Tokens that are out; expired ones count until they are in the way. */
+  /** Number of tokens kept. Expired ones count until the next `issue` or `redeem`. */
   get size(): number {
     return this.#issued.size;
   }
 
-  /** A new token for this gateway; one that it had is worth nothing any more. null: too many are out. */
+  /** Issues a new token to this gateway; an earlier one becomes invalid. null: too many are issued. */
   issue(gateway: GatewayId): Uint8Array | null {
     this.#issued.delete(gateway);
     this.#expire();
@@ -33,7 +33,9 @@ export class Tokens {
     return token;
   }
 
-  /** The gateway that these bytes were given to, once; null: nobody. Takes the same time whichever bytes are wrong. */
+  /**
+   * The gateway that this token was issued to, once; null: no gateway. Takes the same time whichever bytes are wrong.
+   */
   redeem(bytes: Uint8Array): string | null {
     this.#expire();
     let holder: string | null = null;
@@ -44,7 +46,7 @@ export class Tokens {
     return holder;
   }
 
-  /** What this gateway has is worth nothing any more. */
+  /** Makes this gateway's token invalid. */
   revoke(gateway: GatewayId): void {
     this.#issued.delete(gateway);
   }

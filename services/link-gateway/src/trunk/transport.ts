@@ -9,13 +9,13 @@ import type { GatewayId } from '@spanmesh/spantree/ids';
 import { isLoopback, peerAddress } from '../address/peer-address.ts';
 import { LinkGatewayError } from '../gateway-error.ts';
 
-// The one place that knows what a trunk's bytes travel on: TLS with the certificates of both gateways, or, where there are none,
-// plain TCP on the loopback.
+// The only file that knows the transport of trunks: TLS with the certificates of both gateways, or, without
+// certificates, plain TCP on the loopback.
 
 /**
- * Connects to another gateway's trunk port; the name is looked up afresh. `gateway`: the name that its certificate must be for; `tls`
- * null: plain.
- * @throws LinkGatewayError trunk unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
+ * Connects to another gateway's trunk port; the host name is looked up afresh. `gateway`: the name that its certificate
+ * must be for; `tls` null: plain TCP.
+ * @throws LinkGatewayError trunk unreachable (a wrong certificate, too), not-loopback; timeout when `signal` aborts.
  */
 export function connectTrunk(
   { host, port, gateway }: HostPort & { readonly gateway: GatewayId },
@@ -55,14 +55,17 @@ export function connectTrunk(
   });
 }
 
-/** Whether the certificate behind an accepted connection may be that of the gateway of this name; on the loopback without TLS anybody's is. */
+/**
+ * True if the certificate of an accepted connection is valid for the gateway of this name. Without TLS, on the
+ * loopback, always true.
+ */
 export function isTrunkOf(socket: Socket, gateway: GatewayId): boolean {
   if (!(socket instanceof TLSSocket)) return true;
   const certificate = socket.getPeerX509Certificate();
   return certificate !== undefined && mayBeGateway(certificate, gateway);
 }
 
-/** A server for trunks; `accept` gets only connections that may be used, `refused` hears of the others. */
+/** A server for trunks. `accept` gets the connections that may be used; `refused` is called for each other one. */
 export function listenTrunk(
   tls: TlsFiles | null,
   { accept, refused }: { accept: (socket: Socket) => void; refused: () => void },
@@ -79,7 +82,7 @@ export function listenTrunk(
   });
 }
 
-/** True for addresses that a trunk may listen on without keys. */
+/** True for addresses on which trunks may be accepted without certificates. */
 export function mayListenPlain(host: string): boolean {
   return isLoopbackHost(host);
 }

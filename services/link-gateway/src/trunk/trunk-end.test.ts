@@ -13,7 +13,7 @@ import type { TrunkLossReason } from './trunk-metrics.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
 
-/** An end of a trunk on a socket that reads what the test says, as one of TLS does. */
+/** An end of a trunk on a socket that delivers the bytes that the test gives it, in chunks of its own as TLS does. */
 function attached({ isProtected = false } = {}) {
   const terminal = new FakeTerminal();
   const metrics = new TrunkMetrics();
@@ -31,7 +31,7 @@ function attached({ isProtected = false } = {}) {
     ended: (_end, reason) => void lost.push(reason),
   });
   const socket = new PassThrough() as unknown as Socket;
-  /** Bytes that the socket has and the kernel does not. */
+  /** Bytes written to the socket that the kernel has not taken. */
   let waiting = 0;
   Object.defineProperty(socket, 'writableLength', { get: () => waiting });
   end.attach(socket, Buffer.alloc(0));
@@ -52,7 +52,7 @@ function ping(auxBytes: number): Uint8Array {
 }
 
 describe('an end of a trunk', () => {
-  it('gives back the memory of a read that it has copied', () => {
+  it('gives back the memory of a read once it has copied the bytes', () => {
     const { read, metrics } = attached();
     const chunk = Buffer.allocUnsafeSlow(32768);
     chunk.set(ping(65536).subarray(0, chunk.length));
@@ -61,7 +61,7 @@ describe('an end of a trunk', () => {
     expect(chunk.buffer.byteLength).toBe(0);
   });
 
-  it('verifies aux data, unless the way from where that was done protects it', () => {
+  it('verifies aux data, unless the trunk itself protects its bytes', () => {
     const bad = ping(100);
     bad[70]! ^= 1;
     const open = attached();
@@ -73,7 +73,7 @@ describe('an end of a trunk', () => {
   });
 
   // Limits: trunk/limits.ts QUEUE_LOW_BYTES
-  it('lets those who wait for it go on once less than that waits', () => {
+  it('lets waiting routes go on once fewer bytes are queued', () => {
     const { end, flushWith } = attached();
     let rechecks = 0;
     end.waiting.add({ recheck: () => rechecks++ });
@@ -84,7 +84,7 @@ describe('an end of a trunk', () => {
   });
 
   // Limits: trunk/limits.ts QUEUE_LIMIT_BYTES
-  it('is given up when more waits than may', () => {
+  it('is given up when more bytes are queued than may', () => {
     const { end, lost, flushWith } = attached();
     flushWith(QUEUE_LIMIT_BYTES);
     expect([end.isLost, lost]).toEqual([false, []]);

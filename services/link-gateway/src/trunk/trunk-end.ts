@@ -48,7 +48,7 @@ import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 import type { WindowShares } from './window-shares.ts';
 
-/** A trunk is read whatever happens: credits slow its senders. */
+/** A trunk is never paused: credits slow its senders instead. */
 const ALWAYS_READ: Reader = { pauseFor() {} };
 
 export interface TrunkEndDependencies {
@@ -58,21 +58,22 @@ export interface TrunkEndDependencies {
   readonly metrics: TrunkMetrics;
   readonly terminal: RouteTerminal;
   readonly destinations: LocalDestinations;
-  /** Of all trunks of this gateway. */
+  /** Shared by all trunks of this gateway. */
   readonly shares: WindowShares;
-  /** What a read leads to is written at its end. */
+  /** Messages that follow from a read are written at its end. */
   readonly flow: Flow;
-  /** The way between the gateways protects its bytes. */
+  /** The trunk's transport (TLS) protects its bytes. */
   readonly isProtected: boolean;
-  /** Flush it at the end of this turn. */
+  /** Has this end flushed at the end of this turn. */
   readonly flushLater: (end: TrunkEnd) => void;
-  /** It has ended by itself; what runs on it is told after this returns. */
+  /** Called when this end is lost. The transactions on it are told after this returns. */
   readonly ended: (end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>) => void;
 }
 
 /**
- * This side's half of one trunk, from the first message that wants to use it until it is lost: an endpoint like that of a peer's
- * connection. Until a socket is attached what is sent waits, in order. It does not come back: a new trunk has a new one.
+ * This side's half of one trunk, from the first message that uses it until it is lost: an endpoint like that of a
+ * peer's connection. Until a socket is attached, messages wait in order. A lost end is not used again: the next trunk
+ * has a new one.
  */
 export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   /** Routes that wait until the queue has drained. */
@@ -85,16 +86,16 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   readonly #endpoint: Endpoint;
   readonly #outWindows = new OutWindows();
   readonly #inWindows: InWindows;
-  /** Those that we opened. */
+  /** The routes on this trunk, opened by either side. */
   readonly #routes = new RouteTable();
-  /** null: no connection stands yet. */
+  /** The connection to the other gateway; null: not connected yet. */
   #wire: DmsgSocket | null = null;
   #keepAlive: KeepAlive | null = null;
   #isLost = false;
   #flushedMessages = 0;
-  /** How often a sender was held up. */
+  /** How often a sender was paused because a window was used up. */
   #creditWaits = 0;
-  /** When a socket was attached, on the clock's monotonic scale, milliseconds. */
+  /** When a socket was attached, milliseconds of the monotonic clock. */
   #attachedAt = 0;
 
   constructor(deps: TrunkEndDependencies) {
@@ -107,22 +108,22 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     });
   }
 
-  /** It has ended. */
+  /** The trunk end is lost. */
   get isLost(): boolean {
     return this.#isLost;
   }
 
-  /** Transactions in the table, routes included. */
+  /** Number of open transactions, route transactions included. */
   get openCount(): number {
     return this.#endpoint.openCount;
   }
 
-  /** Bytes of memory that wait for the other side. */
+  /** Bytes of memory queued for the other side. */
   get queuedBytes(): number {
     return this.#wire === null ? this.#before.heldBytes : this.#wire.queue.bytes;
   }
 
-  /** What has passed on it so far; null before a socket is attached. */
+  /** Counts of the messages and bytes so far; null before a socket is attached. */
   get traffic(): TrafficCounts | null {
     if (this.#wire === null) return null;
     const { bytesIn, queue } = this.#wire;
@@ -143,19 +144,22 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     return this.#wire === null ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2 : this.queuedBytes > QUEUE_HIGH_BYTES;
   }
 
-  /** Something new may wait for it. */
+  /** A new route may use the trunk. */
   get hasRoom(): boolean {
     if (this.#endpoint.openCount >= MAX_TRUNK_TRANSACTIONS) return false;
     return this.#wire !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
   }
 
-  /** The connection stands: `greeting`, then what waits goes out; `rest` of what has come is read, then everything else. */
+  /**
+   * The trunk is connected: writes `greeting`, then the waiting messages; reads `rest`, the bytes that have come
+   * already, then the socket.
+   */
   attach(socket: Socket, rest: Uint8Array, greeting: Uint8Array | null = null): void {
     const { clock, metrics, flow, isProtected } = this.#deps;
-    // Those that send over it wait for their routes, not for the trunk as a whole.
+    // Senders wait for their routes, not for the trunk as a whole.
     const destination: Destination = { isHigh: false, onceLow: (fn) => fn(), flush: () => this.flush() };
     const wire = new DmsgSocket(
-      // What has aux data was verified where it came in, and is once more where it ends.
+      // Aux data was verified at the gateway where it came in, and is verified again by its receiver.
       { rules: TRUNK, verifiesAux: !isProtected, limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
       { socket, cipher: null, clock, owner: this, counts: metrics, notes: { flow, destination } },
     );
@@ -170,7 +174,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
       dead: () => this.lose('silent'),
     });
     this.#keepAlive.start();
-    // It may have closed while nobody was listening.
+    // The socket may have closed before its listeners were added.
     if (wire.socket.destroyed) {
       this.lose('peer-closed');
       return;
@@ -180,7 +184,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     if (!this.#isLost) wire.resume();
   }
 
-  /** The route transaction for this; opened if there is none. */
+  /** The route transaction for this link, dialect, source and destination; opened if there is none. */
   route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction {
     const known = this.#routes.find(link, dialect, source, destination);
     if (known !== undefined) return known;
@@ -196,14 +200,16 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     return tx;
   }
 
-  /** In order: ends all routes, and sends FIN once everything queued is sent; the other side closes then. */
+  /**
+   * Ends the trunk in order: ends all routes, and sends FIN once everything queued is sent; the other side closes then.
+   */
   finish(): void {
     for (const tx of this.#routes.all()) tx.data.drop(tx);
     this.#countSent();
     this.#wire?.finish();
   }
 
-  /** The trunk is gone: everything on it ends with LOSTLINK (architecture.md, "Trunk"). */
+  /** The trunk is lost: all transactions on it end with LOSTLINK (architecture.md, "Trunk"). */
   lose(reason: TrunkLossReason, detail: Readonly<Record<string, unknown>> = {}): void {
     if (this.#isLost) return;
     this.#isLost = true;
@@ -217,7 +223,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     release(this.waiting);
   }
 
-  /** Writes what was queued in this turn. */
+  /** Writes the messages that were queued in this turn. */
   flush(): void {
     if (this.#isLost || this.#wire === null) return;
     this.#countSent();
@@ -258,7 +264,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     const window = readU32(frame.buf, frame.off + SALT_AT) >>> 8;
     const bytes = frame.headBytes + frame.auxPadded;
     this.#endpoint.receive(frame);
-    // After it was handed on, so that the connection that it went to shows it.
+    // Counted after the message was passed on, so that the connection's queue includes it.
     if (window !== FREE_WINDOW) this.#inWindows.received(window, bytes);
   }
 
@@ -340,7 +346,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#routes.adopt(route, tx);
     metrics.routes++;
     const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
-    // First of all, so that what routing sends on it comes after it.
+    // ROUTE_OPENED goes first, before anything that routing sends on the route.
     this.#endpoint.send(tx, ROUTE_OPENED, 0, encodeRouteOpened(inWindow.id));
     route.end = terminal.routeOpened(tx, link, dialect, named);
     if (route.end !== null) return;
@@ -348,7 +354,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#refuse(route, tx);
   }
 
-  /** As if it had never been: routing is not told of its end. */
+  /** Takes the route back: routing has refused it, and is not told of its end. */
   #refuse(route: Route, tx: Transaction): void {
     this.#endpoint.end(tx, ErrorCode.LOSTLINK);
     route.isClosed = true;

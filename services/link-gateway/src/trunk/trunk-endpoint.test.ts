@@ -38,7 +38,7 @@ function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransaction
   return { out, window, route, noted, endpoint: made };
 }
 
-/** The window that each message is marked with, as a reader that counts salts finds it. */
+/** The window that each written message is marked with. The reader also checks the counters in the salts. */
 function windows(out: OutBuffer): number[] {
   const found: number[] = [];
   const reader = new FrameReader({ rules: TRUNK });
@@ -50,7 +50,7 @@ function windows(out: OutBuffer): number[] {
 }
 
 describe('an endpoint of a trunk', () => {
-  it('charges what runs on a route to its window, at whatever depth, and marks it; the rest to nobody', () => {
+  it('charges messages on a route to its window, at any depth, and marks them; other messages to no window', () => {
     const { out, window, route, endpoint: made } = endpoint();
     const circuit = made.open(ROUTE_OPEN, null, route);
     const tx = made.open(BLK_READ, circuit, DISCARDED);
@@ -63,7 +63,7 @@ describe('an endpoint of a trunk', () => {
     expect(windows(out)).toEqual([0, 77, 77, 77, 0, 77, 77, 77, 77]);
   });
 
-  it('charges what it passes on', () => {
+  it('charges messages that it passes on', () => {
     const { out, window, route, endpoint: made } = endpoint();
     const circuit = made.open(ROUTE_OPEN, null, route);
     out.take();
@@ -75,7 +75,7 @@ describe('an endpoint of a trunk', () => {
     expect([window.sent, readU32(bytes, SALT_AT) >>> 8]).toEqual([256, 77]);
   });
 
-  it('notes where whoever is read sends, of routes alone, and nothing while nobody is', () => {
+  it('tells the flow which route a read sends into, and nothing outside of a read or of routes', () => {
     const { noted, route, endpoint: made } = endpoint({ read: 1 });
     const circuit = made.open(ROUTE_OPEN, null, route);
     made.oneWay(BLK_READ);

@@ -4,19 +4,23 @@ import { MAX_TRUNK_TRANSACTIONS } from './limits.ts';
 import type { TrunkOutbox } from './trunk-outbox.ts';
 
 export interface TrunkEndpointDependencies {
-  /** Its window at this moment is what is not on a route is charged to. */
+  /** The outbox. Its window at the time of the call is the one for messages that are not on a route. */
   readonly out: TrunkOutbox;
   readonly handler: EndpointHandler;
 }
 
-/** An endpoint that tells a route of everything that is sent on it, at whatever depth: it is charged to the route's window. */
+/**
+ * Makes an endpoint that tells a route before each message sent on it, at any depth, so that the message is charged to
+ * the route's window.
+ */
 export function makeTrunkEndpoint(
   { out, handler }: TrunkEndpointDependencies,
   maxTransactions: number = MAX_TRUNK_TRANSACTIONS,
 ): Endpoint {
   const free = out.window;
   return new Endpoint(
-    // Beyond the limit the other side would end the trunk, and with it everybody's transactions: they are refused here, one by one.
+    // Past the limit the other side would end the trunk, and all transactions with it. So a transaction past it is
+    // refused here.
     { rules: TRUNK, maxTransactions, maxOpen: maxTransactions },
     {
       out,

@@ -57,13 +57,13 @@ describe('the port for other gateways', () => {
   }
 
   // Limits: trunk/limits.ts MAX_UNAUTHENTICATED
-  it('waits for the tokens of so many at a time, and closes others at once', async () => {
+  it('waits for the tokens of a bounded number of connections, and closes others at once', async () => {
     const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, dial));
     await expect.poll(() => listener.unauthenticated).toBe(MAX_UNAUTHENTICATED);
     expect(metrics.tokensRefused).toBe(0);
     await (await dial()).closed;
     expect([listener.unauthenticated, metrics.tokensRefused]).toEqual([MAX_UNAUTHENTICATED, 1]);
-    // Their time is over, and there is room again.
+    // The time of the waiting connections is over: there is room again.
     clock.advance(UNAUTHENTICATED_MS);
     await Promise.all(waiting.map(({ closed }) => closed));
     await expect.poll(() => listener.unauthenticated).toBe(0);
@@ -72,7 +72,7 @@ describe('the port for other gateways', () => {
     await expect.poll(() => listener.unauthenticated).toBe(1);
   });
 
-  it('hands a connection on with what came after its token, and counts it no more', async () => {
+  it('hands a connection on with the bytes after its token, and does not count it any more', async () => {
     const { socket } = await dial();
     socket.write(Buffer.concat([tokens.issue('b.00000001')!, Buffer.from('more')]));
     await expect.poll(() => accepted.length).toBe(1);
@@ -82,7 +82,7 @@ describe('the port for other gateways', () => {
     expect(accepted[0]?.socket.destroyed).toBe(false);
   });
 
-  it('forgets who hangs up, and closes who waits when it stops', async () => {
+  it('forgets connections that the peer closes, and closes those that wait when it stops', async () => {
     const { socket } = await dial();
     await expect.poll(() => listener.unauthenticated).toBe(1);
     socket.end();
@@ -93,7 +93,7 @@ describe('the port for other gateways', () => {
     await closed;
   });
 
-  it('is not open to others than this host without certificates', async () => {
+  it('listens only on the loopback without certificates', async () => {
     await expect(make('0.0.0.0').start()).rejects.toThrow(SettingError);
   });
 });

@@ -12,17 +12,17 @@ import type { Tokens } from './tokens.ts';
 import { isTrunkOf, listenTrunk, mayListenPlain } from './transport.ts';
 import type { TrunkMetrics } from './trunk-metrics.ts';
 
-/** What the accepting side says once it has taken the connection: the caller sends nothing but its token before. */
+/** Sent by the accepting side once it has accepted the token. Before that the caller sends nothing but its token. */
 export const GREETING = Buffer.from('spanmesh trunk 1');
 
 export interface TrunkListenerDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tokens: Tokens;
-  /** This gateway's certificate; null: plain. */
+  /** This gateway's certificate; null: plain TCP. */
   readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
-  /** Its token was good: `rest` came after it. The greeting is the taker's to send. */
+  /** A connection's token was good; `rest`: the bytes after it. The callee sends the greeting. */
   readonly accepted: (gateway: GatewayId, socket: Socket, rest: Uint8Array) => void;
 }
 
@@ -34,7 +34,7 @@ export class TrunkListener {
   readonly #waiting = new Set<Socket>();
   #server: Server | null = null;
 
-  /** `setting`: what a SettingError names. */
+  /** `setting`: name of the setting, for a SettingError. */
   constructor({ listen, setting }: { listen: HostPort; setting: string }, deps: TrunkListenerDependencies) {
     this.#listen = listen;
     this.#setting = setting;
@@ -74,7 +74,7 @@ export class TrunkListener {
     });
   }
 
-  /** Takes no more connections, and closes those that have not said who they are. */
+  /** Takes no more connections, and closes those whose token has not come. */
   stop(): void {
     this.#server?.close();
     for (const socket of this.#waiting) socket.destroy();
@@ -100,7 +100,7 @@ export class TrunkListener {
       this.#waiting.delete(socket);
     };
     socket.on('close', settle);
-    // allowHalfOpen: a FIN would otherwise leave it to the deadline.
+    // With allowHalfOpen a connection closed by the caller would otherwise stay until the deadline.
     socket.on('end', () => socket.destroy());
     socket.on('data', (chunk: Buffer) => {
       const used = chunk.copy(token, have);

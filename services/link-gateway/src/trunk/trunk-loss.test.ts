@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest';
 import type { RouteTransaction } from '../routing/trunks.ts';
 import { drop, TestPair, turns } from './trunk.fixture.ts';
 
-/** What each transaction has seen at one end: numbered messages (in `error`), and its end. */
+/** What each transaction has received at one end: messages (numbered in `error`), and its end. */
 class Ledger {
   readonly #seen = new Map<Transaction, { next: number; ends: number }>();
-  /** Order broken, something after the end, or a second end. */
+  /** Violations: a message out of order or after the end, or a second end. */
   readonly wrong: string[] = [];
 
   get size(): number {
@@ -55,13 +55,13 @@ class Ledger {
   }
 }
 
-/** Two gateways whose ends write down what they hear; A opens, B answers what it is told to. */
+/** Two gateways that record what their transactions receive. A opens transactions, B answers as the test says. */
 class Scene {
   readonly pair = new TestPair();
   readonly atA = new Ledger();
   readonly atB = new Ledger();
   readonly routes = new Set<RouteTransaction>();
-  /** Open at A, with the number of the next message. */
+  /** Transactions open at A, with the number of the next message. */
   readonly own: { tx: Transaction; next: number }[] = [];
   wires!: Awaited<ReturnType<TestPair['wired']>>;
   readonly #back = new Map<Transaction, number>();
@@ -124,7 +124,7 @@ class Scene {
     this.wires.toB.cut();
   }
 
-  /** What must hold once everything has ended. */
+  /** Checks what must hold once everything has ended. */
   async check(): Promise<void> {
     this.pair.a.other = null;
     this.pair.b.other = null;
@@ -147,7 +147,7 @@ class Scene {
 }
 
 describe('a trunk that is lost', () => {
-  it('after any byte: each transaction has got a prefix, in order, and one end', async () => {
+  it('after any byte: each transaction has received a prefix, in order, and one end', async () => {
     let lostEarly = 0;
     let lostLate = 0;
     await fc.assert(
@@ -170,7 +170,7 @@ describe('a trunk that is lost', () => {
     expect(Math.min(lostEarly, lostLate)).toBeGreaterThan(0);
   });
 
-  it('at any moment, whatever runs: order per transaction, one end each, nothing kept', async () => {
+  it('at any moment: messages of each transaction are in order, each has one end, and nothing is kept', async () => {
     const action = fc.oneof(
       { weight: 4, arbitrary: fc.record({ what: fc.constant('open' as const), n: fc.nat(3), m: fc.nat(2) }) },
       { weight: 8, arbitrary: fc.record({ what: fc.constant('send' as const), n: fc.nat(9), m: fc.nat(70_000) }) },
@@ -202,7 +202,7 @@ describe('a trunk that is lost', () => {
           } else if (what === 'cut') scene.cut();
           else if (what === 'gone') {
             a.trunks.gone([b.id]);
-            // A leader of the next epoch has it.
+            // A leader of the next epoch counts it as alive.
             for (const end of [a, b]) end.trunks.welcomed(++epoch);
             scene.pair.list();
           } else if (what === 'turns') await turns(n);

@@ -17,9 +17,9 @@ export const TRUNK_LOSS_REASONS = [
 ] as const;
 export type TrunkLossReason = (typeof TRUNK_LOSS_REASONS)[number];
 
-/** What the trunks of a gateway count: plain numbers, read when they are scraped. */
+/** Counters of a gateway's trunks: plain numbers, read when they are scraped. */
 export class TrunkMetrics {
-  /** Trunks that stand. */
+  /** Trunks that are established. */
   established = 0;
   routes = 0;
   opened = 0;
@@ -28,15 +28,15 @@ export class TrunkMetrics {
   bytesOut = 0;
   messagesIn = 0;
   messagesOut = 0;
-  /** How often a sender was held up because a window was used up. */
+  /** How often a sender was paused because a window was used up. */
   creditWaits = 0;
   creditsSent = 0;
   /** Connections without a good token. */
   tokensRefused = 0;
   routesRefused = 0;
-  /** Routes that could not be had because the other gateway cannot be reached. */
+  /** Routes refused because the other gateway could not be reached. */
   routesUnreachable = 0;
-  /** One-way messages that nobody waits for. */
+  /** Messages that are unknown or malformed. */
   ignoredMessages = 0;
 
   constructor() {
@@ -44,7 +44,7 @@ export class TrunkMetrics {
   }
 }
 
-/** Shows them to whoever scrapes. */
+/** Registers the counters as metrics. */
 export function registerTrunkMetrics(to: Metrics, m: TrunkMetrics): void {
   const name = (what: string) => `spanmesh_gateway_trunk_${what}`;
   to.gauge(name('established'), 'Established trunks to other gateways.', () => m.established);

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { FREE_WINDOW, OutWindow } from './credit.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 
-describe('what is sent on a trunk', () => {
-  it('is kept, whatever is read next, while the trunk does not stand', () => {
+describe('messages sent on a trunk', () => {
+  it('are copied out of the read buffer while the trunk is not established', () => {
     const outbox = new TrunkOutbox(new OutBuffer(), new OutWindow(FREE_WINDOW));
     const read = READ_MEMORY.subarray(0, 300).fill(1);
     outbox.pass(read, 100, 200);

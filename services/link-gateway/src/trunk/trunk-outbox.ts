@@ -5,12 +5,12 @@ import { copyOf, isTransient } from '@spanmesh/dmsg-socket/socket/read-memory';
 import type { OutWindow } from './credit.ts';
 
 /**
- * What a trunk's endpoint writes into: charges every message to the current window, and marks it with the window's name in the
- * upper 24 bits of the salt (which are this hop's own; the low 8 count messages as everywhere). The bytes go to one buffer
- * while the trunk does not stand, and to the socket's afterwards.
+ * The outbox of a trunk's endpoint. It charges every message to the current window, and marks the message with the
+ * window's name in the upper 24 bits of the salt. (These bits belong to each hop; the low 8 count messages as
+ * everywhere.) The bytes go to one buffer while the trunk is not connected, and to the socket's buffer afterwards.
  */
 export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
-  /** Set before each message (EndpointDependencies.sending). */
+  /** The current window; set before each message (EndpointDependencies.sending). */
   window: OutWindow;
   #target: OutBuffer;
   #isSwitched = false;
@@ -40,7 +40,7 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
 
   pass(buf: Uint8Array, start: number, end: number): void {
     this.window.sent += end - start;
-    // Until there is a socket it waits.
+    // The message waits until there is a socket, longer than the read buffer keeps its bytes.
     if (!this.#isSwitched && isTransient(buf)) this.#target.pass(copyOf(buf.subarray(start, end)), 0, end - start);
     else this.#target.pass(buf, start, end);
   }
@@ -51,7 +51,7 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
     return salt;
   }
 
-  /** What has been written so far goes first. */
+  /** Changes to another buffer. The bytes written so far go to it first. */
   switchTo(target: OutBuffer): void {
     for (const slice of this.#target.take()) target.pass(slice, 0, slice.length);
     this.#target = target;

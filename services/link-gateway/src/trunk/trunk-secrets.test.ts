@@ -21,7 +21,7 @@ afterEach(async () => {
 
 it('tokens of trunks are in no log line, error or metric, whether they are good or not', async () => {
   const secrets: Uint8Array[] = [];
-  /** What becomes of the token on its way: the answer that the asking gateway gets. */
+  /** How the token is changed in the answer to the asking gateway, one function for each attempt. */
   const ways: ((token: Buffer) => Buffer)[] = [
     (token) => token.subarray(1),
     () => randomBytes(TOKEN_BYTES),
@@ -44,15 +44,15 @@ it('tokens of trunks are in no log line, error or metric, whether they are good 
   for (const { trunks, terminal } of ends) await trunks.start(terminal);
   const list = [{ gateway: b.id, serviceAddress: '127.0.0.1:1' }];
   a.trunks.listed(list);
-  // Of a wrong length, a wrong one, the right one.
+  // The three attempts: a token of a wrong length, a wrong token, the right one.
   await until(() => {
     a.trunks.route({ gateway: b.id, number: 1 }, 'circuit', null);
-    // A moment for each turn, so that it tries again.
+    // Advances the clock a little each time, so that the trunk is tried again.
     clock.advance(20);
     return b.terminal.opened.length > 0;
   });
   expect(ways).toHaveLength(1);
-  // One that has been used; half of one; one of a gateway that is refused.
+  // A token that has been used, half a token, and the token of a gateway that is refused.
   const { address, token } = b.trunks.openTrunk({ from: 'c.00000003', to: b.id, version: 1 });
   secrets.push(token);
   const port = Number(address.slice(1));
@@ -76,7 +76,7 @@ it('tokens of trunks are in no log line, error or metric, whether they are good 
   const said = [...log, ...errors, ...shown].join('\n');
   expect(b.trunks.metrics.tokensRefused).toBeGreaterThan(1);
   for (const secret of secrets) expect(shownOf(secret, said)).toEqual([]);
-  // One that were there would be found.
+  // Proof of the search: a token in the text would be found.
   for (const how of ['hex', 'base64'] as const) {
     expect(shownOf(token, `${said} ${Buffer.from(token).toString(how)}`)).not.toEqual([]);
   }

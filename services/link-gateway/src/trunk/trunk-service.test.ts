@@ -19,7 +19,7 @@ import { serveTrunks } from './trunk-service.ts';
 const logger = createLogger({ level: 'silent', service: 'test' });
 const servers: GrpcServer[] = [];
 
-/** A gateway whose OpenTrunk is served by a real server; its `host:port`. */
+/** Starts a gateway whose OpenTrunk is served by a real gRPC server. Returns it with its `host:port`. */
 async function serve(
   id: string,
   clock: FakeClock,
@@ -43,7 +43,7 @@ describe('a call that is refused', () => {
     ['invalid', status.INVALID_ARGUMENT],
     ['version', status.UNIMPLEMENTED],
     ['timeout', status.INTERNAL],
-  ])('with %s says so by its status', async (code, expected) => {
+  ])('for %s has its status', async (code, expected) => {
     let serve: (call: unknown, answer: (error: { code: status }) => void) => void = () => {};
     const server = { addService: (_: unknown, { openTrunk }: never) => (serve = openTrunk) };
     const openTrunk = () => {
@@ -60,7 +60,7 @@ describe('OpenTrunk over gRPC', () => {
     await Promise.all(servers.splice(0).map((server) => server.stop(100)));
   });
 
-  it('sets a trunk up, both opening at once or not', async () => {
+  it('sets a trunk up, whether one side opens it or both at once', async () => {
     for (const both of [false, true]) {
       const clock = new FakeClock();
       const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
@@ -116,7 +116,7 @@ describe('OpenTrunk over gRPC', () => {
     await b.end.trunks.stop();
   });
 
-  it('is refused by another boot of the gateway, and the caller finds it out of reach', async () => {
+  it('is refused by another boot of the gateway, and the caller counts the gateway as unreachable', async () => {
     const clock = new FakeClock();
     const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
     a.end.trunks.listed([{ gateway: 'b.00000009', serviceAddress: b.address }]);

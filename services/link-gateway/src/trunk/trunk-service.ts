@@ -6,7 +6,7 @@ import { gatewaysOfCaller } from '@spanmesh/runtime/tls/gateway-certificate';
 import { isFailed, type TrunkFault } from '../gateway-error.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 
-/** As trunk.proto says; what it does not name is refused for good, too. */
+/** The statuses that trunk.proto names; any other fault is INTERNAL. */
 const STATUS: Readonly<Partial<Record<TrunkFault, status>>> = {
   'already-exists': status.ALREADY_EXISTS,
   'not-this-gateway': status.FAILED_PRECONDITION,
@@ -17,7 +17,7 @@ const STATUS: Readonly<Partial<Record<TrunkFault, status>>> = {
   version: status.UNIMPLEMENTED,
 };
 
-/** Serves Trunk (trunk.proto) to the other gateways. Before the server's start. */
+/** Serves Trunk (trunk.proto) to the other gateways. Call it before the server is started. */
 export function serveTrunks(server: Pick<GrpcServer, 'addService'>, trunks: GatewayTrunks): void {
   server.addService(TrunkService, {
     openTrunk(

@@ -15,7 +15,7 @@ import { GatewayTrunks } from './gateway-trunks.ts';
 import type { LocalDestinations } from './local-destinations.ts';
 import type { AskForTrunk } from './open-trunk.ts';
 
-/** A destination that is as full as the test says. */
+/** A drain whose pressure the test sets. */
 export class FakePressure implements Drain {
   isHigh = false;
   queuedBytes = 0;
@@ -32,7 +32,7 @@ export class FakePressure implements Drain {
   }
 }
 
-/** What came on a route. */
+/** A message, open or loss that came on a route. */
 export interface Heard {
   readonly what: 'open' | 'message' | 'lost' | 'one-way';
   readonly tx: Transaction | null;
@@ -41,7 +41,10 @@ export interface Heard {
   readonly bytes: Buffer;
 }
 
-/** Routing at one end: records what comes. Link n is on connection 100 + n; links from 1000 on are gone. */
+/**
+ * Stands in for routing at one gateway, and records what comes. Link n is on connection 100 + n; links from 1000 on are
+ * gone.
+ */
 export class FakeTerminal implements RouteTerminal, LocalDestinations {
   readonly opened: { route: RouteTransaction; link: number; dialect: Dialect; source: RouteSource | null }[] = [];
   readonly ended: Transaction[] = [];
@@ -50,7 +53,7 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
   refuses = false;
   records = true;
   messages = 0;
-  /** Told after the recording. */
+  /** Called after each message has been recorded. */
   onMessage: (tx: Transaction, frame: Frame) => void = () => {};
 
   readonly handler: TransactionHandler = {
@@ -106,12 +109,12 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
   }
 }
 
-/** Its user is gone. */
+/** Drops a route, as its last user does. */
 export function drop(route: RouteTransaction): void {
   route.data.drop(route);
 }
 
-/** A TCP proxy between the gateways, so that a test can cut or hold what passes. */
+/** A TCP proxy between the gateways, so that a test can cut or hold the bytes. */
 export class Wire {
   readonly sockets: Socket[] = [];
   /** Bytes that may pass towards the listener before everything is cut; null: no cut. */
@@ -167,13 +170,13 @@ export class Wire {
 export class TestGatewayEnd {
   id: string;
   readonly terminal = new FakeTerminal();
-  /** What was told whenever something changed, of gateways out of reach. */
+  /** The list of unreachable gateways at each call of `changed`. */
   readonly unreachable: string[][] = [];
   deadCalls = 0;
   readonly log: Record<string, unknown>[] = [];
   readonly trunks: GatewayTrunks;
   readonly flow: Flow = new Flow();
-  /** Where its OpenTrunk goes; null: nowhere. */
+  /** The gateway that its OpenTrunk calls go to; null: they fail. */
   other: TestGatewayEnd | null = null;
   asked = 0;
   /** Waited for before each OpenTrunk is delivered. */
@@ -266,12 +269,12 @@ export class TestPair {
   }
 }
 
-/** Some turns, for what should not happen. */
+/** Waits some turns of the event loop, in which something unwanted could happen. */
 export async function turns(count = 20): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The end of a transaction, as `Heard` has it. */
+/** True if the record is the end of a transaction. */
 export function isEnd({ what, cmd }: Heard): boolean {
   return what === 'lost' || (cmd & DELETE) !== 0;
 }
