@@ -4,7 +4,7 @@ import { Endings } from './endings.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Endings of ten units a turn, and what was done, in order. */
+/** Endings that do ten units a turn, and a record of the units done, in order. */
 function endings() {
   const said: string[] = [];
   const failed: unknown[] = [];
@@ -19,8 +19,8 @@ function endings() {
   return { all, said, failed, ending };
 }
 
-describe('what ends', () => {
-  it('is told at once as far as a turn goes, whoever it was', async () => {
+describe('an ending', () => {
+  it('is done at once up to the limit of a turn, for all principals together', async () => {
     const { all, said, ending } = endings();
     all.run('a', ending('one', 4, 2));
     all.run('b', ending('two', 4, 2));
@@ -35,7 +35,7 @@ describe('what ends', () => {
   });
 
   // Limits: shares/limits.ts ENDED_PER_TURN
-  it('is told so much of in a turn, what has waited and what comes meanwhile each', async () => {
+  it('goes on with a bounded number of units a turn', async () => {
     const { all, said, ending } = endings();
     all.run('a', ending('long', 100));
     let most = said.length;
@@ -47,7 +47,7 @@ describe('what ends', () => {
     expect(most).toBe(10);
   });
 
-  it('of one who has little does not wait for all of one who has much', async () => {
+  it('of a principal that loses little does not wait for all of one that loses much', async () => {
     const { all, said, ending } = endings();
     for (let i = 0; i < 5; i++) all.run('much', ending('much', 100));
     all.run('little', ending('little', 3));
@@ -55,7 +55,7 @@ describe('what ends', () => {
     expect(said.filter((one) => one === 'much').length).toBeLessThanOrEqual(20);
   });
 
-  it('may lead to the end of more, in turns of the same length', async () => {
+  it('may begin further endings, in turns of the same length', async () => {
     const { all, said, ending } = endings();
     function* outer(): Job<void> {
       for (let i = 0; i < 3; i++) {
@@ -77,7 +77,7 @@ describe('what ends', () => {
     expect(most).toBeLessThanOrEqual(2 * 4);
   });
 
-  it('and cannot be told keeps nobody else from being told', async () => {
+  it('that throws does not keep others from being done', async () => {
     const { all, said, failed, ending } = endings();
     const error = new Error('no');
     function* broken(): Job<void> {

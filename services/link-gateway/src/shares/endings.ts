@@ -10,7 +10,10 @@ export interface EndingsOptions {
 }
 
 export interface EndingsDependencies {
-  /** Told what a job has thrown in a later turn; what it throws at once is thrown. Either way it is over. */
+  /**
+   * Called with an error that a job has thrown in a later turn; an error in the first turn is thrown to the caller of
+   * `run`. Either way the job is over.
+   */
   readonly failed: (error: unknown) => void;
 }
 
@@ -20,9 +23,10 @@ interface Waiting {
 }
 
 /**
- * What ends because something else has: the relays of a link, all that is on a connection. That something has ended is so at once, for
- * everybody who looks at it; what is still to be said and taken out of tables is a job, done at once as far as a turn goes. The rest is
- * done in slices, principals taking turns: who loses little does not wait for one who loses much. Jobs do not depend on each other's order.
+ * Does what follows when something ends: closing the relays of a link, telling and removing the transactions of a lost
+ * connection. The thing itself counts as ended at once, for all code that looks at it. The rest is a job: it is done at
+ * once up to the limit of a turn, and then in slices, principals taking turns, so that a principal that loses little
+ * does not wait for one that loses much. Jobs must not depend on each other's order.
  */
 export class Endings {
   readonly #perTurn: number;
@@ -32,7 +36,7 @@ export class Endings {
   readonly #turn = new Turn(() => {
     this.#spent = 0;
   });
-  /** Units done at once in this turn. */
+  /** Units done in this turn by `run`. */
   #spent = 0;
 
   constructor({ perTurn = ENDED_PER_TURN }: EndingsOptions, { failed }: EndingsDependencies) {
@@ -41,12 +45,12 @@ export class Endings {
     this.#work = new WorkList({ perTurn });
   }
 
-  /** Jobs that are not over. */
+  /** Number of jobs that are not over. */
   get size(): number {
     return this.#waiting.size;
   }
 
-  /** Does the job as far as it goes in this turn, the rest later. `principal`: whose things they are that end. */
+  /** Does as much of the job as this turn has left, and the rest later. `principal`: owner of the things that end. */
   run(principal: string, job: Job<void>): void {
     this.#turn.request();
     while (this.#spent < this.#perTurn) {
@@ -58,18 +62,18 @@ export class Endings {
     if (!this.#work.isBusy) this.#work.run(this.#rest());
   }
 
-  /** Calls at once, or as soon as nothing is left to be done. */
+  /** Calls `fn` at once, or as soon as no job is left. */
   whenIdle(fn: () => void): void {
     this.#work.whenIdle(fn);
   }
 
   *#rest(): Job<void> {
-    // Nothing more in this turn.
+    // Uses up the turn: the jobs go on in the next one.
     yield this.#perTurn;
     for (let next = this.#waiting.take(); next !== undefined; next = this.#waiting.take()) yield this.#step(next);
   }
 
-  /** Units done. */
+  /** Does one slice of a job. Returns the units done. */
   #step(waiting: Waiting): number {
     const { principal, job } = waiting;
     try {

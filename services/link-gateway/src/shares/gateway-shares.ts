@@ -3,12 +3,15 @@ import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayOptions } from '../settings.ts';
 import type { Endings } from './endings.ts';
 
-/** A connection, as far as it holds anything. */
+/** Holds shares of the pools: a connection, or a principal at other gateways (RemoteOfferers). */
 export interface ShareHolder {
   close(reason: 'receive-limit' | 'share', detail: Readonly<Record<string, unknown>>): void;
 }
 
-/** Whose relay it is. */
+/**
+ * A relay, as far as needed to charge it: to the connection of its link (or its principal elsewhere) and to that of its
+ * LNK_CONN.
+ */
 export interface SharedRelay {
   readonly source: {
     readonly local: { readonly connection: { readonly holdings: Holdings } } | null;
@@ -17,9 +20,9 @@ export interface SharedRelay {
   readonly lnkConn: { readonly connection: { readonly holdings: Holdings } };
 }
 
-/** What a connection holds of each pool. */
+/** A connection's holdings, one of each pool. */
 export interface Holdings {
-  /** One: itself. */
+  /** The connection itself, which counts as one. */
   readonly connection: Holding<ShareHolder>;
   readonly links: Holding<ShareHolder>;
   readonly lnkConns: Holding<ShareHolder>;
@@ -32,7 +35,7 @@ export interface Holdings {
   readonly offered: Holding<ShareHolder>;
 }
 
-/** The settings that they come from. */
+/** The settings that the pools' sizes come from. */
 export type ShareOptions = Pick<
   GatewayOptions,
   | 'maxConnections'
@@ -47,12 +50,12 @@ export type ShareOptions = Pick<
 >;
 
 export interface GatewaySharesDependencies {
-  /** Told each time that a principal has come to a bound. */
+  /** Called each time that a principal has come to a limit. */
   readonly limited: (limit: PoolLimit) => void;
   readonly endings: Pick<Endings, 'size' | 'whenIdle'>;
 }
 
-/** What peers share of this gateway: each connection holds some of it for its principal. */
+/** The pools that all peers of this gateway share: each connection holds parts of them for its principal. */
 export class GatewayShares {
   readonly connections: Pool<ShareHolder>;
   readonly links: Pool<ShareHolder>;
@@ -60,15 +63,17 @@ export class GatewayShares {
   readonly transactions: Pool<ShareHolder>;
   readonly received: Pool<ShareHolder>;
   readonly sent: Pool<ShareHolder>;
-  /** By whoever asks for them. */
+  /** Relays, charged to the principal that asks for them. */
   readonly asked: Pool<ShareHolder>;
-  /** By whoever offers their links, at whichever gateway. */
+  /** Relays, charged to the principal that offers their links, at this or another gateway. */
   readonly offered: Pool<ShareHolder>;
-  /** Links at other gateways that are known here, by principal. */
+  /** Number of links at other gateways that are known here, by principal. */
   readonly remoteLinks = new Map<string, number>();
   readonly #totalRelays: number;
   readonly #endings: GatewaySharesDependencies['endings'];
-  /** Relays were opened while others were still counted that are going to close. */
+  /**
+   * Relays were opened while others that are about to close still counted: `enforceRelays` is called again after that.
+   */
   #isEnforcedLater = false;
 
   constructor(options: ShareOptions, { limited, endings }: GatewaySharesDependencies) {
@@ -106,7 +111,7 @@ export class GatewayShares {
     ];
   }
 
-  /** What is held of each pool. */
+  /** How much of each pool is held. */
   tables(): TableSizes {
     return Object.fromEntries(this.all.map(({ options: { resource }, held }) => [`held: ${resource}`, held]));
   }
@@ -126,7 +131,7 @@ export class GatewayShares {
     };
   }
 
-  /** The connection is ending: everything on it has ended. */
+  /** The connection is ending, and everything on it has ended: gives back its holdings. */
   close(holdings: Holdings): void {
     this.connections.close(holdings.connection);
     this.links.close(holdings.links);
@@ -138,7 +143,7 @@ export class GatewayShares {
     this.offered.close(holdings.offered);
   }
 
-  /** A relay more, or less. */
+  /** Charges one more relay (1), or one fewer (-1). */
   chargeRelay({ source, lnkConn }: SharedRelay, by: 1 | -1): void {
     this.asked.count(lnkConn.connection.holdings.asked, by);
     const offered = source.local?.connection.holdings.offered ?? source.offerer?.holding;
@@ -146,8 +151,10 @@ export class GatewayShares {
   }
 
   /**
-   * Relays were opened. They are made by two, and count for both: whoever makes more of them gives way. While relays of one that has given
-   * way are still to be closed they count for the other side of each, who is not to give way for them: nothing is decided before they are.
+   * Called after relays were opened: closes connections until relays are within their limits. A relay has two
+   * principals, one that asks for it and one that offers its link, and counts for both: the one that causes more of
+   * them gives way. While relays are still being closed they count for the other side of each, which must not give way
+   * for them: nothing is decided until they are closed.
    */
   enforceRelays(): void {
     while (this.#isBeyond && !this.#isEnding()) {
@@ -162,8 +169,9 @@ export class GatewayShares {
   }
 
   /**
-   * Of him whose links have most relays, and of him who asks for most: there are many because of the one's links, not of the other's
-   * LNK_CONNs. An honest peer that asks for all spans holds one for each that others offer.
+   * True if the principal whose links have most relays must give way, and not the one that asks for most: there are
+   * many relays because of its links, not because of the other's LNK_CONNs. An honest peer that asks for all spans
+   * holds one relay for each link that others offer.
    */
   get #manyOffered(): boolean {
     const { offered, asked } = this;
@@ -172,12 +180,12 @@ export class GatewayShares {
     return links >= this.lnkConns.heldBy(asked.first);
   }
 
-  /** Relays are beyond a bound, and are being closed: until they are none is opened. */
+  /** Relays are beyond a limit and are still being closed: until then none is opened. */
   get isOverRelays(): boolean {
     return this.#endings.size > 0 && this.#isBeyond;
   }
 
-  /** Something is ending still; then relays are looked at again when it has. */
+  /** True while endings are under way. `enforceRelays` is then called again after them. */
   #isEnding(): boolean {
     if (this.#endings.size === 0) return false;
     if (!this.#isEnforcedLater) {

@@ -1,12 +1,17 @@
-// What all peers of one gateway may hold together. One principal may hold a share of each (SPANMESH_SHARE): a key where the connection
-// is encrypted, otherwise an address, of IPv6 a /64. Together, with 20,000 connections, they come to some 1.7 GiB at worst; the manifests
-// for Kubernetes give a gateway 2 GiB.
+// Limits of what all peers of one gateway may hold together. One principal may hold a share of each (SPANMESH_SHARE). A
+// principal is a key where the connection is encrypted, otherwise an address (of IPv6 a /64). With 20,000 connections
+// all of them together come to some 1.7 GiB at worst; the manifests for Kubernetes give a gateway 2 GiB.
 
-/** Links that peers may have open: 1200 bytes each with their transaction (measured: `npm run bench -- tables`), 240 MB. */
+/**
+ * Links that peers may have open: 1200 bytes each with their transaction (measured: `npm run bench -- tables`), 240 MB.
+ */
 export const DEFAULT_MAX_LINKS = 200_000;
 /** LNK_CONNs that peers may have open: 1100 bytes each with their transaction (measured likewise), 45 MB. */
 export const DEFAULT_MAX_LNK_CONNS = 40_000;
-/** Relays that may be open, counted for whoever asks for them and for whoever offers their links: 330 bytes (measured), 330 MB. */
+/**
+ * Relays that may be open, counted for the principal that asks for them and for the one that offers their links: 330
+ * bytes each (measured), 330 MB.
+ */
 export const DEFAULT_MAX_RELAYS = 1_000_000;
 /** Transactions that peers may have open, their links included: 170 bytes each (measured likewise), 85 MB. */
 export const DEFAULT_MAX_OPEN_TRANSACTIONS = 500_000;
@@ -16,26 +21,33 @@ export const DEFAULT_RECEIVE_LIMIT_BYTES = 128 * 1024 * 1024;
 export const DEFAULT_SEND_TOTAL_BYTES = 256 * 1024 * 1024;
 /** Percent of each of these that one principal may hold. */
 export const DEFAULT_SHARE_PERCENT = 50;
-/** Bytes of changes that wait for topology to take them in at which connections that bring more are not read any more. */
+/**
+ * Bytes of state changes that wait for topology at which connections that bring further changes are not read any more.
+ */
 export const REPORTS_HIGH_BYTES = 128 * 1024;
-/** Bytes of them at which such connections are read again, in turns by principal. */
+/** Bytes of these changes at which such connections are read again, in turns by principal. */
 export const REPORTS_LOW_BYTES = 64 * 1024;
-/** Bytes of one delta: so much is taken in by topology without a pause. */
+/** Bytes of one delta: topology takes in a whole delta without a pause. */
 export const DELTA_BYTES = 32 * 1024;
-/** Deltas that are sent to topology before it has taken in the first of them: some 250 spans, which a new one waits behind. */
+/** Deltas sent to topology that it has not taken in yet: some 250 spans, which a new span waits behind. */
 export const MAX_DELTAS_UNDER_WAY = 4;
 /** Connections that are read again in one turn of the event loop. */
 export const RESUMED_PER_TURN = 4;
-/** Bytes that are read of one principal in one turn of the event loop, while others are read, too: a few milliseconds at most. */
+/** Bytes read from one principal's connections in one turn while others are read, too: a few milliseconds at most. */
 export const READ_PER_TURN_BYTES = 512 * 1024;
-/** Messages for the gateway itself that are handled in one turn of the event loop, of all peers together: 10 to 20 ms at most. */
+/**
+ * Messages for the gateway itself handled in one turn of the event loop, from all peers together: 10 to 20 ms at most.
+ */
 export const HANDLED_PER_TURN = 512;
-/** So many of them make the end of the turn be looked for: to be told of each turn of the loop would cost one for every message. */
+/**
+ * Such messages in one turn past which ReadTurns asks to be told of the turn's end. Asking for every message would cost
+ * too much.
+ */
 export const HANDLED_UNNOTICED = 64;
-/** How long such a turn is at most while nobody waits for the next one, milliseconds. */
+/** How long a turn of reading counts at most while no connection waits for the next one, milliseconds. */
 export const READ_TURN_MS = 5;
 /**
- * Units of what ends because something else has (a transaction whose connection is lost, a relay whose link or LNK_CONN is gone) that are
- * done in one turn of the event loop at once, and as many that had waited: 1 to 3 µs each, some 10 ms.
+ * Units of endings (a transaction whose connection is lost, a relay whose link or LNK_CONN is gone) that are done at
+ * once in one turn of the event loop, and as many again that have waited: 1 to 3 µs each, some 10 ms.
  */
 export const ENDED_PER_TURN = 2048;

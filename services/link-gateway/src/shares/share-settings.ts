@@ -13,7 +13,7 @@ import {
 const positive = { min: 1, max: 2 ** 31 };
 const bytes = { min: 4096, max: 2 ** 40 };
 
-/** What all peers of a gateway may hold together, and how much of it one of them. */
+/** Settings of what all peers of a gateway may hold together, and one principal of it. */
 export const shareSettings = {
   totalLinks: setting({
     env: 'SPANMESH_MAX_LINKS',

@@ -11,7 +11,7 @@ import { HANDLED_PER_TURN } from './limits.ts';
 const NOSUPP = 0x20;
 const OPEN_SPAN = 0x80001207;
 const CLOSE_SPAN = 0x40001207;
-/** Bytes of a LNK_SPAN at least. */
+/** Smallest size of a LNK_SPAN in bytes. */
 const SPAN_BYTES = 448;
 const GREEDY = '127.0.0.66';
 const ANOTHER = '127.0.0.67';
@@ -28,7 +28,7 @@ afterEach(async () => {
   gateway = undefined;
 });
 
-/** Opens so many spans; how many of them were taken. */
+/** Opens `spans` spans. Returns how many of them were accepted. */
 async function open(peer: RawPeer, spans: number, from = 1): Promise<number> {
   let taken = 0;
   for (let i = from; i < from + spans; i++) {
@@ -84,10 +84,10 @@ it('connections of whoever has most go when all are taken, and a newcomer is let
   const greedy = [];
   for (let i = 0; i < 3; i++) greedy.push((await made.established('circuit', GREEDY)).peer);
   await expect(made.established('circuit', ANOTHER)).resolves.toBeDefined();
-  // Of the greedy the one that came last.
+  // The connection that goes is the last one of the greedy principal.
   await greedy[2]?.end();
   expect(await open(honest.peer, 1)).toBe(1);
-  // Now nobody has so many more than the next: it is refused.
+  // Now no principal has two more than the newcomer: the new connection is refused.
   const refused = await made.peer('circuit', 'circuit', GREEDY);
   await refused.end();
   expect(made.gateway.counters).toMatchObject({ closed: { share: 1 }, refused: { 'too-many': 1 } });
@@ -144,7 +144,7 @@ it('half-received messages of one who holds most go, and not those of a newcomer
   const made = await start({ SPANMESH_RECEIVE_LIMIT: '100000', SPANMESH_SHARE: '90' });
   const whole = encodeMessage({ rules: CIRCUIT, cmd: 0x00100101, aux: Buffer.alloc(60_000, 32), salt: 1 });
   const greedy = [];
-  // Each of his holds less than the newcomer's.
+  // Each of the greedy principal's connections holds less than the newcomer's.
   for (let i = 0; i < 4; i++) {
     const { peer } = await made.established('circuit', GREEDY);
     peer.raw(whole.subarray(0, 20_000));
@@ -187,7 +187,7 @@ it('bytes that nobody reads are bounded in all: who has most is closed, whoever 
   expect(word(await newcomer.peer.next())).toBe('80001207');
 });
 
-/** What comes in a burst: more than a connection may bring before it is not read any more. */
+/** Spans in a burst: more than a connection may bring before it is not read any more. */
 const BURST = 5_000;
 
 function burst(peer: RawPeer): void {
@@ -210,7 +210,7 @@ it('a turn of the event loop handles a bounded number of spans, though they are 
     most = Math.max(most, opensRefused - before);
     before = opensRefused;
   }
-  // What one read brings on top is not cut.
+  // The messages of the last read are all handled, even past the limit.
   expect(most).toBeLessThanOrEqual(HANDLED_PER_TURN + READ_MEMORY.length / SPAN_BYTES);
 });
 
@@ -227,13 +227,13 @@ describe('while topology takes nothing in', () => {
     const { links } = made.gateway.counters;
     expect(links).toBeLessThan(BURST);
     expect(reports.bytes).toBeLessThan(1024 * 1024);
-    // All that it had to say comes once it is taken in.
+    // All its spans come once topology takes changes in.
     reports.onChange = () => reports.take(Number.POSITIVE_INFINITY);
     reports.take(Number.POSITIVE_INFINITY);
     await until(() => made.gateway.counters.links === 2 * BURST);
   });
 
-  it('whoever changes little waits for one turn of those that change much, and not for all of it', async () => {
+  it('a peer with few changes waits for one turn of those with many, and not for all of their changes', async () => {
     const made = await start({});
     const honest = await made.established('circuit', ANOTHER);
     const greedy = [];
@@ -243,7 +243,7 @@ describe('while topology takes nothing in', () => {
     for (const { peer } of greedy) burst(peer);
     await until(() => reports.pressure.waiting === greedy.length);
     const before = made.gateway.counters.links;
-    // The first is taken in with the burst; what follows has to wait.
+    // The first span is taken in with the burst; the second has to wait.
     honest.peer.say({ cmd: OPEN_SPAN, msgid: { lo: 1, hi: 1 }, payload: spanPayload('circuit') });
     await until(() => made.gateway.counters.links === before + 1);
     honest.peer.say({ cmd: OPEN_SPAN, msgid: { lo: 2, hi: 1 }, payload: spanPayload('circuit') });

@@ -8,14 +8,14 @@ import { SHELL_PACE_BYTES } from '../limits.ts';
 const PROMPT = 'debug> ';
 
 /**
- * Output of one shell command (protocol.md, "Debug shell"): a line a message, DBG_SHELL|REPLY one-way, or inside the transaction
- * that the command came as. Says nothing any more once the connection or the transaction has ended.
+ * Output of one shell command (protocol.md, "Debug shell"): one line a message, as one-way DBG_SHELL|REPLY, or inside
+ * the transaction of the command. Writes nothing once the connection or the transaction has ended.
  */
 export class ShellOutput {
   readonly #connection: Connection;
-  /** The transaction, null for a one-way command. */
+  /** The command's transaction; null: the command was one-way. */
   readonly #tx: Transaction | null;
-  /** What a one-way command named as its circuit. */
+  /** The circuit of a one-way command; null: none. */
   readonly #circuit: Transaction | null;
 
   constructor(connection: Connection, tx: Transaction | null, circuit: Transaction | null) {
@@ -24,17 +24,17 @@ export class ShellOutput {
     this.#circuit = circuit;
   }
 
-  /** Nobody listens any more. */
+  /** The connection or the transaction has ended: nobody reads the output. */
   get gone(): boolean {
     return !this.#connection.isOpen || this.#tx?.txDeleted === true || this.#tx?.ended === true;
   }
 
-  /** One line, without its end; a byte string. */
+  /** Writes one line. `text`: a byte string without its line end. */
   line(text: string): void {
     this.#say(`${text}\n`, 0);
   }
 
-  /** There is no more. */
+  /** Writes the end of the output. */
   end(): void {
     const { endpoint } = this.#connection;
     if (endpoint === null) return;
@@ -43,7 +43,7 @@ export class ShellOutput {
     else endpoint.oneWay(LNK_ERROR | REPLY);
   }
 
-  /** Resolves when the peer has read enough for more to be said. */
+  /** Resolves when few enough bytes are queued for the peer to write more, or the output is gone. */
   async room(): Promise<void> {
     while (!this.gone && this.#connection.queuedBytes > SHELL_PACE_BYTES) {
       await new Promise<void>((resolve) => this.#connection.onceDrained(resolve));

@@ -5,7 +5,7 @@ import { type ShellCommand, ShellQueue } from './shell-queue.ts';
 const command = (text: string): ShellCommand => ({ text, output: null as unknown as ShellOutput });
 
 describe('the shell commands of a connection', () => {
-  it('run at once, within the call, when they need no waiting', () => {
+  it('run within the call when they need not wait for anything', () => {
     const ran: string[] = [];
     const queue = new ShellQueue(2, ({ text }) => {
       ran.push(text);
@@ -15,7 +15,7 @@ describe('the shell commands of a connection', () => {
     expect(ran).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('run one at a time, in order, a bounded number of them, whether they succeed or not', async () => {
+  it('run one at a time, in order, even after one that fails; a bounded number may wait', async () => {
     const ran: string[] = [];
     const running: PromiseWithResolvers<void>[] = [];
     const queue = new ShellQueue(2, ({ text }) => {

@@ -1,14 +1,14 @@
 import type { ShellOutput } from './shell-output.ts';
 
-/** A shell command that came, and where its output goes. */
+/** A shell command of a peer, and its output. */
 export interface ShellCommand {
   readonly text: string;
   readonly output: ShellOutput;
 }
 
 /**
- * The shell commands of one connection: one at a time, in order, the others wait, a bounded number of them. Commands that
- * are done at once (`run` returns null) are answered within the call that brought them.
+ * Runs the shell commands of one connection one at a time, in order; a bounded number of others wait. A command that is
+ * done at once (`run` returns null) is answered within the call that brought it.
  */
 export class ShellQueue {
   readonly #limit: number;
@@ -21,7 +21,7 @@ export class ShellQueue {
     this.#run = run;
   }
 
-  /** False: too many wait already. */
+  /** Runs the command, or lets it wait. False: too many wait already. */
   push(command: ShellCommand): boolean {
     if (this.#waiting.length >= this.#limit) return false;
     this.#waiting.push(command);
@@ -29,7 +29,7 @@ export class ShellQueue {
     return true;
   }
 
-  /** Forgets what waits. */
+  /** Forgets the commands that wait. */
   clear(): void {
     this.#waiting = [];
   }

@@ -1,19 +1,19 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
 
-/** What stands for the msgid of a relay that another gateway holds. */
+/** Shown in place of the msgid of a relay on another gateway. */
 const UNKNOWN_MSGID = '-'.repeat(16);
 
 /**
- * The output of `tree` (protocol.md, "Debug shell"), line by line and part by part. `relayMsgid` knows the relays of this
- * gateway.
+ * Makes the output of `tree` (protocol.md, "Debug shell") from the parts of topology's answer, line by line.
+ * `relayMsgid` returns the msgid of a relay of this gateway, null for others.
  */
 export class TreeText {
   readonly #dialect: Dialect;
   readonly #relayMsgid: (linkId: string, lnkConnId: string) => string | null;
-  /** Key of the last cluster: a part may go on with it. */
+  /** Key of the last cluster shown: the next part may continue it. */
   #lastCluster = '';
-  /** Likewise of the last node, and id of the last link. */
+  /** Key of the last node and id of the last link shown, for the same reason. */
   #lastNode = '';
   #lastLink = '';
 
@@ -22,7 +22,7 @@ export class TreeText {
     this.#relayMsgid = relayMsgid;
   }
 
-  /** Lines without their ends, as byte strings. */
+  /** The lines of one part, without line ends, as byte strings. */
   *lines(part: GetTreeResponse): Generator<string> {
     for (const tree of part.clusters) {
       const key = tree.cluster?.key;
@@ -72,7 +72,7 @@ export class TreeText {
   }
 }
 
-/** The small number of a connection: that of its id, `<gateway>:<number>`. */
+/** A connection's number from its id, `<gateway>:<number>`. */
 function connectionNumber(id: string): string {
   return id.slice(id.lastIndexOf(':') + 1);
 }
@@ -82,8 +82,8 @@ function hex(value: number | bigint, digits: number): string {
 }
 
 /**
- * Text of peers for other peers' terminals: a byte string without control characters. Those of 0x80 to 0x9f (0x9b begins a control
- * sequence) go wherever they stand: a terminal that does not read UTF-8 obeys them within a character, too.
+ * A peer's text for the terminals of others: a byte string without control characters. Bytes 0x80 to 0x9f (0x9b begins
+ * a control sequence) are replaced anywhere: a terminal that does not read UTF-8 obeys them inside a character, too.
  */
 export function printable(text: string): string {
   let shown = '';

@@ -15,7 +15,7 @@ describe('the debug shell', () => {
   let side: RecordingSide;
   let clock: FakeClock;
   let metrics: GatewayMetrics;
-  /** What of a connection it needs. */
+  /** The part of a connection that the shell uses. */
   let connection: {
     endpoint: unknown;
     dialect: 'linkid';
@@ -23,7 +23,7 @@ describe('the debug shell', () => {
     queuedBytes: number;
     onceDrained(fn: () => void): void;
   };
-  /** Those who wait for room. */
+  /** Callbacks that wait for the connection's queue to drain. */
   let waiting: (() => void)[];
   beforeEach(() => {
     side = new RecordingSide({ rules: LINKID });
@@ -45,7 +45,7 @@ describe('the debug shell', () => {
     side.onOneWay = (frame) => shell.oneWay(peer, frame, null);
   });
 
-  /** What is said to a command at once, a line each; the end of the output is empty. */
+  /** The lines with which a command is answered at once; the end of the output is an empty line. */
   function say(text: string): string[] {
     side.hear(DBG_SHELL, { aux: shellAux(text) });
     return lines();
@@ -64,12 +64,12 @@ describe('the debug shell', () => {
   });
 
   // Limits: link-gateway/src/limits.ts SHELL_QUEUE_LENGTH
-  it('lets so many commands wait for the one that runs, and refuses more', async () => {
+  it('lets a bounded number of commands wait for the one that runs, and refuses more', async () => {
     expect(say('tree')).toEqual([]);
     for (let n = 0; n < SHELL_QUEUE_LENGTH; n++) expect(say('nonsense')).toEqual([]);
     expect(say('nonsense')).toEqual(['Too many commands', '']);
     expect(metrics.shellRefused).toBe(1);
-    // Topology has its time, and then all that waits is answered.
+    // After topology's time is over the waiting commands are answered.
     clock.advance(SHELL_TREE_MS);
     await new Promise((resolve) => setImmediate(resolve));
     expect(lines().filter((line) => line.startsWith('Unrecognized'))).toHaveLength(SHELL_QUEUE_LENGTH);
@@ -86,7 +86,7 @@ describe('the debug shell', () => {
     expect(lines()).toEqual(['The tree is not available: topology cannot be reached', '']);
   });
 
-  it('knows its commands by their first word, and an empty one for nothing', () => {
+  it('knows its commands by their first word, and answers an empty one with nothing', () => {
     expect(say('help').slice(0, -1)).toHaveLength(3);
     expect(say('  help  me ')).toHaveLength(4);
     expect(say('   ')).toEqual(['']);
@@ -98,7 +98,7 @@ describe('the debug shell', () => {
   });
 
   // Limits: link-gateway/src/limits.ts SHELL_PACE_BYTES
-  it('waits for the peer to read while much waits for it', async () => {
+  it('waits for the peer to read while much output is queued for it', async () => {
     const output = new ShellOutput(connection as unknown as Connection, null, null);
     connection.queuedBytes = SHELL_PACE_BYTES;
     await output.room();
@@ -110,7 +110,7 @@ describe('the debug shell', () => {
     for (let n = 0; n < 2; n++) {
       await new Promise((resolve) => setImmediate(resolve));
       expect([hasRoom, waiting.length]).toEqual([false, 1]);
-      // A little is gone, and not enough.
+      // The queue has drained a little, but not enough.
       waiting.splice(0)[0]?.();
     }
     await new Promise((resolve) => setImmediate(resolve));

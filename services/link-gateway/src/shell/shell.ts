@@ -14,7 +14,7 @@ import { ShellOutput } from './shell-output.ts';
 import { type ShellCommand, ShellQueue } from './shell-queue.ts';
 import { printable, TreeText } from './shell-tree.ts';
 
-/** The trees, as topology's GetTree streams them. Ends with an error when topology is away. */
+/** The span trees, streamed by topology's GetTree. Ends with an error when topology is away. */
 export type TreeSource = (request: GetTreeRequest, signal: AbortSignal) => AsyncIterable<GetTreeResponse>;
 
 export interface ShellDependencies {
@@ -23,7 +23,10 @@ export interface ShellDependencies {
   readonly treeSource: TreeSource;
   /** `span HOST`: connects, in the dialect of the shell's link; rejects if that fails, or no peer answers there. */
   readonly dial: (target: PeerTarget, connection: Connection) => Promise<unknown>;
-  /** msgid of a relay of this gateway by the ids of link and LNK_CONN, 16 hexadecimal digits; null: it is not ours. */
+  /**
+   * msgid of a relay of this gateway by the ids of its link and LNK_CONN, 16 hexadecimal digits; null: it is on another
+   * gateway.
+   */
   readonly relayMsgid: (linkId: string, lnkConnId: string) => string | null;
 }
 
@@ -36,10 +39,10 @@ const HELP = [
 /** The circuit reference's help has one line more. */
 const HELP_CIRCUIT = '@span <cmd>     Issue via circuit';
 
-/** The debug shell (protocol.md, "Debug shell"). */
+/** Runs the commands of the debug shell (protocol.md, "Debug shell"). */
 export class Shell implements ShellHandler {
   readonly #deps: ShellDependencies;
-  /** Of each peer that ever sent a command. */
+  /** The queue of each peer that has sent a command. */
   readonly #queues = new WeakMap<Peer, ShellQueue>();
 
   constructor(deps: ShellDependencies) {
@@ -52,7 +55,7 @@ export class Shell implements ShellHandler {
     this.#take(peer, frame, new ShellOutput(peer.connection, tx, null));
   }
 
-  /** A one-way command; `circuit`: what it names as its circuit. */
+  /** A one-way command; `circuit`: the open transaction that it names as its circuit. */
   oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): void {
     this.#take(peer, frame, new ShellOutput(peer.connection, null, circuit));
   }
@@ -82,7 +85,7 @@ export class Shell implements ShellHandler {
     return queue;
   }
 
-  /** null: done already. */
+  /** Runs a command. null: it is done already. */
   #run(connection: Connection, { text, output }: ShellCommand): Promise<void> | null {
     if (output.gone) return null;
     const [word = '', argument = ''] = text.split(/[ \t\r\n]+/).filter((part) => part !== '');
@@ -131,7 +134,7 @@ export class Shell implements ShellHandler {
     }
   }
 
-  /** Rejects if topology takes too long. */
+  /** Awaits a part of topology's answer; rejects if it takes too long. */
   async #inTime<T>(answer: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
     const deadline = this.#deps.clock.after(SHELL_TREE_MS, () => late.reject(new Error('too late')));

@@ -6,18 +6,18 @@ import type { Attach, AttachRefusal } from '../attach/attach.ts';
 import type { AttachHost } from '../attach/attach-host.ts';
 import type { Reports } from '../attach/reports.ts';
 
-/** A topology that only does what a test tells it. It hears every report, and each at once. */
+/** A topology that does only what the test tells it. It takes each report at once. */
 export class FakeAttach implements Attach {
-  /** Everything reported since the start, or since a test put a new one here. */
+  /** All reports since the start, or since the test put a new StateChange here. */
   delta: StateChange = StateChange.create();
   attached = false;
   attachedOnce = false;
   refused: AttachRefusal | null = null;
-  /** What happened to the stream itself, in order. */
+  /** Calls of `start` and `stop`, in order. */
   readonly calls: string[] = [];
   readonly host: AttachHost;
   readonly reports: Reports;
-  /** Commands that are being obeyed: short ones at once. */
+  /** Commands that are being carried out; short ones are done at once. */
   readonly work = new WorkList();
   #n = 0;
   #wake: (() => void)[] = [];
@@ -38,7 +38,7 @@ export class FakeAttach implements Attach {
     this.calls.push('stop');
   }
 
-  /** Welcomes the gateway and takes its snapshot. */
+  /** Welcomes the gateway, and returns its snapshot. */
   attach(rnssAdd = 0, epoch = 1): StateChange[] {
     this.attached = true;
     this.attachedOnce = true;
@@ -49,7 +49,7 @@ export class FakeAttach implements Attach {
     return parts;
   }
 
-  /** The stream is lost. */
+  /** Loses the stream. */
   lose(): void {
     this.attached = false;
     this.reports.end();
@@ -60,7 +60,7 @@ export class FakeAttach implements Attach {
     this.work.run(this.host.applying({ ...Commands.create(), epoch: 1, n: this.#n, ...commands }));
   }
 
-  /** Waits until what was reported satisfies `test`. */
+  /** Waits until the reports so far satisfy `test`. */
   async until(test: (delta: StateChange) => boolean): Promise<StateChange> {
     while (!test(this.delta)) await new Promise<void>((resolve) => this.#wake.push(resolve));
     return this.delta;
@@ -68,7 +68,7 @@ export class FakeAttach implements Attach {
 
   #hear(): void {
     for (const part of this.reports.take(Number.POSITIVE_INFINITY)) append(this.delta, part);
-    // All reports stand in one delta here, and there an order stands once.
+    // All reports are merged into one delta here, in which each drain order may occur only once: its last report.
     this.delta.drains = [...new Map(this.delta.drains.map((drain) => [drain.order, drain])).values()];
     const wake = this.#wake;
     this.#wake = [];

@@ -19,7 +19,7 @@ import { RawPeer } from './raw-peer.fixture.ts';
 const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
-/** A gateway with one listener of each dialect and one that recognises, a clock that stands still and a fake topology. */
+/** A gateway with a listener of each dialect and one without a dialect, a fake clock and a fake topology. */
 export class TestGateway {
   readonly clock: FakeClock;
   readonly metrics = new Metrics();
@@ -30,14 +30,14 @@ export class TestGateway {
   });
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
-  /** What it has told people. */
+  /** Events that the gateway has told. */
   readonly told: Happened[] = [];
   readonly attach: FakeAttach;
   readonly #peers: RawPeer[] = [];
 
-  /** What is drawn next. */
+  /** The next number that the gateway's random source returns. */
   random = 0.5;
-  /** Where its OpenTrunk goes; null: nowhere. */
+  /** The gateway that its OpenTrunk calls go to; null: they fail. */
   other: TestGateway | null = null;
 
   private constructor(env: Record<string, string>, treeSource: TreeSource, clock: FakeClock) {
@@ -48,7 +48,7 @@ export class TestGateway {
         env: {
           SPANMESH_GATEWAY_NAME: 'gw',
           SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0, circuit://127.0.0.1:0, 127.0.0.1:0',
-          // Everything is on this host here.
+          // All peers and targets of the tests are on this host.
           SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
           ...env,
         },
@@ -98,14 +98,16 @@ export class TestGateway {
     return this.gateway.ports.find(({ dialect }) => (dialect ?? 'auto') === kind)!.port;
   }
 
-  /** A connected peer whose end the test sees. */
+  /** Connects a peer that the test drives. */
   async peer(dialect: Dialect, listener: Dialect | 'auto' = dialect, address?: string): Promise<RawPeer> {
     const peer = await RawPeer.connect(this.port(listener), dialect, address);
     this.#peers.push(peer);
     return peer;
   }
 
-  /** A peer that has its LNK_CONN open; its number. `address`: where it connects from, if not from 127.0.0.1. */
+  /**
+   * Connects a peer and opens its LNK_CONN. Returns both. `address`: where the peer connects from; default 127.0.0.1.
+   */
   async established(dialect: Dialect, address?: string): Promise<{ peer: RawPeer; lnkConn: number }> {
     const peer = await this.peer(dialect, dialect, address);
     await peer.next();
@@ -116,7 +118,7 @@ export class TestGateway {
     return { peer, lnkConn: lnkConnsOpened[known]!.id };
   }
 
-  /** Opens a span; its number. */
+  /** Opens a span. Returns the number of its link. */
   async span(peer: RawPeer, dialect: Dialect, msgid = SPAN, peerType = 3): Promise<number> {
     const known = this.attach.delta.linksOpened.length;
     peer.say({ cmd: 0x80001207, msgid, payload: spanPayload(dialect, peerType) });
@@ -152,7 +154,7 @@ export class TestGateway {
   }
 }
 
-/** msgids with both halves in use, as kernel pointers have. */
+/** msgids with both 32-bit halves in use, as kernel pointers have. */
 export const CONN = { lo: 0x12345640, hi: 0xfffff800 };
 export const SPAN = { lo: 0x12345680, hi: 0xfffff800 };
 

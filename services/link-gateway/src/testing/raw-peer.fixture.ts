@@ -6,7 +6,7 @@ import { FrameReader } from '@spanmesh/dmsg/framing';
 import { encodeMessage, type Id64 } from '@spanmesh/dmsg/message';
 import { decodeShellText } from '@spanmesh/dmsg/payload/dbg-shell';
 
-/** One message as it came, copied. */
+/** A copy of one message that has come. */
 export interface Got {
   readonly cmd: number;
   readonly base: number;
@@ -27,7 +27,7 @@ export interface Say {
   readonly aux?: Uint8Array;
 }
 
-/** A peer that only does what a test tells it: it answers nothing by itself. */
+/** A peer that does only what the test tells it: it answers nothing by itself. */
 export class RawPeer {
   readonly socket: Socket;
   readonly got: Got[] = [];
@@ -78,7 +78,7 @@ export class RawPeer {
     this.socket.write(bytes);
   }
 
-  /** The next message. */
+  /** Waits for the next message. */
   async next(): Promise<Got> {
     while (this.got.length <= this.#taken) {
       if (this.closed) throw new Error('the connection has ended');
@@ -87,7 +87,7 @@ export class RawPeer {
     return this.got[this.#taken++]!;
   }
 
-  /** The next messages as command words in hexadecimal. */
+  /** Waits for the next `count` messages, as command words in hexadecimal. */
   async words(count: number): Promise<string[]> {
     const words: string[] = [];
     for (let i = 0; i < count; i++) words.push(word(await this.next()));
@@ -109,7 +109,7 @@ export class RawPeer {
   }
 }
 
-/** A command word, with its error if it has one. */
+/** A message's command word in hexadecimal, followed by its error if that is not 0. */
 export function word({ cmd, error }: Got): string {
   return cmd.toString(16).padStart(8, '0') + (error === 0 ? '' : ` ${error}`);
 }

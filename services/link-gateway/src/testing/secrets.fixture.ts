@@ -1,7 +1,7 @@
-/** Bytes of a secret that must not be shown in a row. */
+/** Length of the shortest run of a secret's bytes that counts as shown. */
 const RUN = 9;
 
-/** Every run of so many bytes of a secret, as logs could show it. */
+/** Every run of RUN bytes of a secret, in each form in which logs could show it. */
 export function spellings(secret: Uint8Array): string[] {
   const bytes = Buffer.from(secret);
   const found: string[] = [];
@@ -13,7 +13,7 @@ export function spellings(secret: Uint8Array): string[] {
   return found;
 }
 
-/** What of the secret is shown in what was said. */
+/** The runs of the secret that occur in the text. */
 export function shownOf(secret: Uint8Array, said: string): string[] {
   return spellings(secret).filter((spelling) => said.includes(spelling));
 }

@@ -18,7 +18,7 @@ afterEach(async () => {
   mesh = undefined;
 });
 
-/** Messages that are sent, and the bytes of aux data of each: they are padded to 1024. */
+/** Number of messages sent, and the aux data of each: 1000 bytes, padded to 1024. */
 const COUNT = 40;
 const AUX = Buffer.alloc(1000, 7);
 
@@ -30,7 +30,7 @@ function ask({ gateway }: TestGateway, request: Partial<ListGatewayTrafficReques
   return gateway.traffic.list(ListGatewayTrafficRequest.fromPartial(request));
 }
 
-/** Counters by id; a connection's by its place: `#0` is the member that joined first. */
+/** Counters by id. A connection's id is replaced by its place: `#0` is the member that joined first. */
 function read(at: TestGateway): Map<string, TrafficCounters> {
   const { counters, more } = ask(at);
   expect(more).toBe(false);
@@ -40,7 +40,10 @@ function read(at: TestGateway): Map<string, TrafficCounters> {
   );
 }
 
-/** How much has been added since `before`: messages in, out, bytes in, out, transactions opened, and those that are open. */
+/**
+ * The counts added since `before`: messages in, messages out, bytes in, bytes out, transactions opened, transactions
+ * open.
+ */
 function added(at: TestGateway, before: ReadonlyMap<string, TrafficCounters>) {
   return Object.fromEntries(
     [...read(at)].map(([id, now]) => {
@@ -62,7 +65,7 @@ function added(at: TestGateway, before: ReadonlyMap<string, TrafficCounters>) {
   );
 }
 
-/** Takes whatever is opened at a member, and counts what comes, the first messages included. */
+/** Accepts every transaction opened at a member, and counts the messages, the first ones included. */
 class Taker implements TransactionHandler {
   messages = 0;
   tx: Transaction | null = null;
@@ -95,7 +98,10 @@ class Answers implements TransactionHandler {
   onLost(): void {}
 }
 
-/** An owner on the last gateway, a requester on the first with the relay of its span, and what sends from one to the other. */
+/**
+ * An owner on the last gateway and a requester on the first one that has the relay of its span, with the circuit or
+ * address for messages from one to the other.
+ */
 async function pair(dialect: Dialect, gateways: 1 | 2 = 1) {
   mesh = await Mesh.start({}, gateways);
   const owner = await mesh.join(dialect, mesh.gateways.at(-1));
@@ -103,7 +109,7 @@ async function pair(dialect: Dialect, gateways: 1 | 2 = 1) {
   const ofOwner = await mesh.span(owner);
   const ofRequester = await mesh.span(requester);
   const relay = await mesh.relaySpan(ofOwner, requester);
-  // linkid: the way back is a relay as any other, not one that is opened by the first message.
+  // linkid: the return path is an ordinary relay here, not one opened on demand by the first message.
   if (dialect === 'linkid') await mesh.relaySpan(ofRequester, owner);
   await mesh.settled(2);
   const isLinkid = dialect === 'linkid';
@@ -112,7 +118,7 @@ async function pair(dialect: Dialect, gateways: 1 | 2 = 1) {
   return { owner, requester, circuit, address };
 }
 
-/** COUNT messages one way in a transaction, three the other way, and the ends. */
+/** Sends COUNT messages one way in a transaction and three the other way, and then the ends. */
 async function exchange({ owner, requester, circuit, address }: Awaited<ReturnType<typeof pair>>) {
   const taken = new Taker(owner);
   const answers = new Answers();
@@ -139,7 +145,7 @@ const THERE = bytesOf(BLK_OPEN) + COUNT * bytesOf(BLK_WRITE, AUX.length);
 const BACK = 3 * bytesOf(BLK_READ);
 const END = bytesOf(LNK_ERROR);
 
-describe.each(['circuit', 'linkid'] as const)('what passes between two peers, in %s', (dialect) => {
+describe.each(['circuit', 'linkid'] as const)('traffic between two peers, in %s', (dialect) => {
   it('is counted to the byte on both connections and in its class', async () => {
     const world = await pair(dialect);
     const { gateway } = mesh!;
@@ -164,7 +170,7 @@ describe.each(['circuit', 'linkid'] as const)('what passes between two peers, in
 
   it('over a trunk is counted on both gateways, and on the trunk the same at both ends', async () => {
     const world = await pair(dialect, 2);
-    // The trunk and the route are there.
+    // A first exchange opens the trunk and the route.
     await (await exchange(world)).end();
     await mesh!.settled(1);
     const [first, second] = mesh!.gateways as [TestGateway, TestGateway];
@@ -181,12 +187,12 @@ describe.each(['circuit', 'linkid'] as const)('what passes between two peers, in
     expect([atFirst.local, atSecond.local]).toEqual(Array(2).fill([0, 0, 0, 0, 0, 0]));
     const [messagesIn, messagesOut, bytesIn, bytesOut, opened, open] = atFirst[second.gateway.id]!;
     expect(atSecond[first.gateway.id]).toEqual([messagesOut, messagesIn, bytesOut, bytesIn, opened, open]);
-    // What is more are credits.
+    // Further messages on the trunk are credits.
     expect([messagesIn, messagesOut]).toEqual([4 + credits(first, 'in'), COUNT + 2 + credits(first, 'out')]);
     expect([opened, open]).toEqual([1, 0]);
   });
 
-  it('one way is counted, too', async () => {
+  it('of one-way messages is counted, too', async () => {
     const { owner, requester, circuit, address } = await pair(dialect);
     const taken = new Taker(owner);
     const before = read(mesh!.gateway);
@@ -201,7 +207,7 @@ describe.each(['circuit', 'linkid'] as const)('what passes between two peers, in
     });
   });
 
-  it('is told of a client of this gateway', async () => {
+  it('of a client of this gateway is counted in its class', async () => {
     const { owner } = await pair(dialect);
     const taken = new Taker(owner);
     const { gateway } = mesh!;
@@ -229,7 +235,7 @@ describe.each(['circuit', 'linkid'] as const)('what passes between two peers, in
   });
 });
 
-/** Messages that the trunk has had for itself, since the start: none of these was before. */
+/** Number of credits that the trunk has carried since the start; none was sent before the counting began. */
 function credits(at: TestGateway, direction: 'in' | 'out'): number {
   const { other } = at;
   const { creditsSent } = (direction === 'out' ? at : other!).gateway.trunks!.metrics;
@@ -238,7 +244,7 @@ function credits(at: TestGateway, direction: 'in' | 'out'): number {
 
 describe('a list of counters', () => {
   // Limits: link-gateway/src/limits.ts MAX_TRAFFIC_PAGE
-  it('has 500 of them on a page at most', () => {
+  it('has at most 500 counters on a page', () => {
     const traffic = (connections: number) =>
       new GatewayTraffic({
         gateway: () => 'gw.1',
@@ -276,14 +282,14 @@ describe('a list of counters', () => {
     expect(paged).toEqual(all);
     const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
     expect(ask(gateway, { kinds }).counters.map(({ id }) => id)).toEqual(['client', 'local', 'trunk']);
-    // Whatever stands for an id: nothing breaks.
+    // A malformed id breaks nothing.
     const afterKind = TrafficKind.TRAFFIC_KIND_CONNECTION;
     expect(ask(gateway, { afterKind, afterId: 'no id' }).counters.length).toBe(15);
     expect(ask(gateway, { afterKind, afterId: `x:${numbers.at(-1)}` }).counters.length).toBe(3);
     expect(ask(gateway, { pageSize: 100_000 }).counters.length).toBe(15);
   });
 
-  it('says who it is, for how long it has been, and what waits and was held up', async () => {
+  it('shows address and dialect, the age, queued bytes and pauses', async () => {
     mesh = await Mesh.start({ SPANMESH_SEND_LIMIT: String(4 * 1024 * 1024) });
     const { gateway } = mesh;
     const owner = await mesh.join('circuit');

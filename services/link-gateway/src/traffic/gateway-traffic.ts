@@ -14,24 +14,24 @@ import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { MAX_TRAFFIC_PAGE } from '../limits.ts';
 import type { RouteClasses } from '../routing/route-class.ts';
 
-/** Where a gateway's counters are. They are read when somebody asks, and not otherwise. */
+/** The counters of a gateway. They are read only when somebody asks. */
 export interface TrafficSources {
-  /** Id of this gateway, which may change. */
+  /** Returns the id of this gateway, which may change. */
   readonly gateway: () => string;
   readonly connections: ReadonlyMap<
     number,
     { readonly connection: Pick<Connection, 'id' | 'remote' | 'dialect' | 'traffic'> }
   >;
-  /** The established trunks, by the id of the other gateway. */
+  /** The established trunks, each with the id of the other gateway. */
   readonly trunks: () => Iterable<[string, TrafficCounts]>;
   readonly classes: RouteClasses;
   readonly clock: Pick<Clock, 'now'>;
 }
 
-/** Something that is counted: what it is looked up and sorted by, and how it is shown. */
+/** Something with counters: the key to look it up and sort it by, and the function that shows it. */
 interface Counted {
   readonly key: number | string;
-  /** null: it has ended. */
+  /** The counters; null: it has ended. */
   show(): Shown | null;
 }
 
@@ -46,7 +46,7 @@ const KINDS: readonly TrafficKind[] = [
 /** The service GatewayTraffic of traffic.proto. */
 export class GatewayTraffic {
   readonly #sources: TrafficSources;
-  /** Since when classes of routes are counted. */
+  /** When the counting of route classes began, milliseconds of the monotonic clock. */
   readonly #since: number;
 
   constructor(sources: TrafficSources) {
@@ -74,7 +74,7 @@ export class GatewayTraffic {
     return { counters, more: false };
   }
 
-  /** What is counted of a kind, in order, after the one with this id; null: all. */
+  /** All things of a kind in order, after the one with this id; null: from the first. */
   #after(kind: TrafficKind, id: string | null): Counted[] {
     const key = id === null ? null : keyOf(kind, id);
     const all = key === null ? [...this.#all(kind)] : [...this.#all(kind)].filter((counted) => counted.key > key);
@@ -108,7 +108,7 @@ function showConnection(
   return { id: `${gateway}:${id}`, address: remote, dialect: apiDialect(dialect), ...traffic };
 }
 
-/** A connection's number, whichever boot of the gateway its id is of; what is no id of one comes before all. */
+/** The sort key of an id. Of a connection it is its number, whatever gateway the id names; 0 for malformed ids. */
 function keyOf(kind: TrafficKind, id: string): number | string {
   if (kind !== TrafficKind.TRAFFIC_KIND_CONNECTION) return id;
   return Number(/:(\d{1,15})$/.exec(id)?.[1] ?? 0);
