@@ -1,21 +1,24 @@
 /**
- * What is wrong with a PROXY header: not one; another version, command, family or transport than we take; sizes that do not fit; a
- * checksum that does not; the connection ended, or took too long, before it was whole; it ended before a byte came.
+ * What is wrong with a PROXY header: `signature`: it is none; `version`: a version or command that is not accepted;
+ * `family`: a family or transport that is not accepted; `length`: sizes that do not fit; `checksum`: a wrong checksum;
+ * `closed`, `timeout`: the connection ended, or took too long, before the header was complete; `empty`: it ended before
+ * a byte came.
  */
 export type ProxyFault = 'signature' | 'version' | 'family' | 'length' | 'checksum' | 'closed' | 'timeout' | 'empty';
 
 /**
- * Why a name has no address for whoever asked.
- *   not-found  it has none; `cause` is what the name server or the system said
+ * Why the look-up of a name gives no address.
+ *   not-found  the name has none; `cause` is the error of the name server or the system
  *   timeout    no answer came in time
- *   too-many   too many names of this asker, or of all, wait already
+ *   too-many   too many names of this asker, or of all, are being looked up already
  *   given-up   the asker has given up
  */
 export type LookUpFault = 'not-found' | 'timeout' | 'too-many' | 'given-up';
 
 /**
- * Why a dial failed: the name has no address; whoever asks may not have us connect there; no key and no permission for plaintext for any
- * address; nobody answered; it took too long; the gateway has no room or is stopping; the crypto handshake failed.
+ * Why a dial failed: `unresolved`: the name has no address; `not-allowed`: the asker may not have us connect there;
+ * `not-admitted`: for no address is there a key, or permission for plaintext; `unreachable`: nobody answered;
+ * `timeout`; `refused`: the gateway has no room or is stopping; `handshake`: the crypto handshake failed.
  */
 export type DialFault =
   | 'unresolved'
@@ -26,15 +29,18 @@ export type DialFault =
   | 'refused'
   | 'handshake';
 
-/** Why no connection stands: as a dial fails, the peer closed it or did not answer our LNK_CONN. */
+/**
+ * Why a dialled connection does not exist: the dial failed, the peer closed the connection, or the peer did not answer
+ * our LNK_CONN.
+ */
 export type DialFailure = DialFault | 'closed' | 'unanswered';
 
 /**
  * Why an order is not carried out.
- *   invalid      it makes no sense
- *   stale-epoch  another leader has been heard; `epoch` is its
- *   superseded   a later order for the same owner has been heard
- *   failed       it was tried: no connection stands; `failure` says why
+ *   invalid      it is malformed
+ *   stale-epoch  another leader is known; `epoch` is its
+ *   superseded   a later order for the same owner is known
+ *   failed       it was tried: there is no connection; `failure` says why
  *   too-many     no room for more owners
  */
 export type OrderFault =
@@ -43,10 +49,11 @@ export type OrderFault =
   | { readonly why: 'failed'; readonly failure: DialFailure };
 
 /**
- * Why a trunk cannot be had: `already-exists`: both open at once and the other side's stays; `not-this-gateway`: another boot or
- * name was meant; `stopping`; `too-many`: a limit; `invalid`: a message that makes no sense; `timeout`; `unreachable`: the other
- * side cannot be connected to, or refused; `declared-dead`: the leader has declared the caller's id dead; `version`: it speaks a
- * protocol too far from ours; `not-loopback`: without keys only this host may be talked to.
+ * Why a trunk cannot be opened: `already-exists`: both sides open one at once, and the other side's stays;
+ * `not-this-gateway`: another boot or name was meant; `stopping`; `too-many`: a limit; `invalid`: a malformed message;
+ * `timeout`; `unreachable`: the other side cannot be connected to, or refused; `declared-dead`: the leader has declared
+ * the caller's id dead; `version`: the other side's protocol version is not compatible with ours; `not-loopback`:
+ * without certificates only gateways on this host may be connected to.
  */
 export type TrunkFault =
   | 'already-exists'
@@ -60,9 +67,9 @@ export type TrunkFault =
   | 'version'
   | 'not-loopback';
 
-/** What an error says besides its code. */
+/** The data of an error, by its code. */
 interface LinkGatewayErrorData {
-  /** A connection from a trusted proxy has no good header of it. */
+  /** A connection from a trusted proxy has no valid PROXY header. */
   proxy: { readonly why: ProxyFault };
   'look-up': { readonly why: LookUpFault };
   dial: { readonly why: DialFault };
@@ -89,7 +96,7 @@ export class LinkGatewayError<Code extends LinkGatewayErrorCode = LinkGatewayErr
   }
 }
 
-/** This is what has failed. */
+/** True if `thrown` is a LinkGatewayError with this code. */
 export function isFailed<Code extends LinkGatewayErrorCode>(
   thrown: unknown,
   code: Code,

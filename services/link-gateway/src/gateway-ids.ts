@@ -6,10 +6,13 @@ export function bootId(random: number): string {
   return hex8(Math.floor(random * 2 ** 32));
 }
 
-/** What the span that a gateway offers for its clients has as its node: the same for one boot, another for each. */
+/**
+ * Node id (pfs_fsid) of the span that a gateway offers for its clients: the same during one boot, different for each
+ * boot.
+ */
 export function gatewayUuid(id: GatewayId): string {
   const hash = createHash('sha256').update(id).digest('hex');
-  // RFC 9562: version 8 (made otherwise), variant 10.
+  // RFC 9562: version 8 (custom), variant 10.
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 

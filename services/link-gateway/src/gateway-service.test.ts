@@ -32,19 +32,19 @@ afterEach(async () => {
   for (const made of all) await made.stop();
 });
 
-/** A PING and its answer: everything before it has been taken and answered (circuit). */
+/** Waits for the answer to a PING: the gateway has then handled all messages before it (circuit). */
 async function barrier(peer: RawPeer): Promise<void> {
   peer.say({ cmd: PING });
   expect(word(await peer.next())).toBe(PING_REPLY);
 }
 
-/** The same in linkid: an empty shell command. */
+/** Like `barrier`, for linkid: with an empty shell command. */
 async function linkidBarrier(peer: RawPeer): Promise<void> {
   peer.say({ cmd: 0x00100101 });
   expect(word(await peer.next())).toBe('200fff01');
 }
 
-/** A clock that is set, as an operator or a broken time server does. */
+/** A clock whose wall time is changed, as by an operator or a broken time server. */
 class SetClock extends FakeClock {
   ahead = 0;
 
@@ -78,7 +78,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(conn.cmd).toBe(openConn(dialect));
     expect(conn.payload.subarray(48, 56)).toEqual(Buffer.alloc(8, 0xff));
     expect(conn.payload[56]).toBe(1);
-    // Everything else that a peer reads is zero, as the recorded daemons send it.
+    // All other fields are zero, as the recorded daemons send them.
     const used = dialect === 'linkid' ? 456 - 64 : 328 - 64;
     const rest = Buffer.from(conn.payload.subarray(0, used));
     rest.fill(0, 48, 57);
@@ -164,7 +164,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(word(relay)).toBe('80001207');
     const offered = decodeLnkSpanPayload(dialect, relay.payload, 0);
     expect(offered).toMatchObject({ dist: 2, rnss: dialect === 'circuit' ? 1100 : 0, label: 'vol0' });
-    // Again: nothing happens.
+    // The same command again does nothing.
     made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
     made.attach.command({ relays: [{ gateway: '', link, open: [], close: [lnkConn] }] });
     const end = await peer.next();
@@ -216,7 +216,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(made.attach.delta.refusals).toEqual([{ lnkConn, linkGateway: '', link, n: 2 }]);
     const refused = made.attach.attach().flatMap((part) => part.refusals);
     expect(refused).toEqual([{ lnkConn, linkGateway: '', link, n: 0 }]);
-    // Topology asks again: it is offered again, and no longer refused.
+    // Topology asks again: the link is offered again, and the refusal is forgotten.
     made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
     expect(word(await peer.next())).toBe('80001207');
     expect(made.attach.attach().flatMap((part) => part.refusals)).toEqual([]);
@@ -252,7 +252,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(made.gateway.counters.commandsStale).toBe(1);
   });
 
-  it('keeps a link of another gateway that its snapshot names: the leader does not say again what it is', async () => {
+  it('keeps a link of another gateway that its snapshot names: the leader does not send its payload again', async () => {
     const made = await start();
     const { peer, lnkConn } = await made.established(dialect);
     const remote = { gateway: 'other.01234567', link: 5 };
@@ -263,13 +263,13 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     });
     const first = await peer.next();
     made.attach.attach();
-    // Out of reach, and within reach again.
+    // As when the other gateway becomes unreachable and then reachable again.
     made.attach.command({ relays: [{ ...remote, open: [], close: [lnkConn] }] });
     expect(word(await peer.next())).toBe('400fff01');
     made.attach.command({ relays: [{ ...remote, open: [lnkConn], close: [] }] });
     const again = await peer.next();
     expect([word(again), again.msgid === first.msgid]).toEqual(['80001207', false]);
-    // The same of a relay that the peer has closed.
+    // The same holds for a relay that the peer has closed.
     peer.say({ cmd: dialect === 'linkid' ? 0xe00fff01 : 0xe80fff01, msgid: again.msgid });
     expect(word(await peer.next())).toBe('400fff01');
     made.attach.attach();
@@ -279,7 +279,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(made.gateway.counters.commandsStale).toBe(0);
   });
 
-  it('takes good LNK_VOLCONFs and ignores bad ones', async () => {
+  it('accepts valid LNK_VOLCONFs and ignores invalid ones', async () => {
     const made = await start();
     const { peer } = await made.established(dialect);
     const volconf = (index: number, path: string, last = 0) => {
@@ -348,7 +348,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     await peer.next();
     peer.say({ cmd: PING });
     expect(word(await peer.next())).toBe(dialect === 'circuit' ? PING_REPLY : `200fff01 ${NOSUPP}`);
-    // Never answered: answers, ERROR, PAD; a LNK_SPAN of nothing.
+    // None of these is answered: a reply, PAD, ERROR, and a LNK_SPAN that names no span.
     peer.say({ cmd: 0x20000101 }, { cmd: 0x00000001 }, { cmd: 0x000fff01 }, { cmd: 0x200fff01 }, { cmd: 0x00001207 });
     peer.say({ cmd: 0x00077701 }, { cmd: 0x00900101 }, { cmd: 0x00001002 });
     expect(await peer.words(3)).toEqual(Array(3).fill(`200fff01 ${NOSUPP}`));
@@ -411,7 +411,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(peer.got.at(-1)!.msgid).toEqual(SPAN);
   });
 
-  it('connects for `span HOST` in the dialect of the link, and to itself only once', async () => {
+  it('connects for `span HOST` in the dialect of the shell, and closes a connection to itself', async () => {
     const made = await start();
     const server = createServer({ allowHalfOpen: true });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -425,7 +425,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     const called = await accepted;
     const conn = await called.next();
     expect(word(conn)).toBe(openConn(dialect).toString(16));
-    // Not before it has shown that it is a peer.
+    // The command is answered only once the target has answered our LNK_CONN, and so is a peer.
     called.say({ cmd: dialect === 'linkid' ? 0xa00fff01 : 0xa80fff01, msgid: conn.msgid });
     expect((await peer.next()).text).toBe(`Connected to ${target}\n`);
     const { connectionsOpened } = made.attach.delta;
@@ -434,13 +434,13 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     server.close();
     await peer.next();
     await made.gateway.dial({ host: '127.0.0.1', port: made.port(dialect) }, dialect, { kind: 'shell' });
-    // Both ends of it are ours: opened, recognised, closed.
+    // Both ends of that connection are the gateway's own: opened, recognised, closed.
     await made.attach.until((delta) => delta.connectionsClosed.length === 3);
     expect(made.gateway.counters.closed.self).toBeGreaterThan(0);
     expect(peer.closed).toBe(false);
   });
 
-  it('does not say what else than a peer is where `span HOST` leads to', async () => {
+  it('does not say what answers at the target of `span HOST` if that is no peer', async () => {
     const made = await start();
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -459,7 +459,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     server.close();
   });
 
-  it('connects for `span HOST` nowhere but where peers may have it connect', async () => {
+  it('connects for `span HOST` only where the setting lets peers have it connect', async () => {
     const made = await start({ env: { SPANMESH_DIAL_ALLOW: '' } });
     let knocks = 0;
     const server = createServer(() => knocks++);
@@ -535,7 +535,8 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
         const cluster = { key, nodes: 1, links: 1, peerTypeName: 'BLOCK' };
         const relays = [{ lnkConn: 'other.1:2', connection: 'other.1:7' }];
         yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays }] }] }] };
-        // Further relays of the last link, and a further node of the last cluster (topology.proto, GetTreeResponse).
+        // The next parts continue: further relays of the last link, then a further node of the last cluster
+        // (topology.proto, GetTreeResponse).
         const further = [{ lnkConn: 'other.1:3', connection: 'other.1:8' }];
         yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays: further }] }] }] };
         const other = { ...node, key: { ...nodeKey, id: 'm-id' } };
@@ -571,12 +572,12 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     const ends = [await peer.next(), await peer.next(), await peer.next()];
     expect(ends.map(word)).toEqual(['400fff01', dialect === 'linkid' ? '600fff01' : '680fff01', '400fff01']);
     expect(ends.map(({ msgid }) => msgid)).toEqual([relay.msgid, CONN, peer.got[0]!.msgid]);
-    // It does not answer: FIN comes all the same, after a moment.
+    // The peer does not answer: FIN comes after a moment all the same.
     expect(peer.closed).toBe(false);
     made.clock.advance(1_000);
     await peer.end();
     expect(made.attach.calls).toEqual(['start']);
-    // The owner does not close its side: it is cut off in the end.
+    // The owner does not close its side: its connection is destroyed in the end.
     peer.socket.end();
     await made.attach.until((delta) => delta.connectionsClosed.length === 2);
     made.clock.advance(4_000);
@@ -587,17 +588,17 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
 });
 
 describe('given a listener without a dialect', () => {
-  it.each(['linkid', 'circuit'] as const)('goes by a first LNK_CONN of %s', async (dialect) => {
+  it.each(['linkid', 'circuit'] as const)('takes the dialect from a first LNK_CONN of %s', async (dialect) => {
     const made = await start();
     const peer = await made.peer(dialect, 'auto');
-    // Held until the dialect is known.
+    // This message is held until the dialect is known.
     peer.say({ cmd: 0xc0077701, msgid: { lo: 3, hi: 3 } });
     peer.say({ cmd: openConn(dialect), msgid: CONN, payload: lnkConnPayload(dialect) });
     const rev = dialect === 'circuit' ? '8' : '0';
     expect(await peer.words(3)).toEqual([openConn(dialect).toString(16), `e${rev}0fff01 ${NOSUPP}`, `a${rev}0fff01`]);
   });
 
-  it('takes a first DBG_SHELL for linkid', async () => {
+  it('takes a first DBG_SHELL as a sign of linkid', async () => {
     const made = await start();
     const peer = await made.peer('linkid', 'auto');
     peer.say({ cmd: 0x00100101, aux: shellAux('') });
@@ -609,7 +610,7 @@ describe('given a listener without a dialect', () => {
     const peer = await made.peer('circuit', 'auto');
     const other = await made.peer('circuit', 'auto');
     peer.say({ cmd: PING });
-    // The other one proves that the PING was taken before time goes on.
+    // The answer to the other peer proves that the PING was read before the clock advances.
     other.say({ cmd: PING }, { cmd: openConn('circuit'), msgid: CONN, payload: lnkConnPayload('circuit') });
     await other.words(3);
     expect(peer.got).toEqual([]);
@@ -635,7 +636,7 @@ describe('given a circuit connection', () => {
     expect(word(await peer.next())).toBe('e8000101');
   });
 
-  it('answers for itself on a span of the peer, and passes on what is for another peer', async () => {
+  it('answers transactions on a span of the peer itself, and passes on those for another peer', async () => {
     const made = await start();
     const { peer: owner } = await made.established('circuit');
     const { peer, lnkConn } = await made.established('circuit');
@@ -653,7 +654,7 @@ describe('given a circuit connection', () => {
     expect(made.gateway.counters.routedDropped).toBe(0);
   });
 
-  it('probes by command: any byte is life, silence closes only who has answered before', async () => {
+  it('probes by command: any byte shows life, and silence closes only a peer that has answered a PING before', async () => {
     const made = await start();
     const { peer } = await made.established('circuit');
     const connection = made.attach.delta.connectionsOpened[0]!.id;
@@ -661,7 +662,7 @@ describe('given a circuit connection', () => {
     made.attach.command({ probe: [connection] });
     expect(suspects()).toEqual([true]);
     expect(word(await peer.next())).toBe('00000101');
-    // Never answered before: stays.
+    // The peer has never answered a PING: it stays connected.
     made.clock.advance(10_000);
     peer.say({ cmd: 0x20000101 });
     await made.attach.until((delta) => delta.connectionsAlive.length === 1);
@@ -719,7 +720,7 @@ describe('given a linkid connection', () => {
     expect(made.gateway.counters.relays).toBe(1);
   });
 
-  it('throws away what is for another peer', async () => {
+  it('throws away messages for another peer that name no known relay', async () => {
     const made = await start();
     const { peer } = await made.established('linkid');
     peer.say({ cmd: 0x80100101, msgid: { lo: 8, hi: 0 }, target: { lo: 1, hi: 1 }, aux: shellAux('help') });
@@ -727,7 +728,7 @@ describe('given a linkid connection', () => {
     expect(made.gateway.counters.routedDropped).toBe(1);
   });
 
-  it('takes ERROR|REPLY NOSUPP for the answer to its PING', async () => {
+  it('takes ERROR|REPLY NOSUPP as the answer to its PING', async () => {
     const made = await start();
     const { peer } = await made.established('linkid');
     const connection = made.attach.delta.connectionsOpened[0]!.id;
@@ -756,7 +757,7 @@ describe('given limits', () => {
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_MAX_CONNECTIONS_PER_ADDRESS
-  it('refuses connections beyond the number, until one goes', async () => {
+  it('refuses connections from one address beyond the limit, until one has closed', async () => {
     const made = await start({ env: { SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: '1' } });
     const { peer } = await made.established('circuit');
     const refused = await made.peer('circuit');
@@ -768,7 +769,7 @@ describe('given limits', () => {
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_MAX_LINKS_PER_CONNECTION
-  it('refuses links beyond the number', async () => {
+  it('refuses links beyond the limit of a connection', async () => {
     const made = await start({ env: { SPANMESH_MAX_LINKS_PER_CONNECTION: '1' } });
     const { peer } = await made.established('circuit');
     await made.span(peer, 'circuit');
@@ -805,13 +806,13 @@ describe('given limits', () => {
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_SEND_LIMIT_BYTES
-  it('closes a peer that does not read, when too much waits for it', async () => {
+  it('closes a peer that does not read once too many bytes are queued for it', async () => {
     const made = await start({ env: { SPANMESH_SEND_LIMIT: '65536' } });
     const { peer: owner } = await made.established('circuit');
     const { peer, lnkConn } = await made.established('circuit');
     const link = await made.span(owner, 'circuit');
     peer.socket.pause();
-    // Opened and closed over and over: the relays are paced, the ends are not.
+    // The relay is opened and closed over and over: opening is paced, closing is not.
     for (let i = 0; i < 20_000 && made.gateway.counters.closed['send-limit'] === 0; i++) {
       made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
       made.attach.command({ relays: [{ gateway: '', link, open: [], close: [lnkConn] }] });
@@ -836,7 +837,7 @@ describe('given limits', () => {
       made.attach.command({ relays: relays([], [lnkConn]) });
       await new Promise((resolve) => setImmediate(resolve));
     }
-    // The peer's kernel may still take some for it: that is progress. It has room for so much only.
+    // The peer's kernel may still take some bytes, which counts as progress; its buffers have an end.
     while (made.gateway.counters.closed.stalled === 0) {
       made.clock.advance(10_000);
       await new Promise((resolve) => setImmediate(resolve));
@@ -845,7 +846,7 @@ describe('given limits', () => {
     await barrier(owner);
   });
 
-  it('gives a peer that reads all its relays, however many', async () => {
+  it('sends a peer that reads all of its relays, however many', async () => {
     const made = await start({ env: { SPANMESH_SEND_LIMIT: '4000000' } });
     const { peer: owner } = await made.established('circuit');
     const { peer, lnkConn } = await made.established('circuit');
@@ -890,7 +891,7 @@ describe('given a snapshot', () => {
   });
 });
 
-describe('given an address that is taken', () => {
+describe('given a listen address that is in use', () => {
   it('says which setting is wrong', async () => {
     const made = await start();
     const listen = `circuit://127.0.0.1:${made.port('circuit')}`;

@@ -83,25 +83,28 @@ export interface GatewayDependencies {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly random: Random;
-  /** Where it tells what it sees; default: one of this gateway alone. */
+  /** Takes the gateway's events; default: one that only logs them. */
   readonly events?: EventTeller;
   readonly treeSource: TreeSource;
-  /** `host:port` of the service port; asked for once there is somebody to be told. Empty: it cannot be reached. */
+  /** Returns `host:port` of the service port; called once the process listens. Empty: the port cannot be reached. */
   readonly serviceAddress: () => string;
-  /** How names of targets are looked up; default: as this host does. */
+  /** Looks up the host names of dial targets; default: as this host does. */
   readonly resolve?: Resolve;
-  /** Ports of this process for other things than peers and trunks; default: none. */
+  /** Ports on which this process listens for anything but peers and trunks; default: none. */
   readonly otherPorts?: () => Iterable<number>;
-  /** Connections to the other gateways, of a gateway with this id, which may change; default: none. */
+  /** Makes the trunks to other gateways. `id` returns this gateway's id, which may change. Default: no trunks. */
   readonly makeTrunks?: (id: () => string, host: TrunkHost) => GatewayTrunks;
-  /** Where nodes are, for clients of this gateway (its id, which may change); default: nobody knows. */
+  /**
+   * Makes the directory that finds nodes for clients. `gateway` returns this gateway's id, which may change. Default:
+   * finds nothing.
+   */
   readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
   readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
-  /** Who wants traces of what links and commands bring about; default: nobody. */
+  /** Traces of the effects of links and commands; default: none. */
   readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
-/** Tables that have entries when all that filled them is gone. */
+/** Tables that may have entries after all peers have gone, and why. */
 export const KEPT: Explained = {
   remoteLinks: 'topology says when the links of other gateways are gone',
   remoteOfferers: 'so it does with them',
@@ -112,7 +115,7 @@ export const KEPT: Explained = {
   'trunks, dead': 'an id that was declared dead must not come again',
 };
 
-/** What is open on a gateway. */
+/** Numbers of open things on a gateway. */
 export type GatewayCounts = Record<
   'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays' | 'onDemandRelays' | 'transactions',
   number
@@ -120,7 +123,9 @@ export type GatewayCounts = Record<
   ReturnType<Router['counts']> &
   ReturnType<Messaging['counts']>;
 
-/** The link-gateway: terminates DMSG connections, tells topology what is open, and does what topology says. */
+/**
+ * The link-gateway: terminates DMSG connections, tells topology what is open on them, and obeys topology's commands.
+ */
 export class Gateway implements Service, AttachHost {
   readonly identity: GatewayIdentity;
   readonly counters = new GatewayMetrics();
@@ -285,7 +290,7 @@ export class Gateway implements Service, AttachHost {
     if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);
   }
 
-  /** `<name>.<boot>`: prefix of the ids of everything here. It changes when a leader has declared the gateway dead. */
+  /** `<name>.<boot>`, the prefix of all ids of this gateway. It changes when a leader has declared the gateway dead. */
   get id(): string {
     return `${this.identity.name}.${this.identity.boot}`;
   }
@@ -305,24 +310,26 @@ export class Gateway implements Service, AttachHost {
     return this.#messaging.implementation;
   }
 
-  /** Where peers connect to, in the order of the setting; after `start`. */
+  /** The ports that peers connect to, in the order of the setting; after `start`. */
   get ports(): readonly ListenPort[] {
     return this.#listeners.ports;
   }
 
-  /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
+  /**
+   * Why the gateway is not ready; null: it is ready (architecture.md, "Fail static": once attached, it stays ready).
+   */
   notReady(): string | null {
     if (this.#stopping) return 'stopping';
     if (this.#attach.attachedOnce) return null;
     return this.refused?.why ?? 'no topology leader has taken this gateway on yet';
   }
 
-  /** Why topology does not take this gateway on, as it said last; null: it has it, or has said nothing. */
+  /** Why topology has refused this gateway, by its last answer; null: topology has accepted it or has not answered. */
   get refused(): AttachRefusal | null {
     return this.#attach.refused;
   }
 
-  /** What is open here at this moment. */
+  /** Numbers of things that are open at this moment. */
   counts(): GatewayCounts {
     const { sockets, connections, lnkConns, links, remoteLinks } = this.#tables;
     let remote = 0;
@@ -343,7 +350,7 @@ export class Gateway implements Service, AttachHost {
     };
   }
 
-  /** Entries of every table here. What may be left when all peers have gone: `KEPT`. */
+  /** Sizes of all tables of this gateway. `KEPT` names those that may have entries after all peers have gone. */
   tables(): TableSizes {
     const shares = Object.entries(this.#shares.tables()).map(([name, size]) => [`shares, ${name}`, size] as const);
     const trunks = Object.entries(this.#trunks?.tables() ?? {}).map(
@@ -367,29 +374,29 @@ export class Gateway implements Service, AttachHost {
     };
   }
 
-  /** Routes of clients in this process. */
+  /** Opens routes for clients in this process. */
   get clients(): LocalClients {
     return this.#router.clients;
   }
 
-  /** What other gateways' trunks need of this one. */
+  /** Takes the routes that other gateways open here. */
   get terminal(): RouteTerminal {
     return this.#router.terminal;
   }
 
-  /** Connections to the other gateways; null: it was made without. */
+  /** The trunks to other gateways; null: the gateway was made without trunks. */
   get trunks(): GatewayTrunks | null {
     return this.#trunks;
   }
 
-  /** Bytes that wait for peers, of all connections together. */
+  /** Bytes queued for peers, on all connections together. */
   get queuedBytes(): number {
     let bytes = 0;
     for (const { connection } of this.#tables.connections.values()) bytes += connection.queuedBytes;
     return bytes;
   }
 
-  /** Files of the keys directory that cannot be used as they are. */
+  /** Number of files in the keys directory that cannot be used. */
   get keysProblems(): number {
     return this.#entrance.keys?.problems ?? 0;
   }
@@ -414,8 +421,8 @@ export class Gateway implements Service, AttachHost {
   }
 
   /**
-   * Takes no more connections and no more orders, closes those that are there in order (drain/drains.ts), within the time of the
-   * setting; then leaves topology.
+   * Takes no more connections and no more orders, and closes the existing connections in order (drain/drains.ts) within
+   * the time of the setting. Then leaves topology.
    */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -435,7 +442,7 @@ export class Gateway implements Service, AttachHost {
     await this.#registration.stop();
   }
 
-  /** While it stops: without further grace. */
+  /** While the gateway stops: ends the drain without further grace. */
   hurry(): void {
     this.#drains.hurry();
   }
@@ -448,11 +455,11 @@ export class Gateway implements Service, AttachHost {
   welcomed(epoch: number, rnssAdd: number): void {
     this.#relays.rnssAdd = rnssAdd;
     this.#trunks?.welcomed(epoch);
-    // Another boot of this name may have written its own while it was not known which of the two would be taken on.
+    // Another boot of this name may have overwritten the registry entry while both asked to be accepted.
     this.#registration.renew();
   }
 
-  /** Those that topology has named, those that have a trunk, and those whose links are known here. */
+  /** Ids of the gateways that topology has named, that have a trunk, or whose links are known here. */
   get gatewaysKnown(): ReadonlySet<string> {
     return new Set([...(this.#trunks?.known ?? []), ...this.#tables.remoteLinks.keys()]);
   }
@@ -475,7 +482,11 @@ export class Gateway implements Service, AttachHost {
     yield* this.#commands.running(commands);
   }
 
-  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws LinkGatewayError dial */
+  /**
+   * Connects for a shell. A target that does not answer our LNK_CONN is no peer, and the shell is not told what else it
+   * may be.
+   * @throws LinkGatewayError dial
+   */
   async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
@@ -496,8 +507,9 @@ export class Gateway implements Service, AttachHost {
   }
 
   /**
-   * Takes another boot id: this one has been given up, and never lives again. Connections, transactions and numbers stay, and the peers
-   * notice nothing; what other gateways had open with the former id ends.
+   * Takes another boot id, because the present one was declared dead and must never live again. Connections,
+   * transactions and numbers stay, and the peers notice nothing; trunks and routes that other gateways had open with
+   * the former id end.
    */
   declaredDead(): void {
     if (this.#stopping) return;
@@ -530,13 +542,13 @@ export class Gateway implements Service, AttachHost {
       },
       changed: () => this.#reports.trunks(() => this.#trunks!.state()),
       declaredDead: () => {
-        // A leader that has this gateway knows better.
+        // The other gateway is out of date if a leader has accepted this one.
         if (!this.#attach.attached) this.declaredDead();
       },
     };
   }
 
-  /** What had ended before could not be told as it should. */
+  /** A job of `Endings` has thrown: not all that should be told of an ending was told. */
   #failed(err: unknown): void {
     this.counters.internalErrors++;
     this.#deps.logger.error({ err }, 'not everybody was told what has ended');
@@ -549,7 +561,10 @@ export class Gateway implements Service, AttachHost {
     this.#captures.gone(peer.connection, reason);
   }
 
-  /** For the shell's `tree`: 16 hexadecimal digits; null: not a relay of this gateway, or not opened yet. */
+  /**
+   * msgid of a relay for the shell's `tree`, 16 hexadecimal digits; null: the relay is on another gateway, or not
+   * opened yet.
+   */
   #relayMsgid(linkId: string, lnkConnId: string): string | null {
     const lnkConn = splitId(lnkConnId);
     if (lnkConn.gateway !== this.id) return null;

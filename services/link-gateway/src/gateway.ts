@@ -16,11 +16,11 @@ import { type GatewayOptions, gatewaySettings } from './settings.ts';
 import { GatewayTrunks } from './trunk/gateway-trunks.ts';
 import { serveTrunks } from './trunk/trunk-service.ts';
 
-/** Where a gateway puts its gRPC services; neither server has been started when it is made. */
+/** The servers that a gateway adds its gRPC services to. Neither has been started when the gateway is made. */
 export interface GatewayPorts {
-  /** For users of the API. */
+  /** The server for users of the API. */
   readonly api: Pick<GrpcServer, 'addService'>;
-  /** For the other services of the installation. */
+  /** The server for the other services of the installation. */
   readonly service: Pick<GrpcServer, 'addService'>;
   /** `host:port` under which other gateways reach `service`, once started; empty: it listens on all addresses. */
   readonly advertisedServiceAddress: string;
@@ -28,24 +28,24 @@ export interface GatewayPorts {
   readonly servicePort: number;
   /** Every port of the process that is not the gateway's own, once started. */
   readonly all: readonly number[];
-  /** How this gateway shows other services who it is, and knows them. */
+  /** Security of the channels to other services: this gateway's certificate, and the authorities that it trusts. */
   readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
-  /** Which versions of other services are understood; default: those that fit to ours. */
+  /** Which versions of other services are accepted; default: those compatible with ours. */
   readonly protocol?: ProtocolRule;
 }
 
-/** What a gateway needs from whoever runs it. */
+/** What a gateway needs of its process. */
 export interface CreateGatewayDependencies
   extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'makeTrunks' | 'random' | 'serviceAddress'> {
   /** Name of the installation that the gateway belongs to. */
   readonly installation: string;
-  /** Where the topology leader is. */
+  /** Finds the topology leader. */
   readonly locator: TopologyLocator;
   readonly random?: Random;
   readonly ports: GatewayPorts;
 }
 
-/** A link-gateway with its stream to topology and its gRPC services. */
+/** Makes a link-gateway with its Attach stream and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { installation, locator, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger, tracing, events } = deps;
@@ -77,7 +77,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     },
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
-  // For calls that other processes pass on for their users.
+  // Also here, for calls that other processes pass on for their users.
   ports.service.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);
   ports.service.addService(CaptureService, gateway.captureImplementation);

@@ -2,23 +2,26 @@ import { Distribution } from '@spanmesh/runtime/distribution';
 import { CLOSE_REASONS, type CloseReason } from './connection/close-reason.ts';
 import { REFUSALS, type Refusal } from './entrance/admission.ts';
 
-/** Why a relay has closed: topology says so, what it passes on or goes to is gone, its peer has closed it, or nothing uses it any more. */
+/**
+ * Why a relay has closed: `command`: of topology; `link`, `lnk_conn`: its link or LNK_CONN has closed; `refused`: its
+ * peer has closed it; `connection`: its connection was lost; `unused`: it was a return path that no route used.
+ */
 export type RelayClosing = 'command' | 'link' | 'lnk_conn' | 'refused' | 'connection' | 'unused';
 
-/** What a gateway counts: plain numbers, read when they are scraped (register-metrics.ts). */
+/** The counters of a gateway: plain numbers, read when they are scraped (register-metrics.ts). */
 export class GatewayMetrics {
   connectionsAccepted = 0;
   connectionsDialled = 0;
   dialsFailed = 0;
   readonly refused: Record<Refusal, number>;
   readonly closed: Record<CloseReason, number>;
-  /** Connections closed for what the peer sent, by the name of the error (protocol.md, "Message"). */
+  /** Connections closed for protocol errors of the peer, by the name of the error (protocol.md, "Message"). */
   readonly protocolErrors: Record<string, number> = {};
 
   bytesIn = 0;
   bytesOut = 0;
   messagesIn = 0;
-  /** Of these, messages for the gateway itself: what is passed on costs a tenth of it. */
+  /** Of these, messages for the gateway itself. A message that is passed on costs a tenth of one. */
   handled = 0;
 
   links = 0;
@@ -35,15 +38,15 @@ export class GatewayMetrics {
     connection: 0,
     unused: 0,
   };
-  /** Of every so manieth link: until its first relay was queued, seconds. */
+  /** Of one link in SAMPLED_LINKS: time until its first relay was queued, seconds. */
   readonly firstRelay = new Distribution();
-  /** Of every so manieth routed transaction: until both directions had ended, seconds. */
+  /** Of one routed transaction in SAMPLED_TRANSACTIONS: time until both directions had ended, seconds. */
   readonly routed = new Distribution();
-  /** Of handshakes that were completed, seconds. */
+  /** Duration of completed handshakes, seconds. */
   readonly handshake = new Distribution();
   /** Relays that are open on demand only. */
   onDemandRelays = 0;
-  /** LNK_SPANs, LNK_CONNs refused: a bad peer_type, one too many. */
+  /** LNK_SPANs and LNK_CONNs refused, for a bad peer_type or a limit. */
   opensRefused = 0;
   /** LNK_SPANs (linkid) with a negative dist. */
   negativeDists = 0;
@@ -51,13 +54,16 @@ export class GatewayMetrics {
   volconfsIgnored = 0;
   /** Commands that we do not know, answered NOSUPP. */
   unknownCommands = 0;
-  /** Messages inside LNK_CONN, LNK_SPAN and relays that mean nothing there. */
+  /** Messages inside LNK_CONN, LNK_SPAN and relays whose command has no meaning there. */
   ignoredMessages = 0;
   /** Transactions passed on to other peers or gateways, or begun by clients of this one. */
   routedTransactions = 0;
   /** Messages for other peers that could not be passed on. */
   routedDropped = 0;
-  /** Reads that waited for the answer to the same one of somebody else, and those of them that got none. */
+  /**
+   * Reads that waited for the answer to another peer's same read; of these, the ones that got none and were sent to the
+   * node after all.
+   */
   readsConsolidated = 0;
   readsAskedAgain = 0;
   shellCommands = 0;
@@ -65,9 +71,9 @@ export class GatewayMetrics {
   probesSent = 0;
   /** Times that a connection was not read for a while because a destination of it did not keep up. */
   pauses = 0;
-  /** Commands of topology that named something that is not here any more. */
+  /** Commands of topology that named something that is gone. */
   commandsStale = 0;
-  /** Faults of this program that cost a connection. */
+  /** Exceptions of this program that cost a connection or an ending. */
   internalErrors = 0;
 
   constructor() {

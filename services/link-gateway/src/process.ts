@@ -21,10 +21,10 @@ import type { Gateway } from './gateway-service.ts';
 import { MAX_TOPOLOGY_ADDRESSES } from './limits.ts';
 import { gatewaySettings } from './settings.ts';
 
-/** Where topology is if nothing is said: on this host. */
+/** Topology's address if neither an address nor NATS is configured: on this host. */
 const DEFAULT_TOPOLOGY = { host: '127.0.0.1', port: 7986 };
 
-/** Everything that `spanmesh run link-gateway` can be told. */
+/** All settings of `spanmesh run link-gateway`. */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7988', service: '127.0.0.1:7989', http: '127.0.0.1:8988' }),
   ...gatewaySettings,
@@ -54,7 +54,7 @@ export class LinkGatewayProcess implements Service {
   readonly #others: OtherServices;
   readonly #reports: EventReporter;
 
-  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
+  /** `protocolVersion`: the version that the process claims to speak; for tests of versions beside each other. */
   constructor(
     options: Options,
     logger: Logger,
@@ -144,7 +144,7 @@ export class LinkGatewayProcess implements Service {
     return this.gateway.start();
   }
 
-  /** Peers first, then the users who look on. */
+  /** The peers' connections end first, then the API calls of users. */
   async #end(): Promise<void> {
     await this.gateway.stop();
     this.#others.stop();
@@ -155,7 +155,7 @@ export class LinkGatewayProcess implements Service {
   }
 }
 
-/** A link-gateway process's work, by its settings. @throws SettingError */
+/** Makes a link-gateway process from its settings. @throws SettingError */
 export function createLinkGatewayProcess(from: SettingSources): LinkGatewayProcess {
   return createByName(
     'link-gateway',

@@ -5,7 +5,7 @@ import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './peers/open-tables.ts';
 import type { GatewayShares, ShareHolder } from './shares/gateway-shares.ts';
 
-/** What a gateway's numbers are read from. */
+/** The objects that a gateway's metrics are read from. */
 export interface Measured {
   readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'connections'>;
@@ -13,7 +13,7 @@ export interface Measured {
   readonly shares: Pick<GatewayShares, 'all' | 'received'>;
 }
 
-/** Gives a gateway's numbers their names. Call once a process and gateway. */
+/** Registers a gateway's numbers under their metric names. Call it once for a process and gateway. */
 export function registerMetrics(to: Metrics, measured: Measured): void {
   const { metrics: m, tables, entrance, shares } = measured;
   const name = (rest: string) => `spanmesh_gateway_${rest}`;

@@ -1,14 +1,17 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { GatewayTrunks } from './trunk/gateway-trunks.ts';
 
-/** What the gauges read of a gateway. */
+/** The part of a gateway that the gauges read. */
 export interface MeasuredGateway {
   counts(): Record<string, number>;
   readonly queuedBytes: number;
   readonly trunks: Pick<GatewayTrunks, 'counts' | 'queuedBytes'> | null;
 }
 
-/** Gauges that are looked up when they are scraped: whether something piles up. Call once a process and gateway. */
+/**
+ * Registers gauges of table sizes and queued bytes, read when they are scraped: they show whether something piles up.
+ * Call it once for a process and gateway.
+ */
 export function registerOpenMetrics(to: Metrics, gateway: MeasuredGateway): void {
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
   to.gauge(name('open'), 'Entries of each table.', () => gateway.counts(), 'table');

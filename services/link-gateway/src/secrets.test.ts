@@ -15,7 +15,7 @@ const theirs = testKeys();
 const other = testKeys();
 const keys = { own: theirs.own, peer: ours.shown };
 
-/** The numbers of a private key that make it one. */
+/** The numbers of an RSA private key that must stay secret. */
 const privateParts = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;
 
 let made: { stop(): Promise<void> }[] = [];
@@ -30,7 +30,7 @@ describe('key material', () => {
   it('is in no log line, error or metric, whatever peers do', async () => {
     const directory = new TestDirectory({
       'rsa.prv': ours.prv,
-      // Wrong on purpose: what is said about it must not show it.
+      // Wrong on purpose: the log line about it must not show the private key in it.
       'rsa.pub': ours.prv,
       'remote/127.0.0.1.pub': theirs.pub,
       'remote/127.0.0.2.pub': other.prv,
@@ -53,12 +53,12 @@ describe('key material', () => {
       await once(socket, 'connect');
       return socket;
     };
-    // One that is served, then sends a message that is out of order.
+    // A peer that is accepted, and then sends a message out of sequence.
     const handshake = new Handshake(keys, { random: randomBytes, replays: null });
     const { wire, session } = handshake;
     secrets.push(session, wire);
     const good = await dial();
-    // The gateway's own material, too.
+    // The gateway's own session material must not be shown either.
     const theirHalf = new Promise<Uint8Array>((resolve) => {
       good.on('data', (chunk) => {
         const peer = handshake.push(chunk);
@@ -81,7 +81,8 @@ describe('key material', () => {
     await gateway.attach.until((delta) => delta.lnkConnsOpened.length === 1);
     good.write(sealer.seal(message));
     await once(good, 'close');
-    // The same handshake again; one with a bit flipped; noise; somebody else's; a bad tag; those whose files are wrong.
+    // Bad handshakes: the same one again, one with a bit flipped, noise, another peer's, and a good one followed by a
+    // bad tag.
     const flipped = Buffer.from(makeHandshake(keys, randomBytes).wire);
     flipped[100]! ^= 1;
     const fresh = makeHandshake(keys, randomBytes);
@@ -98,7 +99,8 @@ describe('key material', () => {
       const socket = await dial();
       socket.write(bytes);
       const closed = once(socket, 'close');
-      // One that fails is closed when its time is over; the last stands, and what follows it fails.
+      // A failed handshake is closed when its time is over. The last handshake is accepted, and the chunk after it
+      // fails.
       const isLast = bytes.length > HANDSHAKE_BYTES;
       while (!isLast && !(await gateway.metrics.text()).includes('handshakes_to_close 1')) await turn();
       if (!isLast) gateway.clock.advance(10_000);
@@ -113,7 +115,7 @@ describe('key material', () => {
 
     const log = gateway.log.map((line) => JSON.stringify(line));
     const said = log.join('\n') + (await gateway.metrics.text());
-    // Something was said about each.
+    // Each failure must have been logged or counted.
     for (const word of ['MSGSEQ', 'replay', 'KEYXCHGFAIL', 'MACFAIL', 'bad-key', 'no-key', 'closed', 'rsa.pub']) {
       expect(said).toContain(word);
     }

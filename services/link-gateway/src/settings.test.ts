@@ -4,7 +4,7 @@ import { settings } from './process.ts';
 import { gatewaySettings, parseDmsgListen } from './settings.ts';
 
 describe('the settings of a gateway', () => {
-  it('have defaults that can be read', () => {
+  it('have valid defaults', () => {
     expect(readSettings(gatewaySettings, { env: {}, flags: {} })).toMatchObject({
       dmsgListen: [{ host: '127.0.0.1', port: 9987, dialect: null }],
       defaultDialect: 'circuit',
@@ -16,7 +16,7 @@ describe('the settings of a gateway', () => {
     });
   });
 
-  it('have names of their own', () => {
+  it('have distinct names', () => {
     const all = Object.values(gatewaySettings);
     expect(new Set(all.map(({ env }) => env)).size).toBe(all.length);
     expect(new Set(all.map(({ flag }) => flag)).size).toBe(all.length);
@@ -46,7 +46,7 @@ describe('the settings of a gateway', () => {
     ]);
   });
 
-  it('are named when they are wrong', () => {
+  it('are named in the error when they are wrong', () => {
     const env = { SPANMESH_DMSG_LISTEN: '127.0.0.1:1,nonsense' };
     const read = () => readSettings(gatewaySettings, { env, flags: {} });
     expect(read).toThrow(SettingError);

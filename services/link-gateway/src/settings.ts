@@ -15,12 +15,12 @@ import {
 } from './limits.ts';
 import { shareSettings } from './shares/share-settings.ts';
 
-/** Where peers connect to. */
+/** An address that peers connect to. */
 export interface DmsgListen {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Fixed dialect: the gateway speaks first. null: the peer's first messages tell. */
+  /** The dialect of its peers: the gateway speaks first. null: the peer's first messages tell the dialect. */
   readonly dialect: Dialect | null;
 }
 
@@ -44,14 +44,14 @@ const clusterText = text({
   says: 'must be a UUID, as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx',
 });
 
-/** A cluster by its UUID, in lower case. */
+/** Reads the UUID of a cluster; returns it in lower case. */
 function clusterId(written: string): string {
   return clusterText(written).toLowerCase();
 }
 
 const positive = { min: 1, max: 2 ** 31 };
 
-/** Everything an operator can set about a gateway. */
+/** All settings of a gateway. */
 export const gatewaySettings = {
   ...entranceSettings,
   ...shareSettings,

@@ -87,7 +87,7 @@ it('connections of whoever has most go when all are taken, and a newcomer is let
   // The connection that goes is the last one of the greedy principal.
   await greedy[2]?.end();
   expect(await open(honest.peer, 1)).toBe(1);
-  // Now no principal has two more than the newcomer: the new connection is refused.
+  // No principal holds more than the greedy one would hold with this connection: it is refused.
   const refused = await made.peer('circuit', 'circuit', GREEDY);
   await refused.end();
   expect(made.gateway.counters).toMatchObject({ closed: { share: 1 }, refused: { 'too-many': 1 } });
