@@ -7,8 +7,7 @@ export function bootId(random: number): string {
 }
 
 /**
- * Node id (pfs_fsid) of the span that a gateway offers for its clients: the same during one boot, different for each
- * boot.
+ * Node id (pfs_fsid) of the span that a gateway offers for its clients; another one after each start of the process.
  */
 export function gatewayUuid(id: GatewayId): string {
   const hash = createHash('sha256').update(id).digest('hex');

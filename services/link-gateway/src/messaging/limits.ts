@@ -8,13 +8,13 @@ export const MAX_LEASE_MS = 3_600_000;
  * tables`).
  */
 export const MAX_HANDLES = 100_000;
-/** Handles of one user, or of one address if nobody is known by a name. */
+/** Handles of one user, or of one address where users are not authenticated. */
 export const MAX_HANDLES_PER_USER = 50_000;
 /** Handles renewed by one call (messaging.proto). */
 export const MAX_RENEWALS = 1000;
 /** Calls that wait for a node or a cluster, of all clients together. */
 export const MAX_WAITING = 20_000;
-/** Such calls of one user, or of one address if nobody is known by a name. */
+/** Such calls of one user, or of one address where users are not authenticated. */
 export const MAX_WAITING_PER_USER = 10_000;
 /**
  * Different nodes and clusters that topology is asked about at a time: each takes a stream of the one connection to it.
@@ -40,7 +40,7 @@ export const DEFAULT_ROUTE_WAIT_MS = 5000;
 export const MAX_ROUTE_WAIT_MS = 3_600_000;
 /** Routes of all clients together: about 10 KB each without traffic. */
 export const MAX_ROUTES = 20_000;
-/** Routes of one user, or of one address if nobody is known by a name. */
+/** Routes of one user, or of one address where users are not authenticated. */
 export const MAX_ROUTES_PER_USER = 10_000;
 /** Transactions open on one route, opened by either side. */
 export const MAX_ROUTE_TRANSACTIONS = 1024;

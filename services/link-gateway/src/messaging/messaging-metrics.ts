@@ -19,6 +19,7 @@ export interface MessagingGauges {
   readonly waiting: number;
 }
 
+/** Registers the numbers of Messaging as metrics. */
 export function registerMessagingMetrics(to: Metrics, m: MessagingMetrics, gauges: MessagingGauges): void {
   const name = (rest: string) => `spanmesh_messaging_${rest}`;
   to.gauge(name('handles'), 'Handles on clusters that clients have.', () => gauges.handles);

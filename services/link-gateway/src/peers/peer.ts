@@ -319,12 +319,12 @@ export class LnkConn {
     this.openedUs = openedUs;
   }
 
-  /** It may have relays: neither closed nor lost with its connection. */
+  /** The LNK_CONN may have relays: it is neither closed nor lost with its connection. */
   get isOpen(): boolean {
     return !this.#isClosed && this.peer.connection.isOpen;
   }
 
-  /** It is closed, though its relays may not all be. */
+  /** Marks the LNK_CONN as closed; some of its relays may still be open. */
   closed(): void {
     this.#isClosed = true;
   }
@@ -376,12 +376,12 @@ export class Link {
     this.sinceUs = sinceUs;
   }
 
-  /** It may have relays: neither closed nor lost with its connection. */
+  /** The link may have relays: it is neither closed nor lost with its connection. */
   get isOpen(): boolean {
     return !this.#isClosed && this.peer.connection.isOpen;
   }
 
-  /** It is closed, though its relays may not all be. */
+  /** Marks the link as closed; some of its relays may still be open. */
   closed(): void {
     this.#isClosed = true;
   }

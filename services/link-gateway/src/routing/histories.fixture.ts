@@ -63,6 +63,7 @@ class End {
   }
 }
 
+/** A member's part in a history: its ends of transactions, and the violations that it has seen. */
 class Actor implements TransactionHandler {
   readonly member: Member;
   readonly ends: End[] = [];

@@ -158,10 +158,12 @@ export class TestGateway {
 export const CONN = { lo: 0x12345640, hi: 0xfffff800 };
 export const SPAN = { lo: 0x12345680, hi: 0xfffff800 };
 
+/** The command word that opens a LNK_CONN in this dialect. */
 export function openConn(dialect: Dialect): number {
   return dialect === 'linkid' ? 0x80001108 : 0x80001106;
 }
 
+/** The payload of a peer's LNK_CONN that asks for all spans, with the label `probe`. */
 export function lnkConnPayload(dialect: Dialect, peerType = 1): Uint8Array {
   const payload = new Uint8Array(lnkConnBytes(dialect));
   encodeLnkConn(
@@ -183,6 +185,7 @@ export function lnkConnPayload(dialect: Dialect, peerType = 1): Uint8Array {
   return payload;
 }
 
+/** The payload of a peer's LNK_SPAN, with the label `vol0`. */
 export function spanPayload(dialect: Dialect, peerType = 3, dist = 1): Uint8Array {
   const payload = new Uint8Array(LNK_SPAN_BYTES);
   encodeLnkSpan(

@@ -17,6 +17,7 @@ export interface Got {
   readonly text: string;
 }
 
+/** A message for the peer to send; ids that are left out are 0. */
 export interface Say {
   readonly cmd: number;
   readonly msgid?: Id64;

@@ -22,7 +22,9 @@ export interface TrunkListenerDependencies {
   /** This gateway's certificate; null: plain TCP. */
   readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
-  /** A connection's token was good; `rest`: the bytes after it. The callee sends the greeting. */
+  /**
+   * Called when a connection's token was good; `rest`: the bytes after it. The called function must send the greeting.
+   */
   readonly accepted: (gateway: GatewayId, socket: Socket, rest: Uint8Array) => void;
 }
 

@@ -167,6 +167,7 @@ export class Wire {
   }
 }
 
+/** One gateway's trunks, with stand-ins for routing, topology and the OpenTrunk calls. */
 export class TestGatewayEnd {
   id: string;
   readonly terminal = new FakeTerminal();

@@ -66,7 +66,7 @@ export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBy
     return { kind: 'read', range: rangeOf(payload, 0), payload: Buffer.from(payload) };
   }
   if (base === BLK_OPEN) {
-    // A BLK_OPEN that also closes is no open under which reads could be alike.
+    // An open that the same message closes: no read can be stacked on it.
     const payloadOfBare = isBare && (cmd & DELETE) === 0 ? Buffer.from(payload).toString('latin1') : null;
     return { kind: 'open', payload: payloadOfBare };
   }

@@ -15,6 +15,7 @@ export interface Block {
   readonly flags?: number;
 }
 
+/** The payload of a BLK_READ, BLK_WRITE or BLK_FREEBLKS. */
 export function ioPayload({ keyid = 7, offset = 0, bytes = 4096, flags = 0 }: Block): Uint8Array {
   const payload = new Uint8Array(64);
   const [offsetLo, offsetHi] = [offset % 2 ** 32, Math.floor(offset / 2 ** 32)];
@@ -22,6 +23,7 @@ export function ioPayload({ keyid = 7, offset = 0, bytes = 4096, flags = 0 }: Bl
   return payload;
 }
 
+/** The payload of a BLK_OPEN. `modes`: 1 read, 2 write. */
 export function openPayload(modes: number): Uint8Array {
   const payload = new Uint8Array(64);
   encodeBlkOpen({ modes }, payload, 0);

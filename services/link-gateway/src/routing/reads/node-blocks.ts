@@ -22,12 +22,12 @@ export class NodeBlocks<Read extends NodeRead = NodeRead> {
   /** Writes under way that may write anywhere. */
   readonly #everywhere = new Set<object>();
 
-  /** Reads that others may wait for. */
+  /** Number of reads that others may wait for. */
   get reads(): number {
     return this.#reads.size;
   }
 
-  /** Writes under way. */
+  /** Number of writes under way. */
   get writes(): number {
     return this.#writes.size + this.#everywhere.size;
   }

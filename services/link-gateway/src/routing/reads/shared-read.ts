@@ -48,7 +48,7 @@ export class WaitingRead {
     read.waiting.add(this);
   }
 
-  /** It does not wait any more. */
+  /** Makes it wait no more. */
   leave(): void {
     this.read?.waiting.delete(this);
     this.read = null;
