@@ -28,7 +28,7 @@ export interface GatewayPorts {
   readonly servicePort: number;
   /** Every port of the process that is not the gateway's own, once started. */
   readonly all: readonly number[];
-  /** Security of the channels to other services: this gateway's certificate, and the authorities that it trusts. */
+  /** TLS between services: this gateway's certificate files (null: no TLS), and the channels to other services. */
   readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
   /** Which versions of other services are accepted; default: those compatible with ours. */
   readonly protocol?: ProtocolRule;

@@ -73,7 +73,7 @@ export class GatewayMetrics {
   pauses = 0;
   /** Commands of topology that named something that is gone. */
   commandsStale = 0;
-  /** Exceptions of this program that cost a connection or an ending. */
+  /** Unexpected exceptions in this program that cost a connection, or part of an ending (shares/endings.ts). */
   internalErrors = 0;
 
   constructor() {

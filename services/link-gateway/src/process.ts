@@ -144,7 +144,7 @@ export class LinkGatewayProcess implements Service {
     return this.gateway.start();
   }
 
-  /** The peers' connections end first, then the API calls of users. */
+  /** The peers' connections end first, then the API calls that are passed on for users. */
   async #end(): Promise<void> {
     await this.gateway.stop();
     this.#others.stop();

@@ -34,7 +34,7 @@ export class ClientStream implements Pressure {
   #ended = false;
   readonly #written = (): void => this.#onWritten();
 
-  /** `onStuck`: the client does not read; the callee ends the stream. */
+  /** `onStuck`: called when the client does not read; it must end the stream. */
   constructor(stream: ResponseStream, deps: { clock: Clock; onStuck: (error: ApiError) => void }) {
     this.#stream = stream;
     this.#clock = deps.clock;

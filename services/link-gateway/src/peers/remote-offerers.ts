@@ -65,7 +65,7 @@ export class RemoteOfferers {
     return this.#offerers.size;
   }
 
-  /** Records whose link this is. `principal` is empty if the leader does not know. */
+  /** Records which principal offers this link. `principal` is empty if the leader does not know it. */
   learn(source: RelaySource, principal: string): void {
     if (principal === '' || source.offerer !== null) return;
     const { shares } = this.#deps;

@@ -136,7 +136,7 @@ export class LinkidRouting implements AddressedRouting {
     far.data = join;
   }
 
-  /** Handler of the sender's transactions over this way. */
+  /** Handler of the sender's transactions on a route that goes this way. */
   #joinedOver({ circuit }: RouteWay): LinkidJoined {
     return circuit === null ? this.#joined : this.#joinedToTrunk;
   }

@@ -146,8 +146,8 @@ export class Mesh {
     for (let round = 0; round < rounds; round++) {
       await this.#barriers();
       if (this.gateways.length === 1) continue;
-      // The end of something at one gateway reaches the other one after the messages sent before it, and then its
-      // members.
+      // When something ends at one gateway, its end travels behind the messages sent before: to the other gateway, then
+      // to its members.
       this.#tellEnds();
       await this.#trunksQuiet();
       await this.#barriers();

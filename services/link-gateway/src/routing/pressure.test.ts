@@ -117,7 +117,7 @@ describe('given such a receiver, and the senders on another gateway', () => {
     return { sending: of(sending!, 'queued_bytes'), receiving: of(receiving!, 'queued_bytes'), trunk };
   }
 
-  /** What may have been read from the twenty senders when the window was used up. */
+  /** Bytes that may have been read from the twenty senders when the window was used up. */
   const READ_AHEAD = SENDERS * 2 * (BLOCK + 128);
 
   it('little is queued on either gateway, other receivers go on, and all arrives when the stuck one reads again', async () => {
@@ -137,8 +137,8 @@ describe('given such a receiver, and the senders on another gateway', () => {
     }
     expect(finals.done).toBeLessThan(SENDERS * BLOCKS);
     expect(most.receiving).toBeGreaterThan(0);
-    // Sending gateway: answers only. Receiving gateway: a high-water mark, a window grown to its largest, and what was
-    // read. Trunk: what was read, and what `other` sends.
+    // Sending gateway: only answers are queued. Receiving gateway: at most the high-water mark, a window grown to its
+    // largest, and READ_AHEAD. Trunk: READ_AHEAD, and what `other` sends.
     expect(most.sending).toBeLessThan(64 * 1024);
     expect(most.receiving).toBeLessThan(1024 * 1024 + LARGEST_WINDOW_BYTES + READ_AHEAD);
     expect(most.trunk).toBeLessThan(READ_AHEAD + BLOCK + 128);

@@ -35,7 +35,7 @@ describe('a window', () => {
     expect(out.isShut).toBe(true);
   });
 
-  it('stays as large while more than the smallest window is queued, and is small again once the pressure is high', () => {
+  it('keeps its size while more than the smallest window is queued, and is small again once the pressure is high', () => {
     const { send, limits, drain, credits } = setUp();
     send(HALF);
     drain.queuedBytes = WINDOW_BYTES + 1;

@@ -142,7 +142,7 @@ describe('a trunk that cannot be opened', () => {
     expect(clock.pending).toBe(2);
   });
 
-  it('is left to the other side if that opens one, too, and is waited for for a while', async () => {
+  it('is left to the other side if that opens one, too, and expected for a limited time', async () => {
     answer = 'already-exists';
     trunk.listed('192.0.2.1:1');
     use();
@@ -187,7 +187,7 @@ describe('a trunk that cannot be opened', () => {
   });
 
   describe('that the other side asks for', () => {
-    it('has a token, one at a time, and is expected for a while', async () => {
+    it('has a token, one at a time, and is expected for a limited time', async () => {
       const first = trunk.asked();
       const second = trunk.asked();
       expect([trunk.kind, tokens.size]).toEqual(['expecting', 1]);

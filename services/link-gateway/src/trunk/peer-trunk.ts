@@ -169,7 +169,7 @@ export class PeerTrunk {
         this.#expect(this.#makeEnd(), state.kind === 'idle');
         break;
       case 'established':
-        // The other side may have lost the trunk. If so it will connect.
+        // The other side may have lost the trunk. Then it will connect with this token.
         break;
     }
     return token;

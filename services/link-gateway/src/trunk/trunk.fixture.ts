@@ -180,7 +180,7 @@ export class TestGatewayEnd {
   /** The gateway that its OpenTrunk calls go to; null: they fail. */
   other: TestGatewayEnd | null = null;
   asked = 0;
-  /** Waited for before each OpenTrunk is delivered. */
+  /** Awaited before each OpenTrunk call is delivered. */
   hold: Promise<void> = Promise.resolve();
   /** The port that OpenTrunk's answers name instead of the real one. */
   port: number | null = null;
