@@ -201,7 +201,7 @@ describe('a trunk that cannot be opened', () => {
     it.each([
       ['b.00000001', 'opening'],
       ['0.00000001', 'expecting'],
-    ])('while we open one: the attempt of the smaller id stays (we are a, the other side is %s)', async (gateway, kind) => {
+    ])('while we open one: that of the smaller id stays (we are a, the other side is %s)', async (gateway, kind) => {
       answer = null;
       trunk = make(gateway);
       trunk.listed('192.0.2.1:1');
