@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
+import { METHOD_ROLES as OUR_ROLES } from '@spanmesh/proto/method-roles';
 import { carriesName } from '../tls/certificate-name.ts';
 import type { ApiRole, ApiTokens, ApiUser } from './api-tokens.ts';
 import type { Caller, Gate, Refusal } from './gate.ts';
@@ -13,40 +14,12 @@ export const API_CLIENT_NAMES: Readonly<Record<ApiRole, string>> = {
 /** What a method asks of its caller; `anyone`: nothing. */
 export type MethodRole = ApiRole | 'anyone';
 
-/** Every method of the API, by its path. A method that is not here is for nobody (a test compares with proto/). */
+/**
+ * Every method of the API, by its path: ours as proto/ says (options.proto), and the standard ones. A method that is not
+ * here is for nobody.
+ */
 export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
-  '/spanmesh.v1.Topology/ListClusters': 'read',
-  '/spanmesh.v1.Topology/ListNodes': 'read',
-  '/spanmesh.v1.Topology/ListLinks': 'read',
-  '/spanmesh.v1.Topology/ListConnections': 'read',
-  '/spanmesh.v1.Topology/ListRelays': 'read',
-  '/spanmesh.v1.Topology/GetTree': 'read',
-  '/spanmesh.v1.Topology/Watch': 'read',
-  '/spanmesh.v1.Topology/Explain': 'read',
-  '/spanmesh.v1.Topology/DrainGateway': 'operate',
-  '/spanmesh.v1.Topology/CloseConnection': 'operate',
-  // It shows what peers say to each other.
-  '/spanmesh.v1.Topology/CaptureConnection': 'operate',
-  '/spanmesh.v1.Topology/GetStatus': 'read',
-  '/spanmesh.v1.Topology/ListTraffic': 'read',
-  '/spanmesh.v1.Events/ListEvents': 'read',
-  '/spanmesh.v1.Events/WatchEvents': 'read',
-  '/spanmesh.v1.Volconf/ListTargets': 'read',
-  '/spanmesh.v1.Volconf/GetTarget': 'read',
-  '/spanmesh.v1.Volconf/WatchTargets': 'read',
-  '/spanmesh.v1.Volconf/SetTarget': 'operate',
-  '/spanmesh.v1.Volconf/RemoveTarget': 'operate',
-  '/spanmesh.v1.Process/ListProcesses': 'read',
-  '/spanmesh.v1.Process/SetLogLevel': 'operate',
-  // Addresses, paths and logs are nothing for a user who may only look at the trees.
-  '/spanmesh.v1.Process/Inspect': 'operate',
-  // With a route one talks to peers, and a handle costs memory.
-  '/spanmesh.v1.Messaging/AcquireCluster': 'operate',
-  '/spanmesh.v1.Messaging/RenewClusters': 'operate',
-  '/spanmesh.v1.Messaging/ReleaseCluster': 'operate',
-  '/spanmesh.v1.Messaging/WaitCluster': 'operate',
-  '/spanmesh.v1.Messaging/ResolveNode': 'operate',
-  '/spanmesh.v1.Messaging/OpenRoute': 'operate',
+  ...OUR_ROLES,
   // Load balancers have no token.
   '/grpc.health.v1.Health/Check': 'anyone',
   '/grpc.health.v1.Health/Watch': 'anyone',

@@ -6,8 +6,9 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { METHOD_ROLES } from '@spanmesh/proto/method-roles';
 import type * as api from '@spanmesh/proto/v1/topology';
-import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { ReplicaRole, TopologyService } from '@spanmesh/proto/v1/topology';
 import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
@@ -39,36 +40,13 @@ const ROLE_NAMES: Readonly<Record<number, string>> = {
   [ReplicaRole.REPLICA_ROLE_FROZEN]: 'frozen',
 };
 
-/** The calls that only read: any replica answers them that has something to read. */
-export const READS: ReadonlySet<string> = new Set<keyof TopologyHandlers>([
-  'listClusters',
-  'listNodes',
-  'listLinks',
-  'listConnections',
-  'listRelays',
-  'getTree',
-  'watch',
-  'explain',
-  'getStatus',
-  'listTraffic',
-]);
+/** The methods that only read: any replica answers them that has something to read. */
+export const READS: ReadonlySet<string> = new Set(
+  Object.entries(TopologyService).flatMap(([name, { path }]) => (METHOD_ROLES[path] === 'read' ? [name] : [])),
+);
 
-type TopologyHandlers = Pick<
-  api.TopologyServer,
-  | 'listClusters'
-  | 'listNodes'
-  | 'listLinks'
-  | 'listConnections'
-  | 'listRelays'
-  | 'getTree'
-  | 'watch'
-  | 'explain'
-  | 'getStatus'
-  | 'listTraffic'
-  | 'drainGateway'
-  | 'closeConnection'
-  | 'captureConnection'
->;
+/** Without the index signature, by which any method would be one. */
+type TopologyHandlers = Pick<api.TopologyServer, keyof TopologyService>;
 
 export interface ApiDeps {
   /** What reads are answered from; null: there is nothing. */

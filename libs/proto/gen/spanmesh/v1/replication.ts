@@ -108,7 +108,10 @@ export interface FollowResponse {
   delta?: TreeChanges | undefined;
 }
 
-/** A snapshot begins. */
+/**
+ * A snapshot begins. The widths are for standbys of the version before: now they are known, since a leader refuses a standby with other
+ * settings.
+ */
 export interface SnapshotBegin {
   /** Most links of one node that the leader relays to one LNK_CONN, linkid. */
   linkidWidth: number;
