@@ -12,6 +12,7 @@ import { Standalone } from '@spanmesh/standalone/standalone';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { VolconfProcess, settings as volconfSettings } from '@spanmesh/volconf/process';
 import { prometheusRule } from '../../deploy/monitoring/prometheus-rule.ts';
+import { fillDissector } from './dissector.ts';
 import { isBound, limitKey, limitTests } from './limit-tests.ts';
 import { limits } from './limits.ts';
 
@@ -28,6 +29,7 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
     { path: 'docs/configuration.md', text: configuration() },
     { path: 'docs/limits.md', text: limitsTable() },
     { path: 'docs/metrics.md', text: await metrics() },
+    { path: 'tools/wireshark/dmsg.lua', text: fillDissector(read('tools/wireshark/dmsg.lua')) },
     { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(read('deploy/monitoring/rules.yaml')) },
   ];
 }

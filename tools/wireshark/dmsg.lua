@@ -13,12 +13,13 @@ local PORT = 987
 
 local CIRCUIT, LINKID = "circuit", "linkid"
 
+-- COMMANDS, ERRORS and PEER_TYPES are made from libs/dmsg by `npm run docs:generate`.
 local COMMANDS = {
   [0x000001] = "LNK_PAD",
   [0x000101] = "LNK_PING",
   [0x001002] = "LNK_AUTH",
-  [0x001108] = "LNK_CONN",
   [0x001106] = "LNK_CONN",
+  [0x001108] = "LNK_CONN",
   [0x001207] = "LNK_SPAN",
   [0x002008] = "LNK_VOLCONF",
   [0x0fff01] = "LNK_ERROR",
@@ -44,27 +45,27 @@ local FLAGS = {
 local PROTOCOLS = { [0] = "LNK", [1] = "DBG", [5] = "BLK" }
 
 local ERRORS = {
-  [0] = "none",
-  [1] = "SYNC",
-  [2] = "EOF",
-  [3] = "SOCK",
-  [4] = "FIELD",
-  [5] = "HCRC",
-  [6] = "XCRC",
-  [7] = "ACRC",
-  [8] = "STATE",
-  [9] = "NOPEER",
-  [10] = "NORKEY",
-  [11] = "NOLKEY",
-  [12] = "KEYXCHGFAIL",
-  [13] = "KEYFMT",
-  [14] = "BADURANDOM",
-  [15] = "MSGSEQ",
-  [16] = "EALREADY",
-  [17] = "TRANS",
-  [18] = "IVWRAP",
-  [19] = "MACFAIL",
-  [20] = "ALGO",
+  [0x00] = "OK",
+  [0x01] = "SYNC",
+  [0x02] = "EOF",
+  [0x03] = "SOCK",
+  [0x04] = "FIELD",
+  [0x05] = "HCRC",
+  [0x06] = "XCRC",
+  [0x07] = "ACRC",
+  [0x08] = "STATE",
+  [0x09] = "NOPEER",
+  [0x0a] = "NORKEY",
+  [0x0b] = "NOLKEY",
+  [0x0c] = "KEYXCHGFAIL",
+  [0x0d] = "KEYFMT",
+  [0x0e] = "BADURANDOM",
+  [0x0f] = "MSGSEQ",
+  [0x10] = "EALREADY",
+  [0x11] = "TRANS",
+  [0x12] = "IVWRAP",
+  [0x13] = "MACFAIL",
+  [0x14] = "ALGO",
   [0x20] = "NOSUPP",
   [0x21] = "LOSTLINK",
   [0x22] = "IO",
@@ -72,7 +73,13 @@ local ERRORS = {
   [0x24] = "CANTCIRC",
 }
 
-local PEER_TYPES = { [0] = "NONE", [1] = "ROUTER", [2] = "BLOCK", [3] = "HAMMER2", [63] = "CLIENT" }
+local PEER_TYPES = {
+  [0x00] = "NONE",
+  [0x01] = "ROUTER",
+  [0x02] = "BLOCK",
+  [0x03] = "HAMMER2",
+  [0x3f] = "CLIENT",
+}
 
 -- The dialects count them differently.
 local PFS_TYPES = {

@@ -31,9 +31,12 @@ export const ErrorCode = {
 /** A known value of the `error` field. */
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
-const NAMES = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
+/** Error codes by their number. */
+export const ERROR_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ErrorCode).map(([name, code]) => [code, name]),
+);
 
 /** The name of an error code as protocol.md spells it, or `E<number>` for one it does not list. */
 export function errorName(code: number): string {
-  return NAMES.get(code) ?? `E${code}`;
+  return ERROR_NAMES.get(code) ?? `E${code}`;
 }

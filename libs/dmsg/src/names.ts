@@ -6,7 +6,10 @@ export const PeerType = { NONE: 0, ROUTER: 1, BLOCK: 2, HAMMER2: 3, CLIENT: 63 }
 /** Largest peer_type: a peer_mask has 64 bits (protocol.md, "Payloads": larger ones are answered with PARAM). */
 export const MAX_PEER_TYPE = 63;
 
-const PEER_TYPE_NAMES = new Map<number, string>(Object.entries(PeerType).map(([name, value]) => [value, name]));
+/** Peer types by their number. */
+export const PEER_TYPE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(PeerType).map(([name, value]) => [value, name]),
+);
 
 /** The name of a peer type as the shell's `tree` prints it (protocol.md, "Debug shell"). */
 export function peerTypeName(peerType: number): string {
@@ -38,24 +41,15 @@ export function pfsTypeName(pfsType: number, peerType: number): string | undefin
   return (isVolume ? VOLUME_PFS_TYPES : DEVICE_PFS_TYPES)[pfsType];
 }
 
-const COMMAND_NAMES = new Map<number, string>([
-  [command.LNK_PAD, 'LNK_PAD'],
-  [command.LNK_PING, 'LNK_PING'],
-  [command.LNK_AUTH, 'LNK_AUTH'],
-  [command.LNK_CONN_LINKID, 'LNK_CONN'],
-  [command.LNK_CONN_CIRCUIT, 'LNK_CONN'],
-  [command.LNK_SPAN, 'LNK_SPAN'],
-  [command.LNK_VOLCONF, 'LNK_VOLCONF'],
-  [command.LNK_ERROR, 'LNK_ERROR'],
-  [command.DBG_SHELL, 'DBG_SHELL'],
-  [command.BLK_OPEN, 'BLK_OPEN'],
-  [command.BLK_CLOSE, 'BLK_CLOSE'],
-  [command.BLK_READ, 'BLK_READ'],
-  [command.BLK_WRITE, 'BLK_WRITE'],
-  [command.BLK_FLUSH, 'BLK_FLUSH'],
-  [command.BLK_FREEBLKS, 'BLK_FREEBLKS'],
-  [command.BLK_ERROR, 'BLK_ERROR'],
-]);
+/**
+ * Names of commands by their word without flags: the exports of command.ts, as protocol.md spells them. Each dialect has
+ * a LNK_CONN of its own.
+ */
+export const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(command)
+    .filter(([name]) => /^(LNK|DBG|BLK)_/.test(name))
+    .map(([name, word]) => [word, name.replace(/^LNK_CONN_.*/, 'LNK_CONN')]),
+);
 
 /**
  * The name of a command word's command, without its flags, as protocol.md spells it; hexadecimal if it is not known.
