@@ -1,4 +1,4 @@
-import { LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from './command.ts';
+import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from './command.ts';
 
 /** `linkid` is the dialect of October 2012, `circuit` the one that DragonFly speaks since 2014. */
 export type Dialect = 'linkid' | 'circuit';
@@ -12,10 +12,26 @@ export interface DialectRules {
   readonly auxUnit: 64 | 1;
   /** Largest aux data in bytes, padding included. */
   readonly auxLimit: number;
-  /** True if transactions can be stacked: the 64 bits at offset 16 are a circuit, REVTRANS and REVCIRC have meaning. */
+  /**
+   * True if transactions can be stacked: the 64 bits at offset 16 are a circuit, REVTRANS and REVCIRC have meaning.
+   * False if messages are routed by the source and the target that they name (protocol.md, "Routing").
+   */
   readonly stacked: boolean;
-  /** Link selection width: how many links of a node are relayed to one LNK_CONN. */
-  readonly width: number;
+  /** True if a peer may have one LNK_CONN at a time, not several (protocol.md, "The link layer" 2). */
+  readonly oneLnkConn: boolean;
+  readonly payloads: PayloadFields;
+}
+
+/** Where LNK_CONN and LNK_SPAN differ between the dialects (protocol.md, "Payloads"). */
+export interface PayloadFields {
+  /** Bytes of LNK_CONN after the core header. */
+  readonly lnkConnBytes: number;
+  /** Bytes of the label in LNK_CONN. */
+  readonly lnkConnLabelBytes: number;
+  /** True if dist is signed, and a LNK_CONN has dist, pfs_fsid and pfs_type. Otherwise a LNK_CONN has rnss. */
+  readonly isDistSigned: boolean;
+  /** True if a LNK_SPAN has rnss, media and two labels. Otherwise it has one label. */
+  readonly spanHasMedia: boolean;
 }
 
 export const LINKID: DialectRules = {
@@ -24,7 +40,8 @@ export const LINKID: DialectRules = {
   auxUnit: 64,
   auxLimit: 64 * 1024,
   stacked: false,
-  width: 2,
+  oneLnkConn: false,
+  payloads: { lnkConnBytes: 448, lnkConnLabelBytes: 256, isDistSigned: true, spanHasMedia: false },
 };
 
 export const CIRCUIT: DialectRules = {
@@ -33,7 +50,8 @@ export const CIRCUIT: DialectRules = {
   auxUnit: 1,
   auxLimit: 1024 * 1024,
   stacked: true,
-  width: 1,
+  oneLnkConn: true,
+  payloads: { lnkConnBytes: 320, lnkConnLabelBytes: 128, isDistSigned: false, spanHasMedia: true },
 };
 
 /**
@@ -43,7 +61,17 @@ export const CIRCUIT: DialectRules = {
  */
 export const TRUNK: DialectRules = { ...CIRCUIT };
 
+const BY_NAME: Readonly<Record<Dialect, DialectRules>> = { linkid: LINKID, circuit: CIRCUIT };
+const ALL: readonly DialectRules[] = Object.values(BY_NAME);
+
 /** The rules of a dialect by its name. */
 export function rulesOf(dialect: Dialect): DialectRules {
-  return dialect === 'linkid' ? LINKID : CIRCUIT;
+  return BY_NAME[dialect];
+}
+
+/** The rules of the dialect whose LNK_CONN has this command word; null: it is no LNK_CONN. */
+export function rulesOfLnkConn(cmd: number): DialectRules | null {
+  const base = cmd & BASE_MASK;
+  for (const rules of ALL) if (rules.lnkConn === base) return rules;
+  return null;
 }

@@ -7,12 +7,14 @@ export const UUID_BYTES = 16;
 
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
+/** A UUID as people write it, in either case. */
+export const UUID_TEXT = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /**
  * For each byte of the canonical text, its place on the wire: DCE layout, u32, u16, u16 little-endian (protocol.md,
  * top).
  */
 const WIRE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
-const CANONICAL = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const DASH = 0x2d;
 const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
 /** Buffer in which `formatUuid` builds a text. */
@@ -37,7 +39,7 @@ export function formatUuid(buf: Uint8Array, off: number): string {
  * @throws DmsgError PARAM: not a UUID.
  */
 export function parseUuid(text: string, out: Uint8Array, off: number): void {
-  if (!CANONICAL.test(text)) throw new DmsgError(ErrorCode.PARAM, 'not a UUID');
+  if (!UUID_TEXT.test(text)) throw new DmsgError(ErrorCode.PARAM, 'not a UUID');
   const hex = text.replaceAll('-', '');
   for (const [i, place] of WIRE_ORDER.entries()) out[off + place] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
 }

@@ -1,5 +1,6 @@
 import { NodeSelector } from '../gen/spanmesh/v1/messaging.ts';
 import { ClusterKey, Dialect, type NodeKey } from '../gen/spanmesh/v1/types.ts';
+import { DIALECT_WORDS, dialectOf, hasLabels, NO_SUCH_DIALECT } from './dialect.ts';
 
 /** Largest label in characters: a field of 128 bytes with its NUL (types.proto; protocol.md, "Payloads"). */
 export const MAX_LABEL_CHARS = 127;
@@ -8,22 +9,15 @@ const MAX_PEER_TYPE = 63;
 /** Longest name of a node that a selector may have, characters: labels of linkid spans have up to 255. */
 const MAX_SELECTOR_CHARS = 255;
 
-const DIALECTS: ReadonlySet<Dialect> = new Set([
-  Dialect.DIALECT_UNSPECIFIED,
-  Dialect.DIALECT_LINKID,
-  Dialect.DIALECT_CIRCUIT,
-]);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** What is wrong with a key, as a sentence; null: it can be used, once canonical. */
 export function clusterKeyFault(key: ClusterKey | undefined): string | null {
   if (key === undefined) return 'Name a cluster.';
   const { dialect, id, peerType, peerLabel } = key;
-  if (dialect !== Dialect.DIALECT_LINKID && dialect !== Dialect.DIALECT_CIRCUIT) {
-    return 'Say whether the cluster is of the dialect LINKID or CIRCUIT.';
-  }
+  if (dialectOf(dialect) === null) return `Say whether the cluster is of the dialect ${DIALECT_WORDS}.`;
   if (!UUID.test(id)) return 'The id of a cluster is a uuid, written in full.';
-  if (dialect === Dialect.DIALECT_LINKID) return null;
+  if (!hasLabels(dialect)) return null;
   if (peerType > MAX_PEER_TYPE) return `The peer type of a cluster is 0 to ${MAX_PEER_TYPE}.`;
   return labelFault(peerLabel);
 }
@@ -31,13 +25,13 @@ export function clusterKeyFault(key: ClusterKey | undefined): string | null {
 /** The same key for the same cluster. Only for keys without fault. */
 export function canonicalClusterKey(key: ClusterKey | undefined): ClusterKey {
   const { dialect, id, peerType, peerLabel } = key ?? ClusterKey.create();
-  const isCircuit = dialect === Dialect.DIALECT_CIRCUIT;
+  const isLabelled = hasLabels(dialect);
   // protocol.md, "The link layer" 2: in linkid the uuid alone is the identity.
   return {
     dialect,
     id: id.toLowerCase(),
-    peerType: isCircuit ? peerType : 0,
-    peerLabel: isCircuit ? peerLabel : '',
+    peerType: isLabelled ? peerType : 0,
+    peerLabel: isLabelled ? peerLabel : '',
   };
 }
 
@@ -51,9 +45,7 @@ export function nodeSelectorFault(selector: NodeSelector | undefined): string | 
   if (selector === undefined) return 'Name a node.';
   if (selector.key !== undefined) return nodeKeyFault(selector.key);
   const { dialect, clusterId, node } = selector;
-  if (!DIALECTS.has(dialect)) {
-    return 'There is no such dialect: leave it unspecified, or give LINKID or CIRCUIT.';
-  }
+  if (dialect !== Dialect.DIALECT_UNSPECIFIED && dialectOf(dialect) === null) return NO_SUCH_DIALECT;
   if (clusterId !== '' && !UUID.test(clusterId)) return 'The id of a cluster is a uuid, written in full.';
   if (node === '') return 'Name a node: its id, its label, or the beginning of its id.';
   if (node.length > MAX_SELECTOR_CHARS) return `The name of a node has at most ${MAX_SELECTOR_CHARS} characters.`;
@@ -65,7 +57,7 @@ export function canonicalNodeSelector(selector: NodeSelector | undefined): NodeS
   const { key, dialect, clusterId, node } = selector ?? NodeSelector.create();
   if (key === undefined) return { key, dialect, clusterId: clusterId.toLowerCase(), node };
   const cluster = canonicalClusterKey(key.cluster);
-  const label = cluster.dialect === Dialect.DIALECT_CIRCUIT ? key.label : '';
+  const label = hasLabels(cluster.dialect) ? key.label : '';
   return {
     key: { cluster, id: key.id.toLowerCase(), label },
     dialect: Dialect.DIALECT_UNSPECIFIED,
@@ -78,7 +70,7 @@ function nodeKeyFault({ cluster, id, label }: NodeKey): string | null {
   const fault = clusterKeyFault(cluster);
   if (fault !== null) return fault;
   if (!UUID.test(id)) return 'The id of a node is a uuid, written in full.';
-  return cluster?.dialect === Dialect.DIALECT_CIRCUIT ? labelFault(label) : null;
+  return hasLabels(cluster?.dialect) ? labelFault(label) : null;
 }
 
 function labelFault(label: string): string | null {

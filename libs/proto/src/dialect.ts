@@ -1,16 +1,41 @@
-import { Dialect } from '../gen/spanmesh/v1/types.ts';
+// By the package's name, so that the console gets its own build of it.
+import { Dialect } from '@spanmesh/proto/v1/types';
 
-/** The dialects of DMSG, as `@spanmesh/dmsg` and `@spanmesh/spantree` call them. */
-type DialectName = 'linkid' | 'circuit';
+interface DialectOfApi {
+  /** How the APIs number it. */
+  readonly number: Dialect;
+  /** Keys of clusters and nodes have a peer type and labels; otherwise the uuid alone is the key (types.proto). */
+  readonly hasLabels: boolean;
+}
+
+const DIALECTS = {
+  linkid: { number: Dialect.DIALECT_LINKID, hasLabels: false },
+  circuit: { number: Dialect.DIALECT_CIRCUIT, hasLabels: true },
+} as const satisfies Record<string, DialectOfApi>;
+
+/** The dialects of DMSG, as `@spanmesh/dmsg` and `@spanmesh/spantree` call them, and people. */
+export type DialectName = keyof typeof DIALECTS;
+
+/** All of them, as people write them. */
+export const DIALECT_NAMES = Object.keys(DIALECTS) as readonly DialectName[];
+
+/** All of them for a sentence: LINKID or CIRCUIT. */
+export const DIALECT_WORDS: string = DIALECT_NAMES.map((name) => name.toUpperCase()).join(' or ');
+/** What is wrong with a request that names none of them. */
+export const NO_SUCH_DIALECT: string = `There is no such dialect: leave it unspecified, or give ${DIALECT_WORDS}.`;
 
 /** A dialect as the APIs number it; `auto`: unspecified. */
 export function apiDialect(dialect: DialectName | 'auto'): Dialect {
-  if (dialect === 'auto') return Dialect.DIALECT_UNSPECIFIED;
-  return dialect === 'linkid' ? Dialect.DIALECT_LINKID : Dialect.DIALECT_CIRCUIT;
+  return dialect === 'auto' ? Dialect.DIALECT_UNSPECIFIED : DIALECTS[dialect].number;
 }
 
-/** The other way; null for anything but the two. */
-export function dialectOf(dialect: Dialect): DialectName | null {
-  if (dialect === Dialect.DIALECT_LINKID) return 'linkid';
-  return dialect === Dialect.DIALECT_CIRCUIT ? 'circuit' : null;
+/** The other way; null: unspecified, or of a newer version. */
+export function dialectOf(dialect: number | undefined): DialectName | null {
+  return DIALECT_NAMES.find((name) => DIALECTS[name].number === dialect) ?? null;
+}
+
+/** Whether keys of this dialect have a peer type and labels (types.proto). */
+export function hasLabels(dialect: number | undefined): boolean {
+  const name = dialectOf(dialect);
+  return name !== null && DIALECTS[name].hasLabels;
 }

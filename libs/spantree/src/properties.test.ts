@@ -129,7 +129,7 @@ class Twins {
   #nextId = 1;
 
   constructor(widths: { readonly linkid: number; readonly circuit: number }) {
-    this.tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit });
+    this.tree = new SpanTree({ widths });
     this.oracle = new Oracle(widths.linkid, widths.circuit, 16);
   }
 

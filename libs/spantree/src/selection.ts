@@ -2,6 +2,8 @@ import type { DialectTables } from './model/dialect-tables.ts';
 import type { FilterClass } from './model/filter-class.ts';
 import type { Link, LnkConn, Node } from './model/parts.ts';
 import { RelayBatch } from './relay-batch.ts';
+import type { RelayDelta } from './relay-delta.ts';
+import type { TreeWork } from './tree-work.ts';
 
 /**
  * Compares the links that selection takes (architecture.md, "Relay selection") with those in the rows, updates the rows
@@ -17,6 +19,50 @@ export class Selection {
   /** The links that the last walk took: the first `#count` entries. The array is reused and may be longer. */
   readonly #taken: Link[] = [];
   #count = 0;
+
+  /**
+   * Writes out what has changed of one dialect since the last flush. `lnkConns`: those that are looked at, of this
+   * dialect; those of a filter class follow each other. In pieces of about `pieceUnits`.
+   */
+  *flushing(
+    tables: DialectTables,
+    lnkConns: readonly LnkConn[],
+    { out, pieceUnits }: { readonly out: RelayDelta; readonly pieceUnits: number },
+  ): TreeWork {
+    const { dirtyNodes, dirtyLnkConns } = tables;
+    const open = (link: Link, lnkConn: LnkConn): void => out.open(link, lnkConn);
+    const close = (link: Link, lnkConn: LnkConn): void => out.close(link, lnkConn);
+    const evaluate = (node: Node, some: readonly LnkConn[]): void => {
+      this.evaluate(tables, node, some);
+      this.opens.drain(open);
+      this.closes.drain(close);
+    };
+    let done = this.#workDone;
+    // New LNK_CONNs meet all nodes. The loop goes node by node, so that the relays of one link on several of them come
+    // together.
+    if (dirtyLnkConns.size > 0) {
+      const some = lnkConns.filter((lnkConn) => dirtyLnkConns.has(lnkConn));
+      for (const node of tables.nodes) {
+        if (!dirtyNodes.has(node)) evaluate(node, some);
+        if (this.#workDone - done < pieceUnits) continue;
+        yield this.#workDone - done;
+        done = this.#workDone;
+      }
+    }
+    for (const node of dirtyNodes) {
+      evaluate(node, lnkConns);
+      if (this.#workDone - done < pieceUnits) continue;
+      yield this.#workDone - done;
+      done = this.#workDone;
+    }
+    dirtyNodes.clear();
+    dirtyLnkConns.clear();
+  }
+
+  /** Units of selection done so far. */
+  get #workDone(): number {
+    return this.evaluations + this.linkVisits;
+  }
 
   /** `lnkConns`: of the node's dialect; those of a filter class follow each other. */
   evaluate(tables: DialectTables, node: Node, lnkConns: readonly LnkConn[]): void {

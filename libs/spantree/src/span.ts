@@ -1,8 +1,6 @@
-/**
- * `linkid` is the dialect of October 2012, `circuit` the one since 2014. Their clusters, links and relays are never
- * mixed.
- */
-export type Dialect = 'linkid' | 'circuit';
+import type { Dialect } from './dialects.ts';
+
+export type { Dialect } from './dialects.ts';
 
 /** peer_type HAMMER2 (protocol.md, "Payloads"). */
 export const PEER_HAMMER2 = 3;

@@ -1,40 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { kept } from './collected.fixture.ts';
 import { SpanTreeError } from './errors.ts';
-import {
-  type Connection,
-  type Link,
-  type LnkConn,
-  type LnkConnFilter,
-  type RelayDelta,
-  type SpanKey,
-  SpanTree,
-} from './tree.ts';
+import { NIL_UUID } from './span.ts';
+import { FILTER as filter, IGNORED as ignored, SPAN as span } from './testing/span.fixture.ts';
+import { type Connection, type Link, type LnkConn, type SpanKey, SpanTree } from './tree.ts';
 import { finish } from './tree-work.ts';
 
-const NIL = '00000000-0000-0000-0000-000000000000';
-const CLUSTER = 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6';
-const NODE = 'f5000001-0a0b-11e4-8a21-01a2b3c4d5e6';
-
-const span: SpanKey = {
-  dialect: 'circuit',
-  clusterId: CLUSTER,
-  nodeId: NODE,
-  peerType: 3,
-  peerLabel: '',
-  label: '',
-  dist: 0,
-  rnss: 0,
-  stamp: 1,
-};
-const filter: LnkConnFilter = {
-  dialect: 'circuit',
-  peerMaskLo: 0xffffffff,
-  peerMaskHi: 0xffffffff,
-  peerType: 1,
-  clusterId: NIL,
-};
-const ignored: RelayDelta = { open: () => {}, close: () => {} };
+const { clusterId: CLUSTER, nodeId: NODE } = span;
+const NIL = NIL_UUID;
 
 function code(action: () => unknown): string {
   try {
@@ -144,7 +117,7 @@ describe('clusters and nodes', () => {
 
 describe('flush', () => {
   it('hands out the relays of a link on several LNK_CONNs one after the other', () => {
-    const tree = new SpanTree({ circuitWidth: 2 });
+    const tree = new SpanTree({ widths: { circuit: 2 } });
     for (let i = 0; i < 3; i++) tree.addLnkConn(tree.addConnection('g', i), i, filter);
     for (let i = 10; i < 12; i++) tree.addLink(tree.addConnection('g', i), i, span);
     const opened: number[] = [];
@@ -338,7 +311,7 @@ describe('a call that is repeated', () => {
   });
 
   it('a relay that one peer has refused stays refused when a link that another peer takes goes', () => {
-    const tree = new SpanTree({ circuitWidth: 2 });
+    const tree = new SpanTree({ widths: { circuit: 2 } });
     const [one, other] = [tree.addConnection('g', 1), tree.addConnection('g', 2)];
     const near = tree.addLink(tree.addConnection('g', 3), 3, span);
     // Not relayed to `other`: it is that peer's own link.
@@ -363,7 +336,7 @@ describe('a call that is repeated', () => {
     ['removed', (tree, lnkConn) => tree.removeLnkConn(lnkConn)],
     ['forgotten', (tree, lnkConn) => finish(tree.forgettingRelays(lnkConn))],
   ])('a refusal is not counted any more once its LNK_CONN or its relays are %s', (_, go) => {
-    const tree = new SpanTree({ circuitWidth: 2 });
+    const tree = new SpanTree({ widths: { circuit: 2 } });
     const links = [1, 2].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
     const lnkConn = tree.addLnkConn(tree.addConnection('g', 3), 3, filter);
     tree.flush(ignored);
@@ -454,7 +427,7 @@ describe('objects that come and go', () => {
   });
 
   it('list the relays of a node, without refused ones and without those of the other dialect', () => {
-    const tree = new SpanTree({ circuitWidth: 3 });
+    const tree = new SpanTree({ widths: { circuit: 3 } });
     const links = [1, 2, 3].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
     const lnkConn = tree.addLnkConn(tree.addConnection('g', 9), 9, filter);
     const linkid = tree.addLnkConn(tree.addConnection('g', 10), 10, { ...filter, dialect: 'linkid' });
@@ -515,10 +488,10 @@ describe('the defaults', () => {
   });
 
   it('options are accepted from their least value on', () => {
-    for (const linkidWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ linkidWidth }))).toBe('option');
-    for (const circuitWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ circuitWidth }))).toBe('option');
+    for (const linkid of [0, -1, 0.5]) expect(code(() => new SpanTree({ widths: { linkid } }))).toBe('option');
+    for (const circuit of [0, -1, 0.5]) expect(code(() => new SpanTree({ widths: { circuit } }))).toBe('option');
     for (const maxDist of [-1, 0.5]) expect(code(() => new SpanTree({ maxDist }))).toBe('option');
-    const tree = new SpanTree({ linkidWidth: 1, circuitWidth: 1, maxDist: 0 });
+    const tree = new SpanTree({ widths: { linkid: 1, circuit: 1 }, maxDist: 0 });
     tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
     const [near, far] = [0, 1].map((dist) =>
       tree.addLink(tree.addConnection('g', 2), dist, { ...span, nodeId: dist === 0 ? NIL : NODE, dist }),
@@ -534,7 +507,7 @@ describe('errors of the caller', () => {
     const gone = tree.addConnection('g', 1);
     tree.removeConnection(gone);
     const connection = tree.addConnection('g', 2);
-    expect(code(() => new SpanTree({ linkidWidth: 0 }))).toBe('option');
+    expect(code(() => new SpanTree({ widths: { linkid: 0 } }))).toBe('option');
     expect(code(() => new SpanTree({ maxDist: 1.5 }))).toBe('option');
     expect(code(() => tree.addLink(gone, 1, span))).toBe('removed');
     expect(code(() => tree.addLnkConn(gone, 1, filter))).toBe('removed');

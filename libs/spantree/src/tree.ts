@@ -1,3 +1,4 @@
+import { DIALECT_RULES, perDialect } from './dialects.ts';
 import { SpanTreeError } from './errors.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { ConnId, GatewayId, LinkId, LnkConnId } from './ids.ts';
@@ -8,6 +9,7 @@ import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
 import { Connection } from './model/parts.ts';
 import { Reachability } from './model/reachability.ts';
 import { type Reader, Readers } from './model/readers.ts';
+import type { RelayDelta } from './relay-delta.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
 import { finish, type TreeWork } from './tree-work.ts';
@@ -17,6 +19,7 @@ export type { StopReason } from './model/filter-class.ts';
 export type { Cluster, Connection, ConnectionRef, Link, LnkConn, Node } from './model/parts.ts';
 export { compareClusters } from './model/parts.ts';
 export type { Reader } from './model/readers.ts';
+export type { RelayDelta } from './relay-delta.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
 export type { TreeWork } from './tree-work.ts';
 
@@ -28,39 +31,21 @@ export const DEFAULT_PIECE_UNITS = 256;
  */
 const LOOKED_PER_UNIT = 8;
 
-/** Most links of a node that are relayed on one LNK_CONN, linkid (architecture.md, "Relay selection"). */
-export const DEFAULT_LINKID_WIDTH = 2;
-/** Most links of a node that are relayed on one LNK_CONN, circuit. */
-export const DEFAULT_CIRCUIT_WIDTH = 1;
 /**
  * Highest dist of a link that is relayed: a span that goes round a loop ends there (architecture.md, "Relay
  * selection").
  */
 export const DEFAULT_MAX_DIST = 16;
 
+/** Links of one node that are relayed to one LNK_CONN at most, by dialect. */
+export type Widths = Readonly<Record<Dialect, number>>;
+
 export interface SpanTreeOptions {
-  readonly linkidWidth?: number;
-  readonly circuitWidth?: number;
+  /** Links relayed at most per node and LNK_CONN (architecture.md, "Relay selection"). */
+  readonly widths?: Partial<Widths>;
   readonly maxDist?: number;
   /** Approximate number of units in a piece of work. */
   readonly pieceUnits?: number;
-}
-
-/**
- * The output of a flush. Calls come grouped by link where the change allows. They must not change the tree
- * (SpanTreeError `reentrant`) and should not throw: the rest of the flush's output is then lost.
- */
-export interface RelayDelta {
-  /** Selection takes the pair: open the relay. */
-  open(link: Link, lnkConn: LnkConn): void;
-  /** Selection no longer takes the pair: close the relay. */
-  close(link: Link, lnkConn: LnkConn): void;
-  /**
-   * The relay went since the last flush because its link or its LNK_CONN (or their connection) was removed. The gateway
-   * closes such relays itself (architecture.md, "Loss is local"); this call is for everybody else who must know. Called
-   * before any open or close.
-   */
-  gone?(link: Link, lnkConn: LnkConn): void;
 }
 
 export interface TreeCounts {
@@ -99,10 +84,11 @@ export class SpanTree {
   constructor(options: SpanTreeOptions = {}) {
     this.pieceUnits = option('pieceUnits', options.pieceUnits ?? DEFAULT_PIECE_UNITS, 1);
     const maxDist = option('maxDist', options.maxDist ?? DEFAULT_MAX_DIST, 0);
-    this.#tables = {
-      linkid: this.#newTables(option('linkidWidth', options.linkidWidth ?? DEFAULT_LINKID_WIDTH, 1), maxDist),
-      circuit: this.#newTables(option('circuitWidth', options.circuitWidth ?? DEFAULT_CIRCUIT_WIDTH, 1), maxDist),
+    const tablesOf = (dialect: Dialect) => {
+      const width = option('width', options.widths?.[dialect] ?? DIALECT_RULES[dialect].width, 1);
+      return new DialectTables(width, maxDist, this.#reachability, this.#readers);
     };
+    this.#tables = perDialect(tablesOf);
   }
 
   addConnection(gateway: GatewayId, id: ConnId, data?: unknown): Connection {
@@ -329,8 +315,10 @@ export class SpanTree {
     this.#flushing = true;
     try {
       yield* this.#tellingGone(out);
-      yield* this.#flushingDialect(this.#tables.linkid, out);
-      yield* this.#flushingDialect(this.#tables.circuit, out);
+      for (const tables of Object.values(this.#tables)) {
+        if (tables.isDirty)
+          yield* this.#selection.flushing(tables, this.#selectable(tables), { out, pieceUnits: this.pieceUnits });
+      }
     } finally {
       this.#selection.clear();
       this.#flushing = false;
@@ -394,8 +382,7 @@ export class SpanTree {
 
   /** All clusters. Sorted: linkid's by uuid, then circuit's by (peer_type, uuid, label). */
   *clusters(): Iterable<Cluster> {
-    yield* this.#tables.linkid.sortedClusters();
-    yield* this.#tables.circuit.sortedClusters();
+    for (const tables of Object.values(this.#tables)) yield* tables.sortedClusters();
   }
 
   /**
@@ -406,15 +393,16 @@ export class SpanTree {
   }
 
   get counts(): TreeCounts {
-    const { linkid, circuit } = this.#tables;
+    const all = Object.values(this.#tables);
+    const sum = (of: (tables: DialectTables) => number) => all.reduce((total, tables) => total + of(tables), 0);
     return {
-      clusters: linkid.clusterCount + circuit.clusterCount,
-      nodes: linkid.nodes.length + circuit.nodes.length,
-      links: linkid.linkCount + circuit.linkCount,
-      lnkConns: linkid.lnkConnCount + circuit.lnkConnCount,
-      relays: linkid.openRelays + circuit.openRelays,
+      clusters: sum((tables) => tables.clusterCount),
+      nodes: sum((tables) => tables.nodes.length),
+      links: sum((tables) => tables.linkCount),
+      lnkConns: sum((tables) => tables.lnkConnCount),
+      relays: sum((tables) => tables.openRelays),
       connections: this.#connections.size,
-      refused: linkid.refusals + circuit.refusals,
+      refused: sum((tables) => tables.refusals),
     };
   }
 
@@ -453,49 +441,6 @@ export class SpanTree {
     for (let told = 1; this.#goneRelays.tellOne(gone); told++) {
       if (told % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
-  }
-
-  *#flushingDialect(tables: DialectTables, out: RelayDelta): TreeWork {
-    const { dirtyNodes, dirtyLnkConns } = tables;
-    if (dirtyNodes.size === 0 && dirtyLnkConns.size === 0) return;
-    const all = this.#selectable(tables);
-    const open = (link: Link, lnkConn: LnkConn): void => out.open(link, lnkConn);
-    const close = (link: Link, lnkConn: LnkConn): void => out.close(link, lnkConn);
-    const evaluate = (node: Node, lnkConns: readonly LnkConn[]): void => {
-      this.#selection.evaluate(tables, node, lnkConns);
-      this.#selection.opens.drain(open);
-      this.#selection.closes.drain(close);
-    };
-    let done = this.#workDone;
-    // New LNK_CONNs meet all nodes. The loop goes node by node, so that the relays of one link on several of them come
-    // together.
-    if (dirtyLnkConns.size > 0) {
-      const some = all.filter((lnkConn) => dirtyLnkConns.has(lnkConn));
-      for (const node of tables.nodes) {
-        if (!dirtyNodes.has(node)) evaluate(node, some);
-        if (this.#workDone - done < this.pieceUnits) continue;
-        yield this.#workDone - done;
-        done = this.#workDone;
-      }
-    }
-    for (const node of dirtyNodes) {
-      evaluate(node, all);
-      if (this.#workDone - done < this.pieceUnits) continue;
-      yield this.#workDone - done;
-      done = this.#workDone;
-    }
-    dirtyNodes.clear();
-    dirtyLnkConns.clear();
-  }
-
-  /** Units of selection done so far. */
-  get #workDone(): number {
-    const { evaluations, linkVisits } = this.#selection;
-    return evaluations + linkVisits;
-  }
-
-  #newTables(width: number, maxDist: number): DialectTables {
-    return new DialectTables(width, maxDist, this.#reachability, this.#readers);
   }
 
   /** The LNK_CONNs whose gateways are not held; those of a filter class follow each other. */

@@ -1,9 +1,10 @@
+import { DIALECT_NAMES, type DialectName } from '@spanmesh/proto/dialect';
 import { type Command, Option } from 'commander';
 import { labelArgument } from './output/label.ts';
 
 /** Filters as typed; absent ones do not filter. */
 export interface FilterOptions {
-  readonly dialect?: 'linkid' | 'circuit';
+  readonly dialect?: DialectName;
   readonly cluster?: string;
   readonly node?: string;
   readonly connection?: string;
@@ -12,7 +13,7 @@ export interface FilterOptions {
 }
 
 const FLAGS: Readonly<Record<keyof FilterOptions, () => Option>> = {
-  dialect: () => new Option('--dialect <dialect>', 'only this dialect').choices(['linkid', 'circuit']),
+  dialect: () => new Option('--dialect <dialect>', 'only this dialect').choices(DIALECT_NAMES),
   cluster: () => new Option('--cluster <id|label>', 'only clusters with this id or label').argParser(labelArgument),
   node: () => new Option('--node <id|label>', 'only nodes with this id or label').argParser(labelArgument),
   connection: () =>

@@ -1,4 +1,5 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { UUID_TEXT } from '@spanmesh/dmsg/uuid';
+import { DIALECT_NAMES, type DialectName } from '@spanmesh/proto/dialect';
 import { GATEWAY_NAME } from '@spanmesh/proto/gateway-id';
 import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
@@ -21,15 +22,15 @@ export interface DmsgListen {
   /** 0: any free port. */
   readonly port: number;
   /** The dialect of its peers: the gateway speaks first. null: the peer's first messages tell the dialect. */
-  readonly dialect: Dialect | null;
+  readonly dialect: DialectName | null;
 }
 
 /** Reads `[linkid://|circuit://]host:port`. Throws an Error that says what is wrong. */
 export function parseDmsgListen(written: string): DmsgListen {
-  const scheme = /^(linkid|circuit):\/\//.exec(written);
-  const rest = scheme === null ? written : written.slice(scheme[0].length);
+  const dialect = DIALECT_NAMES.find((name) => written.startsWith(`${name}://`)) ?? null;
+  const rest = dialect === null ? written : written.slice(`${dialect}://`.length);
   const { host, port } = parseHostPort(rest, { minPort: 0 });
-  return { host, port, dialect: scheme === null ? null : (scheme[1] as Dialect) };
+  return { host, port, dialect };
 }
 
 const gatewayName = text({
@@ -40,7 +41,7 @@ const gatewayName = text({
 });
 
 const clusterText = text({
-  pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  pattern: UUID_TEXT,
   says: 'must be a UUID, as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx',
 });
 
@@ -97,7 +98,7 @@ export const gatewaySettings = {
     flag: '--default-dialect',
     default: 'circuit',
     describe: 'Dialect of a peer that has not shown its own in time: linkid or circuit.',
-    parse: oneOf(['linkid', 'circuit']),
+    parse: oneOf(DIALECT_NAMES),
   }),
   dialectTimeout: setting({
     env: 'SPANMESH_DIALECT_TIMEOUT',

@@ -9,7 +9,7 @@ import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
 import { WorkList } from '@spanmesh/runtime/work-list';
-import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
+import { DEFAULT_PIECE_UNITS, SpanTree, type Widths } from '@spanmesh/spantree/tree';
 import { Api } from './api/api.ts';
 import { Commander } from './attach/commander.ts';
 import { Deathwatch } from './attach/deathwatch.ts';
@@ -38,14 +38,13 @@ import { Term } from './term.ts';
 import { Traffic } from './traffic/traffic.ts';
 import { History, type HistoryLimits } from './trees/history.ts';
 import { State } from './trees/state.ts';
-import type { View, Widths } from './trees/view.ts';
+import type { View } from './trees/view.ts';
 
 /** How long a lease is good for, unless an option says so, ms. */
 const DEFAULT_TTL_MS = 2000;
 
 export interface CoreOptions {
-  readonly linkidWidth: number;
-  readonly circuitWidth: number;
+  readonly widths: Widths;
   /** What relays add to rnss. */
   readonly rnssAdd: number;
   /** Version of the software. */
@@ -145,7 +144,7 @@ export class Core {
       protocol = new ProtocolRule({}, { logger, clock }),
     }: CoreDeps,
   ) {
-    const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
+    const { widths, rnssAdd, version, address } = options;
     const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS, replicationVersion } = options;
     const { unitsPerTurn = UNITS_PER_TURN } = options;
     this.#clock = clock;
@@ -154,7 +153,7 @@ export class Core {
     this.takeOver = new TakeOver({ tracing });
     const { takeOver } = this;
     const traces = new LinkTraces({ tracing });
-    this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
+    this.#widths = widths;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
     this.work = new WorkList(
@@ -169,7 +168,7 @@ export class Core {
     const { history, roster, graves, refusals } = this;
     const isDead = (id: string) => graves.has(id);
     const pieceUnits = Math.min(DEFAULT_PIECE_UNITS, unitsPerTurn);
-    this.state = new State(new SpanTree({ linkidWidth, circuitWidth, pieceUnits }), {
+    this.state = new State(new SpanTree({ widths, pieceUnits }), {
       tell: (event) => told.take(event),
       isDead,
     });
@@ -183,6 +182,7 @@ export class Core {
         version,
         installation,
         settings,
+        widths,
         history: options.history,
         replicationVersion,
         unitsPerTurn,

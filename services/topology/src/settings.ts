@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { installationSetting } from '@spanmesh/runtime/settings/installation-setting';
 import { setting } from '@spanmesh/runtime/settings/setting';
 import { duration, integer, optional } from '@spanmesh/runtime/settings/setting-types';
+import type { Widths } from '@spanmesh/spantree/tree';
 
 /** Most links of a node that can be relayed to one LNK_CONN. */
 const MAX_WIDTH = 64;
@@ -51,8 +52,16 @@ export interface TopologySettings {
 
 /** What must be equal at all replicas, in words: a replica that differs would select other relays than the leader. */
 export function sharedSettings(settings: TopologySettings): string {
-  const { linkidWidth, circuitWidth } = settings;
-  return `linkid-width=${linkidWidth} circuit-width=${circuitWidth} rnss=${rnssAdd(settings)}`;
+  const widths = Object.entries(widthsOf(settings)).map(([dialect, width]) => `${dialect}-width=${width}`);
+  return `${widths.join(' ')} rnss=${rnssAdd(settings)}`;
+}
+
+/** Links of one node that are relayed to one LNK_CONN at most. */
+export function widthsOf({
+  linkidWidth,
+  circuitWidth,
+}: Pick<TopologySettings, 'linkidWidth' | 'circuitWidth'>): Widths {
+  return { linkid: linkidWidth, circuit: circuitWidth };
 }
 
 /**

@@ -31,7 +31,7 @@ import type { GatewayChannel } from './operate/captures.ts';
 import { EncodedReplicationService } from './replication/messages.ts';
 import { openCall } from './replication/open-call.ts';
 import type { FollowStream } from './replication/standby-stream.ts';
-import { rnssAdd, sharedSettings, type TopologySettings } from './settings.ts';
+import { rnssAdd, sharedSettings, type TopologySettings, widthsOf } from './settings.ts';
 import type { HistoryLimits } from './trees/history.ts';
 
 export interface TopologyOptions {
@@ -83,13 +83,12 @@ export class Topology implements Service {
     this.#deps = deps;
     const { settings, version, address, history, replicationVersion } = options;
     const { bus, clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
-    const { linkidWidth, circuitWidth, installation, leaseTtlMs } = settings;
+    const { installation, leaseTtlMs } = settings;
     const { events = new EventLog({ reporter: () => `topology at ${address()}` }, deps) } = deps;
     this.#presence = new BusPresence({ bus, clock });
     this.core = new Core(
       {
-        linkidWidth,
-        circuitWidth,
+        widths: widthsOf(settings),
         rnssAdd: rnssAdd(settings),
         version,
         address,

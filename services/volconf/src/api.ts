@@ -5,6 +5,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { UUID_TEXT } from '@spanmesh/dmsg/uuid';
 import { dialectOf } from '@spanmesh/proto/dialect';
 import {
   type Target as ApiTarget,
@@ -38,7 +39,6 @@ import type { Term } from './term.ts';
 /** volconf.proto, SetTargetRequest. A key of the store may not have two dots side by side. */
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const MAX_NAME_CHARS = 63;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export interface ApiDeps {
   readonly clock: Clock;
@@ -99,7 +99,8 @@ export class Api {
 
   async #list(request: ListTargetsRequest): Promise<ListTargetsResponse> {
     const term = this.#leading();
-    if (request.mediaId !== '' && !UUID.test(request.mediaId)) {
+    const { mediaId } = request;
+    if (mediaId !== '' && (!UUID_TEXT.test(mediaId) || mediaId !== mediaId.toLowerCase())) {
       throw invalid('media_id must be a canonical uuid, in lower case, or empty.');
     }
     const view = this.#view(term);

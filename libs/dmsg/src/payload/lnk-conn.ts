@@ -1,6 +1,5 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
-import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from '../command.ts';
-import type { Dialect } from '../dialect.ts';
+import { type Dialect, rulesOf, rulesOfLnkConn } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
@@ -36,10 +35,6 @@ export interface LnkConn {
   readonly label: string;
 }
 
-/** Size of the payload after the 64-byte header in bytes, as the command word implies. */
-export const LNK_CONN_LINKID_BYTES = 448;
-export const LNK_CONN_CIRCUIT_BYTES = 320;
-
 // Offsets in the payload: those of protocol.md less 64.
 const MEDIA_ID = 0;
 const CLUSTER_ID = 16;
@@ -49,15 +44,13 @@ const PEER_TYPE = 56;
 const PFS_TYPE = 57;
 const PROTO_VERSION = 58;
 const STATUS = 60;
-const CIRCUIT_RNSS = 64;
-const LINKID_DIST = 72;
+const RNSS = 64;
+const DIST = 72;
 const LABEL = 132;
-const LINKID_LABEL_BYTES = 256;
-const CIRCUIT_LABEL_BYTES = 128;
 
 /** Size of a LNK_CONN's payload in bytes. */
 export function lnkConnBytes(dialect: Dialect): number {
-  return dialect === 'linkid' ? LNK_CONN_LINKID_BYTES : LNK_CONN_CIRCUIT_BYTES;
+  return rulesOf(dialect).payloads.lnkConnBytes;
 }
 
 /**
@@ -65,12 +58,10 @@ export function lnkConnBytes(dialect: Dialect): number {
  * @throws DmsgError FIELD: not a LNK_CONN.
  */
 export function decodeLnkConn(frame: Frame): LnkConn {
-  const base = frame.cmd & BASE_MASK;
-  if (base !== LNK_CONN_LINKID && base !== LNK_CONN_CIRCUIT) {
-    throw new DmsgError(ErrorCode.FIELD, 'not a LNK_CONN', { cmd: frame.cmd });
-  }
-  const dialect: Dialect = base === LNK_CONN_LINKID ? 'linkid' : 'circuit';
-  return decodeLnkConnPayload(dialect, frame.buf, payloadAt(frame, lnkConnBytes(dialect)));
+  const rules = rulesOfLnkConn(frame.cmd);
+  if (rules === null) throw new DmsgError(ErrorCode.FIELD, 'not a LNK_CONN', { cmd: frame.cmd });
+  const { dialect, payloads } = rules;
+  return decodeLnkConnPayload(dialect, frame.buf, payloadAt(frame, payloads.lnkConnBytes));
 }
 
 /**
@@ -78,7 +69,8 @@ export function decodeLnkConn(frame: Frame): LnkConn {
  * @throws DmsgError FIELD: too short.
  */
 export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: number): LnkConn {
-  requireBytes(buf, off, lnkConnBytes(dialect));
+  const { lnkConnBytes: bytes, lnkConnLabelBytes: labelBytes, isDistSigned } = rulesOf(dialect).payloads;
+  requireBytes(buf, off, bytes);
   const common = {
     mediaId: formatUuid(buf, off + MEDIA_ID),
     clusterId: formatUuid(buf, off + CLUSTER_ID),
@@ -87,24 +79,18 @@ export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: num
     peerType: readU8(buf, off + PEER_TYPE),
     protoVersion: readU16(buf, off + PROTO_VERSION),
     status: readU32(buf, off + STATUS),
+    label: readByteString(buf, off + LABEL, labelBytes),
   };
-  if (dialect === 'linkid') {
+  if (isDistSigned) {
     return {
       dialect,
       ...common,
       pfsFsid: formatUuid(buf, off + PFS_FSID),
       pfsType: readU8(buf, off + PFS_TYPE),
-      dist: readU32(buf, off + LINKID_DIST) | 0,
-      label: readByteString(buf, off + LABEL, LINKID_LABEL_BYTES),
+      dist: readU32(buf, off + DIST) | 0,
     };
   }
-  return {
-    dialect,
-    ...common,
-    pfsType: 0,
-    rnss: readU32(buf, off + CIRCUIT_RNSS),
-    label: readByteString(buf, off + LABEL, CIRCUIT_LABEL_BYTES),
-  };
+  return { dialect, ...common, pfsType: 0, rnss: readU32(buf, off + RNSS) };
 }
 
 /**
@@ -113,7 +99,7 @@ export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: num
  * @throws DmsgError FIELD: no room; PARAM: a bad uuid or label.
  */
 export function encodeLnkConn(conn: LnkConn, buf: Uint8Array, off: number): void {
-  const bytes = lnkConnBytes(conn.dialect);
+  const { lnkConnBytes: bytes, lnkConnLabelBytes: labelBytes, isDistSigned } = rulesOf(conn.dialect).payloads;
   requireBytes(buf, off, bytes);
   buf.fill(0, off, off + bytes);
   parseUuid(conn.mediaId, buf, off + MEDIA_ID);
@@ -123,13 +109,12 @@ export function encodeLnkConn(conn: LnkConn, buf: Uint8Array, off: number): void
   buf[off + PEER_TYPE] = conn.peerType;
   writeU16(buf, off + PROTO_VERSION, conn.protoVersion);
   writeU32(buf, off + STATUS, conn.status);
-  if (conn.dialect === 'linkid') {
+  writeByteString(buf, off + LABEL, labelBytes, conn.label);
+  if (isDistSigned) {
     if (conn.pfsFsid !== undefined) parseUuid(conn.pfsFsid, buf, off + PFS_FSID);
     buf[off + PFS_TYPE] = conn.pfsType;
-    writeU32(buf, off + LINKID_DIST, conn.dist ?? 0);
-    writeByteString(buf, off + LABEL, LINKID_LABEL_BYTES, conn.label);
+    writeU32(buf, off + DIST, conn.dist ?? 0);
   } else {
-    writeU32(buf, off + CIRCUIT_RNSS, conn.rnss ?? 0);
-    writeByteString(buf, off + LABEL, CIRCUIT_LABEL_BYTES, conn.label);
+    writeU32(buf, off + RNSS, conn.rnss ?? 0);
   }
 }

@@ -1,5 +1,5 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
-import type { Dialect } from '../dialect.ts';
+import { type Dialect, rulesOf } from '../dialect.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
 import type { Frame } from '../wire/frame.ts';
 import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
@@ -68,6 +68,8 @@ export function decodeLnkSpan(frame: Frame, dialect: Dialect): LnkSpan {
  */
 export function decodeLnkSpanPayload(dialect: Dialect, buf: Uint8Array, off: number): LnkSpan {
   requireBytes(buf, off, LNK_SPAN_BYTES);
+  const { isDistSigned, spanHasMedia } = rulesOf(dialect).payloads;
+  const dist = readU32(buf, off + DIST);
   const common = {
     clusterId: formatUuid(buf, off + CLUSTER_ID),
     nodeId: formatUuid(buf, off + NODE_ID),
@@ -75,12 +77,12 @@ export function decodeLnkSpanPayload(dialect: Dialect, buf: Uint8Array, off: num
     peerType: readU8(buf, off + PEER_TYPE),
     protoVersion: readU16(buf, off + PROTO_VERSION),
     status: readU32(buf, off + STATUS),
+    dist: isDistSigned ? dist | 0 : dist,
   };
-  if (dialect === 'linkid') {
+  if (!spanHasMedia) {
     return {
       dialect,
       ...common,
-      dist: readU32(buf, off + DIST) | 0,
       rnss: 0,
       mediaBlksize: 0,
       peerLabel: '',
@@ -90,7 +92,6 @@ export function decodeLnkSpanPayload(dialect: Dialect, buf: Uint8Array, off: num
   return {
     dialect,
     ...common,
-    dist: readU32(buf, off + DIST),
     rnss: readU32(buf, off + RNSS),
     mediaBytes: (BigInt(readU32(buf, off + MEDIA + 4)) << 32n) | BigInt(readU32(buf, off + MEDIA)),
     mediaBlksize: readU32(buf, off + MEDIA_BLKSIZE),
@@ -113,7 +114,7 @@ export function encodeLnkSpan(span: LnkSpan, buf: Uint8Array, off: number): void
   writeU16(buf, off + PROTO_VERSION, span.protoVersion);
   writeU32(buf, off + STATUS, span.status);
   writeU32(buf, off + DIST, span.dist);
-  if (span.dialect === 'linkid') {
+  if (!rulesOf(span.dialect).payloads.spanHasMedia) {
     writeByteString(buf, off + LINKID_LABEL, LINKID_LABEL_BYTES, span.label);
     return;
   }
@@ -139,9 +140,10 @@ export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd:
   // The fields from identities to status follow each other without a gap.
   out.set(payload.subarray(CLUSTER_ID, STATUS + 4), CLUSTER_ID);
   // protocol.md, "The link layer" 2: dist grows at each hop, so that no span goes round a loop for ever.
+  const { isDistSigned, spanHasMedia } = rulesOf(dialect).payloads;
   const dist = readU32(payload, DIST);
-  writeU32(out, DIST, dialect === 'linkid' && isNegative(dist) ? 1 : dist + 1);
-  if (dialect === 'linkid') {
+  writeU32(out, DIST, isDistSigned && isNegative(dist) ? 1 : dist + 1);
+  if (!spanHasMedia) {
     copyLabel(payload, out, LINKID_LABEL, LINKID_LABEL_BYTES);
     return out;
   }
@@ -153,11 +155,11 @@ export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd:
 }
 
 /**
- * Whether a span of the linkid dialect, where dist is signed, has a negative dist: it claims to be nearer than its
+ * Whether a span of a dialect where dist is signed (linkid) has a negative dist: it claims to be nearer than its
  * origin. Such a dist is taken as 0.
  */
-export function hasNegativeDist(payload: Uint8Array): boolean {
-  return isNegative(readU32(payload, DIST));
+export function hasNegativeDist(dialect: Dialect, payload: Uint8Array): boolean {
+  return rulesOf(dialect).payloads.isDistSigned && isNegative(readU32(payload, DIST));
 }
 
 function isNegative(dist: number): boolean {

@@ -1,6 +1,6 @@
-import { BASE_MASK, DBG_SHELL, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, SIZE_MASK } from '../command.ts';
+import { BASE_MASK, DBG_SHELL, SIZE_MASK } from '../command.ts';
 import type { DialectRules } from '../dialect.ts';
-import { CIRCUIT, LINKID } from '../dialect.ts';
+import { LINKID, rulesOfLnkConn } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
@@ -376,15 +376,7 @@ export class FrameReader {
 
 /** The dialect that a first message of this command shows (protocol.md, introduction), or null. */
 function rulesByCommand(cmd: number): DialectRules | null {
-  switch (cmd & BASE_MASK) {
-    case LNK_CONN_LINKID:
-    case DBG_SHELL:
-      return LINKID;
-    case LNK_CONN_CIRCUIT:
-      return CIRCUIT;
-    default:
-      return null;
-  }
+  return (cmd & BASE_MASK) === DBG_SHELL ? LINKID : rulesOfLnkConn(cmd);
 }
 
 /** protocol.md, "Message": magic. */

@@ -1,10 +1,5 @@
+import { dialectOf } from '@spanmesh/proto/dialect';
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
-import { Dialect } from '@spanmesh/proto/v1/types';
-
-const DIALECTS: Readonly<Record<number, string>> = {
-  [Dialect.DIALECT_LINKID]: 'linkid',
-  [Dialect.DIALECT_CIRCUIT]: 'circuit',
-};
 
 /** How the log calls what happened. */
 const WORDS: Readonly<Record<number, string>> = {
@@ -42,7 +37,7 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
     fields.role = fields.service;
     delete fields.service;
   }
-  if (typeof fields.dialect === 'number') fields.dialect = DIALECTS[fields.dialect];
+  if (typeof fields.dialect === 'number') fields.dialect = dialectOf(fields.dialect) ?? undefined;
   // `since`: when the first of those happened that are told together.
   if (count > 1) Object.assign(fields, { count, since: firstTime });
   return { fields, words: WORDS[kind] ?? 'event' };

@@ -74,8 +74,8 @@ export function boolean(): Parser<boolean> {
 }
 
 /** One of the given words. */
-export function oneOf<const W extends string>(words: readonly [W, ...W[]]): Parser<W> {
-  return parserOf(z.enum(words as readonly [W, ...W[]], `must be one of ${words.join(', ')}`)) as Parser<W>;
+export function oneOf<const W extends string>(words: readonly W[]): Parser<W> {
+  return parserOf(z.enum(words, `must be one of ${words.join(', ')}`)) as Parser<W>;
 }
 
 /** Comma-separated values of one kind; the empty text is the empty list. Blanks around a value are dropped. */

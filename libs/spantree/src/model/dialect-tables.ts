@@ -53,6 +53,11 @@ export class DialectTables implements RowKeys {
     return this.#lnkConns.length;
   }
 
+  /** There is something to look at. */
+  get isDirty(): boolean {
+    return this.dirtyNodes.size > 0 || this.dirtyLnkConns.size > 0;
+  }
+
   link(ref: number): Link {
     return this.#links[ref]!;
   }

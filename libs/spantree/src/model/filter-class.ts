@@ -1,5 +1,6 @@
+import { type ClusterFilter, DIALECT_RULES } from '../dialects.ts';
 import type { GatewayId } from '../ids.ts';
-import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2, type SpanKey } from '../span.ts';
+import { type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2, type SpanKey } from '../span.ts';
 import type { Reachability } from './reachability.ts';
 
 /** Why the walk stops at a link (architecture.md, "Relay selection"). */
@@ -33,7 +34,7 @@ export class FilterClass<Member> {
   readonly key: string;
   readonly gateway: GatewayId;
   readonly members: Set<Member> = new Set();
-  readonly #dialect: Dialect;
+  readonly #filter: ClusterFilter;
   readonly #maskLo: number;
   readonly #maskHi: number;
   readonly #peerType: number;
@@ -48,7 +49,7 @@ export class FilterClass<Member> {
   ) {
     this.key = filterClassKey(gateway, filter);
     this.gateway = gateway;
-    this.#dialect = filter.dialect;
+    this.#filter = DIALECT_RULES[filter.dialect].filter;
     this.#maskLo = filter.peerMaskLo;
     this.#maskHi = filter.peerMaskHi;
     this.#peerType = filter.peerType;
@@ -74,7 +75,7 @@ export class FilterClass<Member> {
     const { peerType, clusterId } = link.span;
     const bit = peerType < 32 ? this.#maskLo >>> peerType : this.#maskHi >>> (peerType - 32);
     if ((bit & 1) === 0) return 'peer-mask';
-    if (this.#dialect === 'linkid') {
+    if (this.#filter === 'hammer2') {
       if (peerType !== PEER_HAMMER2 || this.#peerType !== PEER_HAMMER2) return undefined;
       return clusterId !== NIL_UUID && clusterId !== this.#clusterId ? 'other-cluster' : undefined;
     }

@@ -1,3 +1,4 @@
+import { DIALECT_RULES } from '../dialects.ts';
 import type { ConnId, GatewayId, LinkId, LnkConnId } from '../ids.ts';
 import type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from '../span.ts';
 import type { FilterClass } from './filter-class.ts';
@@ -22,6 +23,8 @@ export interface RowKeys {
 export class Cluster {
   readonly dialect: Dialect;
   readonly clusterId: string;
+  /** Peer type and labels are part of the identities of the cluster and of its nodes: circuit. */
+  readonly hasLabels: boolean;
   /** circuit: part of the identity. linkid: 0. */
   readonly peerType: number;
   /** circuit: part of the identity. linkid: ''. */
@@ -38,10 +41,11 @@ export class Cluster {
   constructor(key: ClusterKey, tables: RowKeys) {
     this.dialect = key.dialect;
     this.clusterId = key.clusterId;
-    this.peerType = key.dialect === 'circuit' ? key.peerType : 0;
-    this.peerLabel = key.dialect === 'circuit' ? key.peerLabel : '';
+    this.hasLabels = DIALECT_RULES[key.dialect].hasLabels;
+    this.peerType = this.hasLabels ? key.peerType : 0;
+    this.peerLabel = this.hasLabels ? key.peerLabel : '';
     this.tables = tables;
-    this.#sorted = new SortedList(() => this.#nodes.values(), this.dialect === 'circuit' ? byLabelAndId : byId);
+    this.#sorted = new SortedList(() => this.#nodes.values(), this.hasLabels ? byLabelAndId : byId);
   }
 
   get nodeCount(): number {
@@ -74,7 +78,7 @@ export class Cluster {
 
   /** protocol.md, "The link layer" 2: the identity is pfs_fsid in linkid, (pfs_label, pfs_id) in circuit. */
   #key(nodeId: string, label: string): string {
-    return this.dialect === 'circuit' ? `${nodeId} ${label}` : nodeId;
+    return this.hasLabels ? `${nodeId} ${label}` : nodeId;
   }
 }
 
@@ -100,6 +104,11 @@ export class Node {
     this.cluster = cluster;
     this.nodeId = nodeId;
     this.label = label;
+  }
+
+  /** The label as far as it is part of the identity: empty in linkid. */
+  get keyLabel(): string {
+    return this.cluster.hasLabels ? this.label : '';
   }
 
   /** Sorted, best first. */
@@ -230,8 +239,9 @@ export class Link {
     this.span = span;
     this.node = node;
     this.ref = ref;
-    this.dist = span.dialect === 'linkid' ? Math.max(0, span.dist | 0) : span.dist >>> 0;
-    this.rnss = span.dialect === 'linkid' ? 0 : span.rnss >>> 0;
+    const { isDistSigned, hasRnss } = DIALECT_RULES[span.dialect];
+    this.dist = isDistSigned ? Math.max(0, span.dist | 0) : span.dist >>> 0;
+    this.rnss = hasRnss ? span.rnss >>> 0 : 0;
   }
 
   /** The LNK_CONNs on which a relay of the link is open. The tree must not change meanwhile. */
@@ -264,7 +274,8 @@ export class Link {
 
 /** protocol.md, "The link layer" 2: the identity is pfs_clid in linkid, (peer_type, peer_id, peer_label) in circuit. */
 export function clusterKeyText(key: ClusterKey): string {
-  return key.dialect === 'circuit' ? `${key.peerType} ${key.clusterId} ${key.peerLabel}` : key.clusterId;
+  const { hasLabels } = DIALECT_RULES[key.dialect];
+  return hasLabels ? `${key.peerType} ${key.clusterId} ${key.peerLabel}` : key.clusterId;
 }
 
 /** Compares clusters of one dialect: circuit by (peer_type, uuid, label), linkid by uuid. */

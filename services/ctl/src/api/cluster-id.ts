@@ -1,10 +1,10 @@
+import { UUID_TEXT } from '@spanmesh/dmsg/uuid';
+import type { DialectName } from '@spanmesh/proto/dialect';
 import { Failure } from '../failure.ts';
 import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 import { dialectFilter } from './dialect-filter.ts';
 import type { TopologyApi } from './topology-api.ts';
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * The id of the cluster that was typed: its id in whatever case, or its label (as the API has it) if that is one cluster's only.
@@ -13,9 +13,9 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export async function clusterIdOf(
   api: Pick<TopologyApi, 'clusters'>,
   typed: string | undefined,
-  dialect: 'linkid' | 'circuit' | undefined,
+  dialect: DialectName | undefined,
 ): Promise<string | undefined> {
-  if (typed === undefined || typed === '' || UUID.test(typed.toLowerCase())) return typed?.toLowerCase();
+  if (typed === undefined || typed === '' || UUID_TEXT.test(typed)) return typed?.toLowerCase();
   const { items } = await api.clusters({ dialect: dialectFilter(dialect), id: '' });
   const ids = new Set(items.filter(({ key }) => key?.peerLabel === typed).map(({ key }) => key?.id ?? ''));
   const [id, ...others] = ids;

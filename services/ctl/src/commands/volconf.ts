@@ -1,3 +1,4 @@
+import { DIALECT_NAMES } from '@spanmesh/proto/dialect';
 import { type Command, Option } from 'commander';
 import { addAddressOptions, addApiOptions, parseTimeOrZero, readApiOptions } from '../api-options.ts';
 import type { FilterOptions } from '../filter-options.ts';
@@ -51,7 +52,7 @@ function addSet(volconf: Command, terminal: Terminal): void {
     .argument('<name>', 'small letters, digits, dashes and dots')
     .argument('<path>', 'span:host, span:host:port or span:[v6]:port');
   command.addOption(
-    new Option('--dialect <dialect>', "what to speak there; otherwise the peer's own").choices(['linkid', 'circuit']),
+    new Option('--dialect <dialect>', "what to speak there; otherwise the peer's own").choices(DIALECT_NAMES),
   );
   addApiOptions(command).action(async (name: string, path: string, { dialect }: FilterOptions) => {
     const [{ setTarget }, { dialectFilter }] = await Promise.all([

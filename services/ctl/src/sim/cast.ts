@@ -1,4 +1,3 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { PeerType } from '@spanmesh/dmsg/names';
 import type { LnkConn } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
@@ -13,7 +12,7 @@ export interface Part {
 
 export interface CastOptions {
   readonly peers: number;
-  readonly dialect: Dialect | 'both';
+  readonly dialect: SimDialect | 'both';
   /** Spans of each peer. */
   readonly spans: number;
   /** Clusters that the spans are spread over (in each dialect). */
@@ -37,6 +36,8 @@ export const MEDIA_BYTES = 64n * 2n ** 30n;
 export const MEDIA_BLOCK_BYTES = 512;
 /** Streams of the seed's random numbers: the clusters' (one a dialect), then one for each peer. */
 const CLUSTER_STREAMS = { linkid: 0, circuit: 1 } as const;
+/** A dialect that simulated peers can speak. */
+type SimDialect = keyof typeof CLUSTER_STREAMS;
 const FIRST_PEER_STREAM = 2;
 
 /** The peers of a simulation, with uuids and labels as a real installation would have them; the same for the same options. */
@@ -80,7 +81,7 @@ function simClusters(clusters: number, random: Random): SimCluster[] {
   });
 }
 
-function lnkConnOf(dialect: Dialect, cluster: SimCluster, host: string, random: Random): LnkConn {
+function lnkConnOf(dialect: SimDialect, cluster: SimCluster, host: string, random: Random): LnkConn {
   return {
     dialect,
     mediaId: randomUuid(random),
@@ -96,7 +97,7 @@ function lnkConnOf(dialect: Dialect, cluster: SimCluster, host: string, random: 
   };
 }
 
-function spanOf(dialect: Dialect, cluster: SimCluster, label: string, n: number, random: Random): LnkSpan {
+function spanOf(dialect: SimDialect, cluster: SimCluster, label: string, n: number, random: Random): LnkSpan {
   const hasMedium = dialect === 'circuit' && cluster.peerType === PeerType.BLOCK;
   return {
     dialect,

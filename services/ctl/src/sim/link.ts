@@ -1,15 +1,5 @@
 import type { Socket } from 'node:net';
-import {
-  BASE_MASK,
-  DELETE,
-  LNK_CONN_CIRCUIT,
-  LNK_CONN_LINKID,
-  LNK_ERROR,
-  LNK_PAD,
-  LNK_PING,
-  LNK_SPAN,
-  REPLY,
-} from '@spanmesh/dmsg/command';
+import { BASE_MASK, DELETE, LNK_ERROR, LNK_PAD, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
@@ -215,8 +205,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     const { dialect } = this.#lnkConn;
     const payload = new Uint8Array(lnkConnBytes(dialect));
     encodeLnkConn(this.#lnkConn, payload, 0);
-    const command = dialect === 'linkid' ? LNK_CONN_LINKID : LNK_CONN_CIRCUIT;
-    this.#conn = this.#endpoint.open(command, null, this.#connHandler, payload);
+    this.#conn = this.#endpoint.open(rulesOf(dialect).lnkConn, null, this.#connHandler, payload);
   }
 
   #acceptConn(tx: Transaction, frame: Frame): void {

@@ -1,8 +1,8 @@
 import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
-import { Dialect, type Link, type Node } from '@spanmesh/proto/v1/types';
+import type { Link, Node } from '@spanmesh/proto/v1/types';
 import type { Paint } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
-import { clusterText, count, dialectOf, distText, pfsType, quoted } from './words.ts';
+import { clusterText, count, dialectOf, distText, hasRnss, pfsType, quoted } from './words.ts';
 
 const BRANCH = '├── ';
 const LAST_BRANCH = '└── ';
@@ -114,6 +114,6 @@ function linkLine({ link }: LinkTree, paint: Paint): string {
 /** A link in a few words: `gw.1:12 dist 0 rnss 7 via gw.1:3`. */
 export function linkText(link: Link): string {
   const dialect = dialectOf(link.node);
-  const rnss = dialect === Dialect.DIALECT_CIRCUIT ? ` rnss ${link.rnss}` : '';
+  const rnss = hasRnss(dialect) ? ` rnss ${link.rnss}` : '';
   return `${printable(link.id)} dist ${distText(link.dist, dialect)}${rnss} via ${printable(link.connection)}`;
 }

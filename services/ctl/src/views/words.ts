@@ -1,18 +1,13 @@
+import { rulesOf } from '@spanmesh/dmsg/dialect';
 import { peerTypeName, pfsTypeName } from '@spanmesh/dmsg/names';
-import { type ClusterKey, ConnectionOrigin, Dialect, type Link, type NodeKey } from '@spanmesh/proto/v1/types';
+import { hasLabels, dialectOf as nameOf } from '@spanmesh/proto/dialect';
+import { type ClusterKey, ConnectionOrigin, type Dialect, type Link, type NodeKey } from '@spanmesh/proto/v1/types';
 import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 
 /** The dialect as people write it. */
 export function dialectName(dialect: Dialect | undefined): string {
-  switch (dialect) {
-    case Dialect.DIALECT_LINKID:
-      return 'linkid';
-    case Dialect.DIALECT_CIRCUIT:
-      return 'circuit';
-    default:
-      return '?';
-  }
+  return nameOf(dialect) ?? '?';
 }
 
 /** `HAMMER2`, or the number of a type without a name. */
@@ -33,7 +28,14 @@ export function clusterName(key: ClusterKey | undefined): string {
 
 /** dist as its dialect means it: circuit's is unsigned, the API's field is signed. */
 export function distText(dist: number, dialect: Dialect | undefined): string {
-  return String(dialect === Dialect.DIALECT_CIRCUIT ? dist >>> 0 : dist);
+  const name = nameOf(dialect);
+  return String(name === null || rulesOf(name).payloads.isDistSigned ? dist : dist >>> 0);
+}
+
+/** Whether links of the dialect have rnss. */
+export function hasRnss(dialect: Dialect | undefined): boolean {
+  const name = nameOf(dialect);
+  return name !== null && rulesOf(name).payloads.spanHasMedia;
 }
 
 /** A msgid as the debug shell prints it: 16 hexadecimal digits. */
@@ -63,7 +65,7 @@ export function originText(origin: ConnectionOrigin): string {
 /** A cluster in a few words: `circuit HAMMER2 <uuid> "label"`. */
 export function clusterText(key: ClusterKey | undefined): string {
   if (key === undefined) return '?';
-  const type = key.dialect === Dialect.DIALECT_CIRCUIT ? peerType(key.peerType) : '';
+  const type = hasLabels(key.dialect) ? peerType(key.peerType) : '';
   return [dialectName(key.dialect), type, printable(key.id), quoted(key.peerLabel)].filter(Boolean).join(' ');
 }
 

@@ -1,4 +1,4 @@
-import { Dialect } from '@spanmesh/proto/v1/types';
+import { apiDialect, DIALECT_NAMES, type DialectName, dialectOf } from '@spanmesh/proto/dialect';
 import type { SetTargetRequest, Target } from '@spanmesh/proto/v1/volconf';
 import { z } from 'zod';
 import { Failure } from '../failure.ts';
@@ -11,7 +11,7 @@ export const MAX_TARGETS_FILE_CHARS = 16 * 1024 * 1024;
 export interface WantedTarget {
   readonly name: string;
   readonly path: string;
-  readonly dialect: 'auto' | 'linkid' | 'circuit';
+  readonly dialect: 'auto' | DialectName;
 }
 
 /** The same with its line number. */
@@ -19,28 +19,21 @@ export interface WantedLine extends WantedTarget {
   readonly line: number;
 }
 
-const WIRE = {
-  auto: Dialect.DIALECT_UNSPECIFIED,
-  linkid: Dialect.DIALECT_LINKID,
-  circuit: Dialect.DIALECT_CIRCUIT,
-} as const;
-
 /** volconf.proto, SetTargetRequest; what the path may be besides is for the service to say. */
 const schema = z.strictObject({
   name: z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/, 'small letters, digits, dashes and dots, 1 to 63'),
   path: z.string().startsWith('span:').max(300),
-  dialect: z.enum(['auto', 'linkid', 'circuit']).default('auto'),
+  dialect: z.enum(['auto', ...DIALECT_NAMES]).default('auto'),
 });
 
 /** What an operator's target asks for; its state is left out. */
 export function wantedOf({ name, path, dialect }: Target): WantedTarget {
-  const known = (Object.keys(WIRE) as (keyof typeof WIRE)[]).find((word) => WIRE[word] === dialect);
-  return { name, path, dialect: known ?? 'auto' };
+  return { name, path, dialect: dialectOf(dialect) ?? 'auto' };
 }
 
 /** The API's words for it. */
 export function requestOf({ name, path, dialect }: WantedTarget): SetTargetRequest {
-  return { name, path, dialect: WIRE[dialect] };
+  return { name, path, dialect: apiDialect(dialect) };
 }
 
 /** A line of the file, without its end. */

@@ -23,7 +23,7 @@ describe('a watch of media', () => {
   });
 
   function dialled(n: number): DialledConnection {
-    const order = { owner: `${n}`, epoch: 1, generation: 1 };
+    const order = { owner: `${n}`, epoch: 1, generation: 1, dialect: 'auto' };
     const connection = { id: n, remote: '192.0.2.1:987', dialect: 'linkid' };
     return { order, peer: { connection, lnkConns: new Set() } } as unknown as DialledConnection;
   }

@@ -1,4 +1,5 @@
-import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_SPAN } from '@spanmesh/dmsg/command';
+import { BASE_MASK, LNK_SPAN } from '@spanmesh/dmsg/command';
+import { rulesOfLnkConn } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
@@ -10,8 +11,7 @@ import type { GatewayMetrics } from '../metrics.ts';
  * on another peer through us.
  */
 export function isLinkLayer({ cmd }: Frame): boolean {
-  const base = cmd & BASE_MASK;
-  return base === LNK_SPAN || base === LNK_CONN_CIRCUIT || base === LNK_CONN_LINKID;
+  return (cmd & BASE_MASK) === LNK_SPAN || rulesOfLnkConn(cmd) !== null;
 }
 
 /**

@@ -84,7 +84,7 @@ export class Links implements TransactionHandler<Link | null> {
       return;
     }
     const payload = Buffer.from(frame.buf.subarray(start, frame.off + frame.headBytes));
-    if (endpoint.rules.dialect === 'linkid' && hasNegativeDist(payload)) this.#noteNegative(peer.connection);
+    if (hasNegativeDist(endpoint.rules.dialect, payload)) this.#noteNegative(peer.connection);
     const id = tables.nextNumber();
     const source = new RelaySource('', id, endpoint.rules.dialect, payload);
     const wall = clock.wall();

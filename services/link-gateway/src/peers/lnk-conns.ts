@@ -67,7 +67,8 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
       peer.connection.close('self');
       return;
     }
-    const error = this.#fault(peer, readU8(frame.buf, start + PEER_TYPE), options.maxLnkConns);
+    const { oneLnkConn } = tx.endpoint.rules;
+    const error = this.#fault(peer, readU8(frame.buf, start + PEER_TYPE), oneLnkConn ? null : options.maxLnkConns);
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
       tx.endpoint.end(tx, error);
@@ -128,13 +129,14 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     return this.#closing(lnkConn, lnkConn.tx);
   }
 
-  #fault({ connection, lnkConns }: Peer, peerType: number, limit: number): 0 | 0x23 | 0x20 {
+  /** `limit`: LNK_CONNs that the peer may have open; null: one, as its dialect says. */
+  #fault({ connection, lnkConns }: Peer, peerType: number, limit: number | null): 0 | 0x23 | 0x20 {
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
     if (peerType > MAX_PEER_TYPE) return ErrorCode.PARAM;
     const { size } = lnkConns;
     // protocol.md, "The link layer" 2: linkid peers may open several, circuit peers one.
-    if (connection.dialect === 'circuit' && size > 0) return ErrorCode.PARAM;
-    if (connection.dialect === 'linkid' && size >= limit) {
+    if (limit === null && size > 0) return ErrorCode.PARAM;
+    if (limit !== null && size >= limit) {
       logOpenOverLimit(this.#deps, connection, 'LNK_CONN', limit);
       return ErrorCode.NOSUPP;
     }

@@ -22,17 +22,18 @@ const PEER_TYPE_ROUTER = 1;
  */
 export class OwnLnkConn {
   readonly #mark: Uint8Array;
-  readonly #payloads: Readonly<Record<Dialect, Uint8Array>>;
+  readonly #payloads = new Map<Dialect, Uint8Array>();
 
   /** `mark`: 16 random bytes, not all 0. */
   constructor(mark: Uint8Array) {
     this.#mark = mark;
-    this.#payloads = { linkid: payloadOf('linkid', mark), circuit: payloadOf('circuit', mark) };
   }
 
   /** The payload after the core header. Shared by all connections: callers must not change it. */
   payload(dialect: Dialect): Uint8Array {
-    return this.#payloads[dialect];
+    const payload = this.#payloads.get(dialect) ?? payloadOf(dialect, this.#mark);
+    this.#payloads.set(dialect, payload);
+    return payload;
   }
 
   /** True if the LNK_CONN payload `buf[start .. end)` is one of ours that has come back. */

@@ -1,4 +1,4 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -46,10 +46,11 @@ export class ArrivedRoutes implements RouteTerminal {
   }
 
   routeOpened(route: Transaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
-    if (dialect === 'linkid' && (source === null || source.gateway === '' || source.payload.length < LNK_SPAN_BYTES)) {
+    const { stacked } = rulesOf(dialect);
+    if (!stacked && (source === null || source.gateway === '' || source.payload.length < LNK_SPAN_BYTES)) {
       return null;
     }
-    if (link === OWN_SPAN) return source === null || dialect !== 'linkid' ? null : this.#toClients(source);
+    if (link === OWN_SPAN) return source === null || stacked ? null : this.#toClients(source);
     const { tables, returnPaths, clock, joins, consolidation } = this.#deps;
     const found = tables.links.get(link);
     if (found === undefined || found.source.dialect !== dialect || found.connection.endpoint === null) return null;
@@ -61,7 +62,7 @@ export class ArrivedRoutes implements RouteTerminal {
         if (ended.back !== null) returnPaths.release(ended.back, ended, clock.now());
       },
     });
-    if (dialect === 'linkid') {
+    if (!stacked) {
       const { gateway, number, payload } = source!;
       const sender = tables.source(gateway, number) ?? new RelaySource(gateway, number, dialect, Buffer.from(payload));
       const back = returnPaths.open(sender, found.peer, arrived, clock.now());

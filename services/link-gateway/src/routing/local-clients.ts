@@ -1,4 +1,4 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
@@ -85,7 +85,9 @@ export class LocalClients {
     const late: { route: LocalRoute | null } = { route: null };
     const made = typeof link === 'number' ? this.#toLink(link, dialect, late) : this.#toGateway(link, dialect, late);
     if (made === null) return null;
-    const key = dialect === 'linkid' ? keyOf(typeof link === 'number' ? { gateway: '', number: link } : link) : null;
+    const key = rulesOf(dialect).stacked
+      ? null
+      : keyOf(typeof link === 'number' ? { gateway: '', number: link } : link);
     const route = new LocalRoute(handlers, made.way, {
       flow: this.#deps.flow,
       metrics: this.#deps.metrics,
@@ -136,7 +138,7 @@ export class LocalClients {
         },
       };
     };
-    if (dialect === 'circuit') {
+    if (rulesOf(dialect).stacked) {
       const blocks = this.#deps.consolidation?.of(link) ?? null;
       return use({ endpoint, circuit: link.tx, address: null, pressure, blocks }, () => {});
     }
@@ -152,8 +154,10 @@ export class LocalClients {
   #toGateway(link: RemoteLinkKey, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
     const { trunkRoutes } = this.#deps;
     const user = { routeGone: () => late.route?.routeGone() };
-    const source: RouteSource | null =
-      dialect === 'linkid' ? { gateway: '', number: OWN_SPAN, payload: this.ownSpan.payload } : null;
+    const { stacked } = rulesOf(dialect);
+    const source: RouteSource | null = stacked
+      ? null
+      : { gateway: '', number: OWN_SPAN, payload: this.ownSpan.payload };
     const circuit = trunkRoutes.use(link, dialect, source, 0, user);
     if (circuit === null) return null;
     return {

@@ -1,4 +1,4 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { DialectRules } from '@spanmesh/dmsg/dialect';
 import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
 
 /** Shown in place of the msgid of a relay on another gateway. */
@@ -9,7 +9,8 @@ const UNKNOWN_MSGID = '-'.repeat(16);
  * `relayMsgid` returns the msgid of a relay of this gateway, null for others.
  */
 export class TreeText {
-  readonly #dialect: Dialect;
+  /** The shell of circuit, which shows more than that of linkid. */
+  readonly #stacked: boolean;
   readonly #relayMsgid: (linkId: string, lnkConnId: string) => string | null;
   /** Key of the last cluster shown: the next part may continue it. */
   #lastCluster = '';
@@ -17,8 +18,11 @@ export class TreeText {
   #lastNode = '';
   #lastLink = '';
 
-  constructor(dialect: Dialect, relayMsgid: (linkId: string, lnkConnId: string) => string | null) {
-    this.#dialect = dialect;
+  constructor(
+    { stacked }: Pick<DialectRules, 'stacked'>,
+    relayMsgid: (linkId: string, lnkConnId: string) => string | null,
+  ) {
+    this.#stacked = stacked;
     this.#relayMsgid = relayMsgid;
   }
 
@@ -38,14 +42,14 @@ export class TreeText {
 
   #cluster({ cluster }: ClusterTree): string {
     const key = cluster?.key;
-    if (this.#dialect === 'linkid') return `Cluster ${key?.id}`;
+    if (!this.#stacked) return `Cluster ${key?.id}`;
     return `Cluster ${cluster?.peerTypeName} ${key?.id} (${printable(key?.peerLabel ?? '')})`;
   }
 
   *#node({ node, links }: NodeTree): Generator<string> {
     if (node === undefined) return;
-    const label = printable(this.#dialect === 'linkid' ? node.label : (node.key?.label ?? ''));
-    const type = this.#dialect === 'linkid' ? '' : `${hex(node.pfsType, 2)} `;
+    const label = printable(this.#stacked ? (node.key?.label ?? '') : node.label);
+    const type = this.#stacked ? `${hex(node.pfsType, 2)} ` : '';
     const id = `${node.key?.id} ${node.key?.label}`;
     if (id !== this.#lastNode) {
       this.#lastLink = '';
@@ -60,7 +64,7 @@ export class TreeText {
     const via = connectionNumber(link.connection);
     const isNew = link.id !== this.#lastLink;
     this.#lastLink = link.id;
-    if (this.#dialect === 'linkid') {
+    if (!this.#stacked) {
       if (isNew) yield `\tLink dist=${link.dist} via ${via}`;
       return;
     }

@@ -1,3 +1,4 @@
+import { rulesOf } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { decodeShellText } from '@spanmesh/dmsg/payload/dbg-shell';
 import { type PeerTarget, parsePeerTarget } from '@spanmesh/dmsg/peer-target';
@@ -96,7 +97,7 @@ export class Shell implements ShellHandler {
         return this.#span(connection, argument, output).finally(() => output.end());
       case 'help':
         for (const line of HELP) output.line(line);
-        if (connection.dialect === 'circuit') output.line(HELP_CIRCUIT);
+        if (connection.endpoint?.rules.stacked === true) output.line(HELP_CIRCUIT);
         break;
       case '':
         break;
@@ -110,9 +111,10 @@ export class Shell implements ShellHandler {
   async #tree(connection: Connection, output: ShellOutput): Promise<void> {
     const { dialect } = connection;
     if (dialect === null) return;
-    const text = new TreeText(dialect, this.#deps.relayMsgid);
+    const { stacked } = rulesOf(dialect);
+    const text = new TreeText({ stacked }, this.#deps.relayMsgid);
     const abort = new AbortController();
-    const request = { dialect: apiDialect(dialect), clusterId: '', withRelays: dialect === 'circuit' };
+    const request = { dialect: apiDialect(dialect), clusterId: '', withRelays: stacked };
     let parts: AsyncIterator<GetTreeResponse> | null = null;
     try {
       parts = this.#deps.treeSource(request, abort.signal)[Symbol.asyncIterator]();

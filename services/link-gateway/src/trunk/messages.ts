@@ -3,6 +3,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import { readU8 } from '@spanmesh/dmsg/words';
+import { apiDialect, dialectOf } from '@spanmesh/proto/dialect';
 import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import { TRUNK_VERSION } from './limits.ts';
@@ -45,6 +46,7 @@ export interface Credit {
 
 // Offsets in the payloads. Numbers of links are doubles, as in gateway_control.proto.
 const VERSION = 0;
+/** Numbers of types.proto. */
 const DIALECT = 1;
 const HAS_SOURCE = 2;
 const GATEWAY_LENGTH = 3;
@@ -63,7 +65,7 @@ const GATEWAY_BYTES = SPAN - GATEWAY;
 export function encodeRouteOpen({ link, dialect, source, window }: RouteOpen): Uint8Array {
   const payload = Buffer.alloc(ROUTE_OPEN_BYTES);
   payload[VERSION] = TRUNK_VERSION;
-  payload[DIALECT] = dialect === 'linkid' ? 1 : 2;
+  payload[DIALECT] = apiDialect(dialect);
   payload.writeUInt32LE(window, WINDOW);
   payload.writeDoubleLE(link, LINK);
   if (source !== null) {
@@ -80,7 +82,7 @@ export function decodeRouteOpen(frame: Frame): RouteOpen | null {
   const payload = payloadOf(frame);
   if (payload.length < ROUTE_OPEN_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;
   const link = payload.readDoubleLE(LINK);
-  const dialect = payload[DIALECT] === 1 ? 'linkid' : payload[DIALECT] === 2 ? 'circuit' : null;
+  const dialect = dialectOf(readU8(payload, DIALECT));
   if (dialect === null || !isNumber(link)) return null;
   const window = payload.readUInt32LE(WINDOW);
   if (payload[HAS_SOURCE] === 0) return { link, dialect, source: null, window };

@@ -8,7 +8,8 @@ import {
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/grpc/paging';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
-import type { Explanation, LnkConn, Node } from '@spanmesh/spantree/tree';
+import { DIALECT_RULES } from '@spanmesh/spantree/dialects';
+import type { Explanation, LnkConn, Node, Widths } from '@spanmesh/spantree/tree';
 import { findConnection, findNode } from '../show/find.ts';
 import { showNode } from '../show/show-cluster.ts';
 import { showConnection, showLnkConn } from '../show/show-connection.ts';
@@ -31,7 +32,7 @@ interface Found {
  */
 export function* explain(
   state: Trees,
-  widths: { readonly linkid: number; readonly circuit: number },
+  widths: Widths,
   request: ExplainRequest,
 ): Job<Omit<ExplainResponse, 'revision'>> {
   const node = yield* findNode(state.tree, request.node);
@@ -105,7 +106,7 @@ function reasonOf({ verdict, refused, link }: Explanation): VerdictReason {
     case 'peer-mask':
       return VerdictReason.VERDICT_REASON_PEER_MASK;
     case 'other-cluster':
-      return link.span.dialect === 'linkid'
+      return DIALECT_RULES[link.span.dialect].filter === 'hammer2'
         ? VerdictReason.VERDICT_REASON_OTHER_CLUSTER
         : VerdictReason.VERDICT_REASON_OTHER_PEER_ID;
     case 'both-clients':

@@ -1,9 +1,11 @@
-import { dialectOf } from '@spanmesh/proto/dialect';
+import { UUID_TEXT } from '@spanmesh/dmsg/uuid';
+import { dialectOf, NO_SUCH_DIALECT } from '@spanmesh/proto/dialect';
 import type * as api from '@spanmesh/proto/v1/topology';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import { invalid } from '@spanmesh/runtime/grpc/api-error';
 import { compareKeys, firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/grpc/paging';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
+import { DIALECT_NAMES, type Dialect } from '@spanmesh/spantree/dialects';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import { matchConnection } from '../show/find.ts';
 import { showCluster, showNode } from '../show/show-cluster.ts';
@@ -13,8 +15,6 @@ import { connectionData, type Gateway, lnkConnData } from '../trees/gateway.ts';
 import * as keys from '../trees/keys.ts';
 import { linkId } from '../trees/show-ids.ts';
 import type { Trees } from '../trees/trees.ts';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What a list answers, but for the revision: the caller's to add, as it is when the job ends. */
 type Listed<Response extends { readonly revision: string }> = Job<Omit<Response, 'revision'>>;
@@ -86,7 +86,7 @@ function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
 
 /** The clusters from the one with this key, or that the key begins with, on; whether they match or not. */
 function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
-  for (const dialect of ['linkid', 'circuit'] as const) {
+  for (const dialect of DIALECT_NAMES) {
     const clusters = state.tree.clustersOf(dialect);
     const first = at === undefined ? 0 : firstAfter(clusters, at.slice(0, 4), keys.clusterKey);
     // The cluster itself, if it is there, is the last one before the clusters that come after it.
@@ -183,7 +183,7 @@ function* connectionsFrom(
   state: Trees,
   after: Key | undefined,
   gatewayText: string,
-  matches: (dialect: 'linkid' | 'circuit') => boolean,
+  matches: (dialect: Dialect) => boolean,
 ): Iterable<Visit<Connection>> {
   const [gatewayId = '', number = 0] = after ?? [];
   for (const gateway of gatewaysInOrder(state)) {
@@ -201,7 +201,7 @@ function* relaysFrom(
   state: Trees,
   after: Key | undefined,
   filter: {
-    readonly ofDialect: (dialect: 'linkid' | 'circuit') => boolean;
+    readonly ofDialect: (dialect: Dialect) => boolean;
     readonly ofNode: (node: Node) => boolean;
     readonly connection: Connection | undefined | null;
     readonly link: string;
@@ -266,15 +266,16 @@ function gatewaysInOrder(state: Trees): Gateway[] {
 /** @throws ApiError INVALID_ARGUMENT: not an id or not a dialect. */
 function clusterFilter(dialect: ProtoDialect, id: string): (cluster: Cluster) => boolean {
   const wanted = id.toLowerCase();
-  if (wanted !== '' && !UUID.test(wanted)) throw invalid(`${id} is not the id of a cluster: write the uuid in full.`);
+  if (wanted !== '' && !UUID_TEXT.test(wanted))
+    throw invalid(`${id} is not the id of a cluster: write the uuid in full.`);
   const matches = dialectFilter(dialect);
   return (cluster) => matches(cluster.dialect) && (wanted === '' || cluster.clusterId === wanted);
 }
 
-function dialectFilter(dialect: ProtoDialect): (one: 'linkid' | 'circuit') => boolean {
+function dialectFilter(dialect: ProtoDialect): (one: Dialect) => boolean {
   if (dialect === ProtoDialect.DIALECT_UNSPECIFIED) return () => true;
   const wanted = dialectOf(dialect);
-  if (wanted === null) throw invalid('There is no such dialect: leave it unspecified, or give LINKID or CIRCUIT.');
+  if (wanted === null) throw invalid(NO_SUCH_DIALECT);
   return (one) => one === wanted;
 }
 

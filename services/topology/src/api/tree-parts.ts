@@ -1,5 +1,6 @@
 import type { ClusterTree, GetTreeRequest, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
 import type { Cluster as ProtoCluster } from '@spanmesh/proto/v1/types';
+import { dialectRank } from '@spanmesh/spantree/dialects';
 import {
   type Cluster,
   compareClusters,
@@ -90,7 +91,7 @@ function headOf(cluster: Cluster): CapturedCluster {
 
 /** Whether the cluster has been read when the other one is. */
 function isBefore(cluster: Cluster, other: Cluster): boolean {
-  if (cluster.dialect !== other.dialect) return cluster.dialect === 'linkid';
+  if (cluster.dialect !== other.dialect) return dialectRank(cluster.dialect) < dialectRank(other.dialect);
   return compareClusters(cluster, other) < 0;
 }
 

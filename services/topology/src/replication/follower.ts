@@ -9,7 +9,7 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import { Turn } from '@spanmesh/runtime/turn';
 import { WorkList } from '@spanmesh/runtime/work-list';
-import { DEFAULT_PIECE_UNITS } from '@spanmesh/spantree/tree';
+import { DEFAULT_PIECE_UNITS, type Widths } from '@spanmesh/spantree/tree';
 import { History, type HistoryLimits } from '../trees/history.ts';
 import type { View } from '../trees/view.ts';
 import { Lag } from './lag.ts';
@@ -50,6 +50,8 @@ export interface FollowerOptions {
   readonly installation: string;
   /** What must be equal at all replicas, as text. */
   readonly settings: string;
+  /** Those of the leader, or it refuses this replica: they are among the settings that must be equal. */
+  readonly widths: Widths;
   readonly history?: HistoryLimits | undefined;
   /** The version of replication that it says it speaks; another than REPLICATION_VERSION in tests only. */
   readonly replicationVersion?: number | undefined;
@@ -220,7 +222,7 @@ export class Follower {
     const { snapshotBegin, snapshot, snapshotEnd, delta, position, counts, replicas, clockMs } = response;
     if (replicas.length > 0) this.replicas = replicas;
     if (snapshotBegin !== undefined) {
-      const widths = { linkid: snapshotBegin.linkidWidth, circuit: snapshotBegin.circuitWidth };
+      const { widths } = this.#options;
       state.building = new Replica({ widths, pieceUnits: this.#pieceUnits }, { history: this.#history });
     } else if (snapshot !== undefined) {
       if (state.building !== undefined) yield* state.building.applying(snapshot.changes);

@@ -4,12 +4,12 @@ import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spa
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { WorkList } from '@spanmesh/runtime/work-list';
+import type { Widths } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../attach/leadership.ts';
 import type { Refusals } from '../attach/refusals.ts';
 import { countsOf, wholeMs } from '../show/show-status.ts';
 import { type History, revisionAt } from '../trees/history.ts';
 import type { Journal, Trees } from '../trees/trees.ts';
-import type { Widths } from '../trees/view.ts';
 import { encodeResponse, inMessages, REPLICATION_VERSION } from './messages.ts';
 import { TreesSnapshot } from './snapshot-changes.ts';
 import { type FollowStream, type StandbyHost, StandbyStream } from './standby-stream.ts';

@@ -2,14 +2,13 @@ import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
 import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
-import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
+import { DEFAULT_PIECE_UNITS, SpanTree, type Widths } from '@spanmesh/spantree/tree';
 import { countsOf } from '../show/show-status.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { History } from '../trees/history.ts';
 import { RelayGroups } from '../trees/relay-groups.ts';
 import type { TreesEvent } from '../trees/tree-events.ts';
 import { OBJECT_UNITS, Trees } from '../trees/trees.ts';
-import type { Widths } from '../trees/view.ts';
 
 /** Why a change cannot be made: the replica is not what the leader has. */
 export class ReplicaError extends Error {
@@ -46,7 +45,7 @@ export class Replica {
   ) {
     this.widths = widths;
     this.#history = history;
-    const tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit, pieceUnits });
+    const tree = new SpanTree({ widths, pieceUnits });
     this.trees = new Trees(tree, { tell: (event) => this.#take(event) });
   }
 

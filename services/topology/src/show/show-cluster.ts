@@ -12,7 +12,7 @@ export function showCluster(cluster: Cluster): ProtoCluster {
     key: showClusterKey(cluster),
     nodes: cluster.nodeCount,
     links,
-    peerTypeName: cluster.dialect === 'circuit' ? peerTypeName(cluster.peerType) : '',
+    peerTypeName: cluster.hasLabels ? peerTypeName(cluster.peerType) : '',
   };
 }
 

@@ -35,8 +35,7 @@ export class FakeLeader {
     this.core = new Core(
       {
         installation: 'spanmesh',
-        linkidWidth: 2,
-        circuitWidth: 1,
+        widths: { linkid: 2, circuit: 1 },
         rnssAdd: 7,
         version: '1.0.0',
         address: () => 'me:1',

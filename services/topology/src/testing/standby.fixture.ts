@@ -12,32 +12,13 @@ import { Follower } from '../replication/follower.ts';
 import { showStatus } from '../show/show-status.ts';
 import type { View } from '../trees/view.ts';
 import type { FakeLeader } from './fake-leader.fixture.ts';
-
-/** The leader's end of a stream in memory: what it writes arrives when a test says so. */
-class FakeFollowStream extends EventEmitter {
-  readonly sent: Buffer[] = [];
-  /** What write answers. */
-  accepts = true;
-  ended = false;
-
-  write(message: Buffer): boolean {
-    this.sent.push(message);
-    return this.accepts;
-  }
-
-  end(): void {
-    this.ended = true;
-  }
-
-  drain(): void {
-    this.accepts = true;
-    this.emit('drain');
-  }
-}
+import { FakeWritable } from './fake-writable.fixture.ts';
+import { ANY } from './requests.fixture.ts';
 
 /** A stream between a standby and a leader, both ends. */
 export class FakeCall {
-  readonly leaderEnd = new FakeFollowStream();
+  /** What the leader writes arrives when a test says so. */
+  readonly leaderEnd = new FakeWritable<Buffer>();
   readonly stream = Object.assign(new EventEmitter(), {
     pause: () => {},
     resume: () => {},
@@ -107,6 +88,7 @@ export class FakeStandby {
         version: '1.0.0',
         installation,
         settings,
+        widths: { linkid: 2, circuit: 1 },
         replicationVersion,
         unitsPerTurn,
       },
@@ -148,20 +130,9 @@ export class FakeStandby {
   }
 }
 
-const ANY = {
-  pageToken: '',
-  dialect: Dialect.DIALECT_UNSPECIFIED,
-  id: '',
-  clusterId: '',
-  node: '',
-  connection: '',
-  gateway: '',
-  link: '',
-};
-
 /** All that can be read of a state, to be compared. */
 export function answersOf({ trees, history, widths }: View): unknown {
-  const any = { ...ANY, pageSize: 5000, withRelays: true };
+  const any = { ...ANY, withRelays: true };
   const { connections } = runNow(listConnections(trees, any));
   const { nodes } = runNow(listNodes(trees, any));
   const explained = nodes.flatMap(({ key }) =>

@@ -17,7 +17,7 @@ function links(
     suspect?: boolean;
   }[]
 ) {
-  const tree = new SpanTree({ linkidWidth: 2, circuitWidth: 1 });
+  const tree = new SpanTree({ widths: { linkid: 2, circuit: 1 } });
   return given.map((one, i) => {
     const {
       dialect = 'circuit',

@@ -1,15 +1,15 @@
 import type { Key } from '@spanmesh/runtime/grpc/paging';
+import { dialectRank } from '@spanmesh/spantree/dialects';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 
 // The orders of the lists (topology.proto); those of clusters, nodes and links are the orders that the tree keeps.
 
 export function clusterKey(cluster: Cluster): Key {
-  return [cluster.dialect === 'linkid' ? 0 : 1, cluster.peerType, cluster.clusterId, cluster.peerLabel];
+  return [dialectRank(cluster.dialect), cluster.peerType, cluster.clusterId, cluster.peerLabel];
 }
 
 export function nodeKey(node: Node): Key {
-  const label = node.cluster.dialect === 'circuit' ? node.label : '';
-  return [...clusterKey(node.cluster), label, node.nodeId];
+  return [...clusterKey(node.cluster), node.keyLabel, node.nodeId];
 }
 
 /** architecture.md, "Relay selection": best first. */

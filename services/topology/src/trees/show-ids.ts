@@ -20,10 +20,8 @@ export function showClusterKey(cluster: Cluster): ClusterKey {
   return { dialect: apiDialect(dialect), id: clusterId, peerType, peerLabel };
 }
 
-/** protocol.md, "The link layer" 2: in linkid the label is no part of the identity. */
-export function showNodeKey(node: Node): NodeKey {
-  const label = node.cluster.dialect === 'circuit' ? node.label : '';
-  return { cluster: showClusterKey(node.cluster), id: node.nodeId, label };
+export function showNodeKey({ cluster, nodeId, keyLabel }: Node): NodeKey {
+  return { cluster: showClusterKey(cluster), id: nodeId, label: keyLabel };
 }
 
 /** The tree's key for one without fault (cluster-key.ts). */

@@ -12,7 +12,7 @@ function rig() {
   const told: string[] = [];
   const textOf = (one: unknown) => (one instanceof Gateway ? one.id : String(one));
   const tell = ({ of, ...data }: StateEvent) => void told.push(`${of} ${Object.values(data).map(textOf).join()}`);
-  const state = new State(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { tell });
+  const state = new State(new SpanTree({ widths: { linkid: 2, circuit: 1 } }), { tell });
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
   state.trees.add(gateway);
   const apply = (change: object) => runNow(state.applying(gateway, Object.assign(StateChange.create(), change)));

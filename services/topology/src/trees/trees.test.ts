@@ -46,7 +46,7 @@ function rig() {
     }
   };
   const tell = (event: TreesEvent) => void told.push(wordsOf(event));
-  const trees = new Trees(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { tell });
+  const trees = new Trees(new SpanTree({ widths: { linkid: 2, circuit: 1 } }), { tell });
   trees.journal = (gateway, change) => {
     const [name] = Object.keys(change) as (keyof TreeChange)[];
     journal.push(`${gateway?.id ?? ''} ${name}`);

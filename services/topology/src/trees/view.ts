@@ -1,12 +1,7 @@
 import type { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import type { Widths } from '@spanmesh/spantree/tree';
 import type { History } from './history.ts';
 import type { Trees } from './trees.ts';
-
-/** Most links of one node that are relayed to one LNK_CONN. */
-export interface Widths {
-  readonly linkid: number;
-  readonly circuit: number;
-}
 
 /** What this replica answers reads from at the moment. */
 export interface View {

@@ -1,3 +1,4 @@
+import { DIALECT_NAMES } from '@spanmesh/proto/dialect';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '@spanmesh/runtime/bus/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
@@ -5,7 +6,7 @@ import { z } from 'zod';
 import { MAX_OPERATOR_TARGETS, STORE_RETRY_MS } from '../limits.ts';
 import type { OperatorTarget, WantedTarget, WantedTargets } from './wanted-targets.ts';
 
-const schema = z.object({ path: z.string().max(1024), dialect: z.enum(['linkid', 'circuit', 'auto']) });
+const schema = z.object({ path: z.string().max(1024), dialect: z.enum([...DIALECT_NAMES, 'auto']) });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Compare-and-sets that are lost to others before a change is given up. */

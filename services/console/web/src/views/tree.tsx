@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
-import { clusterText, count, dialectOf, distText, peerType, quoted } from '@spanmesh/ctl/views/words';
+import { clusterText, count, dialectOf, distText, hasRnss, peerType, quoted } from '@spanmesh/ctl/views/words';
 import { Dialect, type Relay } from '@spanmesh/proto/v1/types';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { topology, words } from '../api.ts';
@@ -181,7 +181,7 @@ function Label({ row }: { readonly row: Row }) {
       return (
         <>
           link <span class="id">{printable(link.id)}</span> dist {distText(link.dist, dialectOf(link.node))}
-          {dialectOf(link.node) === Dialect.DIALECT_CIRCUIT && ` rnss ${link.rnss} ${peerType(link.peerType)}`} on{' '}
+          {hasRnss(dialectOf(link.node)) && ` rnss ${link.rnss} ${peerType(link.peerType)}`} on{' '}
           <span class="id">{printable(link.connection)}</span>{' '}
           {[quoted(link.label), link.suspect ? 'suspect' : ''].filter(Boolean).join(' ')}
         </>
