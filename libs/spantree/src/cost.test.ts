@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type Connection, DEFAULT_MAX_DIST, type Link, type LnkConn, type RelayDelta, SpanTree } from './tree.ts';
+import { NIL_UUID } from './span.ts';
+import { FILTER, IGNORED as ignored, nodeId, SPAN } from './testing/span.fixture.ts';
+import { type Connection, DEFAULT_MAX_DIST, type Link, type LnkConn, SpanTree } from './tree.ts';
 import { finish } from './tree-work.ts';
 
 const LNK_CONNS = 8;
-const NIL = '00000000-0000-0000-0000-000000000000';
-const ignored: RelayDelta = { open: () => {}, close: () => {} };
 
 interface Mesh {
   readonly tree: SpanTree;
@@ -14,27 +14,11 @@ interface Mesh {
 }
 
 function offer(tree: SpanTree, connection: Connection, id: number, node: number): Link {
-  return tree.addLink(connection, id, {
-    dialect: 'linkid',
-    clusterId: 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6',
-    nodeId: `${node.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`,
-    peerType: 3,
-    peerLabel: '',
-    label: '',
-    dist: 0,
-    rnss: 0,
-    stamp: id,
-  });
+  return tree.addLink(connection, id, { ...SPAN, dialect: 'linkid', nodeId: nodeId(node), stamp: id });
 }
 
 function ask(tree: SpanTree, id: number): LnkConn {
-  return tree.addLnkConn(tree.addConnection('g', id), id, {
-    dialect: 'linkid',
-    peerMaskLo: 0xffffffff,
-    peerMaskHi: 0xffffffff,
-    peerType: 1,
-    clusterId: NIL,
-  });
+  return tree.addLnkConn(tree.addConnection('g', id), id, { ...FILTER, dialect: 'linkid' });
 }
 
 /** A tree of `nodes` nodes with one link each, every link relayed on all of LNK_CONNS LNK_CONNs. */
@@ -129,32 +113,13 @@ describe('memory', () => {
     const owner = tree.addConnection('g', 100_000);
     const links: Link[] = [];
     for (let n = 0; n < clusters * nodesOfEach; n++) {
-      const nodeId = `${n.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;
-      links.push(
-        tree.addLink(owner, n, {
-          dialect: 'circuit',
-          clusterId: cluster(n % clusters),
-          nodeId,
-          peerType: 3,
-          peerLabel: '',
-          label: '',
-          dist: 0,
-          rnss: 0,
-          stamp: n,
-        }),
-      );
+      links.push(tree.addLink(owner, n, { ...SPAN, clusterId: cluster(n % clusters), nodeId: nodeId(n), stamp: n }));
     }
     const ask = (id: number, clusterId: string) =>
-      tree.addLnkConn(tree.addConnection('g', id), id, {
-        dialect: 'circuit',
-        peerMaskLo: 0xffffffff,
-        peerMaskHi: 0xffffffff,
-        peerType: 63,
-        clusterId,
-      });
+      tree.addLnkConn(tree.addConnection('g', id), id, { ...FILTER, peerType: 63, clusterId });
     for (let id = 0; id < clusters * leafsOfEach; id++) ask(id, cluster(id % clusters));
     tree.flush(ignored);
-    ask(clusters * leafsOfEach, NIL);
+    ask(clusters * leafsOfEach, NIL_UUID);
     tree.flush(ignored);
 
     const relays = links.length * (leafsOfEach + 1);
@@ -170,18 +135,10 @@ describe('memory', () => {
    */
   function taken(): { tree: SpanTree; link: Link; lnkConns: LnkConn[] } {
     const tree = new SpanTree();
-    const span = { dialect: 'circuit', clusterId: NIL, nodeId: NIL, peerType: 3, peerLabel: '', label: '' } as const;
-    const add = (id: number, dist: number) =>
-      tree.addLink(tree.addConnection('h', id), id, { ...span, dist, rnss: 0, stamp: 1 });
+    const add = (id: number, dist: number) => tree.addLink(tree.addConnection('h', id), id, { ...SPAN, dist });
     const link = add(1, 0);
     add(2, DEFAULT_MAX_DIST + 1);
-    const filter = {
-      dialect: 'circuit',
-      peerMaskLo: 0xffffffff,
-      peerMaskHi: 0xffffffff,
-      peerType: 63,
-      clusterId: NIL,
-    } as const;
+    const filter = { ...FILTER, peerType: 63 };
     const owner = tree.addConnection('g', 3);
     const lnkConns = Array.from({ length: 300 }, (_, id) => tree.addLnkConn(owner, id, filter));
     tree.flush(ignored);

@@ -1,30 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type LnkConnFilter, type SpanKey, SpanTree } from './tree.ts';
-
-const NIL = '00000000-0000-0000-0000-000000000000';
-const span: SpanKey = {
-  dialect: 'circuit',
-  clusterId: NIL,
-  nodeId: NIL,
-  peerType: 3,
-  peerLabel: '',
-  label: '',
-  dist: 0,
-  rnss: 0,
-  stamp: 1,
-};
-const filter: LnkConnFilter = {
-  dialect: 'circuit',
-  peerMaskLo: 0xffffffff,
-  peerMaskHi: 0xffffffff,
-  peerType: 1,
-  clusterId: NIL,
-};
-const ignored = { open: () => {}, close: () => {} };
+import { FILTER as filter, IGNORED as ignored, SPAN as span } from './testing/span.fixture.ts';
+import { SpanTree } from './tree.ts';
 
 /** A node with four links, of which the best two can be relayed; best first. */
 function world() {
-  const tree = new SpanTree({ circuitWidth: 2 });
+  const tree = new SpanTree({ widths: { circuit: 2 } });
   const links = [0, 1, 2, 3].map((dist) => tree.addLink(tree.addConnection('g', dist), dist, { ...span, dist }));
   const peer = tree.addConnection('g', 9);
   return { tree, links, peer, node: links[0]!.node };

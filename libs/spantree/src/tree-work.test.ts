@@ -1,32 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { LnkConn, LnkConnFilter, RelayDelta, SpanKey } from './tree.ts';
+import { FILTER as filter, IGNORED as ignored, nodeId, SPAN } from './testing/span.fixture.ts';
+import type { LnkConn } from './tree.ts';
 import { SpanTree } from './tree.ts';
 import { finish, type TreeWork } from './tree-work.ts';
 
-const filter: LnkConnFilter = {
-  dialect: 'circuit',
-  peerMaskLo: 0xffffffff,
-  peerMaskHi: 0xffffffff,
-  peerType: 1,
-  clusterId: '00000000-0000-0000-0000-000000000000',
-};
-const ignored: RelayDelta = { open: () => {}, close: () => {} };
-
 /** The span of node number `node` of a cluster. */
-function span(node: number): SpanKey {
-  const nodeId = `f5000001-0a0b-11e4-8a21-${node.toString(16).padStart(12, '0')}`;
-  return {
-    dialect: 'circuit',
-    clusterId: 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6',
-    nodeId,
-    peerType: 3,
-    peerLabel: '',
-    label: '',
-    dist: 0,
-    rnss: 0,
-    stamp: 1,
-  };
-}
+const span = (node: number) => ({ ...SPAN, nodeId: nodeId(node) });
 
 /** The number of units in each piece of the work. */
 function pieces(work: TreeWork<unknown>): number[] {

@@ -3,6 +3,7 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connected } from '../socket/connected.fixture.ts';
 import { READ_MEMORY } from '../socket/read-memory.ts';
+import { notingOwner } from './send-queue.fixture.ts';
 import { SendQueue } from './send-queue.ts';
 
 const READ_BYTES = READ_MEMORY.length;
@@ -17,15 +18,7 @@ afterEach(() => {
 async function setUp() {
   const { near, far, close } = await connected();
   closing.push(close);
-  const heard: string[] = [];
-  const note = (what: string) => () => void heard.push(what);
-  const owner = {
-    flushLater: note('flush later'),
-    drained: note('drained'),
-    overLimit: note('over limit'),
-    stalled: note('stalled'),
-    onFailed: note('failed'),
-  };
+  const { owner, heard } = notingOwner();
   const queue = new SendQueue(
     { limitBytes: 2 * READS * READ_BYTES, stallMs: 60_000 },
     { socket: near, clock: systemClock, owner, counts: { bytesOut: 0 } },

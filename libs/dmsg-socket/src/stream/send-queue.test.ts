@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
+import { notingOwner } from './send-queue.fixture.ts';
 import { SendQueue } from './send-queue.ts';
 
 const LIMIT = 1_000;
@@ -33,15 +34,7 @@ class SlowSocket extends Writable {
 function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
   const socket = new SlowSocket();
   const clock = new FakeClock();
-  const heard: string[] = [];
-  const note = (what: string) => () => void heard.push(what);
-  const owner = {
-    flushLater: note('flush later'),
-    drained: note('drained'),
-    overLimit: note('over limit'),
-    stalled: note('stalled'),
-    onFailed: note('failed'),
-  };
+  const { owner, heard } = notingOwner();
   const queue = new SendQueue(
     { limitBytes: LIMIT, stallMs: 10_000 },
     {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
+import { advance, settle } from '../fake-time.fixture.ts';
 import {
   type GatewayRecord,
   GatewayRegistration,
@@ -9,19 +10,6 @@ import {
   REGISTRATION_LOOK_MS,
   REGISTRATION_RETRY_MS,
 } from './registry.ts';
-
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-async function advance(clock: FakeClock, ms: number): Promise<void> {
-  const end = clock.now() + ms;
-  await settle();
-  for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
-    clock.advance(next - clock.now());
-    await settle();
-  }
-  clock.advance(end - clock.now());
-  await settle();
-}
 
 const gw1: GatewayRecord = {
   name: 'gw1',

@@ -3,6 +3,7 @@ import type { KeyValue } from '../bus/bus.ts';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
+import { advance, settle } from '../fake-time.fixture.ts';
 import { MAX_EPOCH } from './epoch.ts';
 import { Lease, type LeaseState } from './lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
@@ -11,21 +12,6 @@ const TTL = 1000;
 /** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
 const FIRST = 1_600_000_000;
 const ROLE = 'topology';
-
-/** Lets everything that waits for an answer of the in-process store go on. */
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Moves time on, stopping at every timer so that what it starts happens at its own time. */
-async function advance(clock: FakeClock, ms: number): Promise<void> {
-  const end = clock.now() + ms;
-  await settle();
-  for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
-    clock.advance(next - clock.now());
-    await settle();
-  }
-  clock.advance(end - clock.now());
-  await settle();
-}
 
 interface Contender {
   lease: Lease;

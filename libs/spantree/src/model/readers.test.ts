@@ -1,35 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import {
-  type Cluster,
-  type Connection,
-  type Link,
-  type LnkConn,
-  type Node,
-  type RelayDelta,
-  type SpanKey,
-  SpanTree,
-} from '../tree.ts';
+import { FILTER, IGNORED as ignored, SPAN } from '../testing/span.fixture.ts';
+import { type Cluster, type Connection, type Link, type LnkConn, type Node, SpanTree } from '../tree.ts';
 import { finish } from '../tree-work.ts';
 
-const ignored: RelayDelta = { open: () => {}, close: () => {} };
-const span: SpanKey = {
-  dialect: 'linkid',
-  clusterId: 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6',
-  nodeId: 'f5000001-0a0b-11e4-8a21-01a2b3c4d5e6',
-  peerType: 3,
-  peerLabel: '',
-  label: '',
-  dist: 0,
-  rnss: 0,
-  stamp: 1,
-};
-const filter = {
-  dialect: 'linkid',
-  peerMaskLo: 0xffffffff,
-  peerMaskHi: 0xffffffff,
-  peerType: 1,
-  clusterId: '00000000-0000-0000-0000-000000000000',
-} as const;
+const span = { ...SPAN, dialect: 'linkid' } as const;
+const filter = { ...FILTER, dialect: 'linkid' } as const;
 
 describe('a reader of the tree', () => {
   let tree: SpanTree;

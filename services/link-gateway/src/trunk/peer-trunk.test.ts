@@ -1,5 +1,6 @@
 import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { advance, settle } from '@spanmesh/runtime/fake-time.fixture';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -12,7 +13,6 @@ import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('a trunk that cannot be opened', () => {
   let clock: FakeClock;
@@ -69,22 +69,11 @@ describe('a trunk that cannot be opened', () => {
 
   const use = () => trunk.route(1, 'circuit', null, 0);
 
-  /** Advances the clock in steps, and lets everything that follows from each step happen. */
-  async function advance(ms: number): Promise<void> {
-    const end = clock.now() + ms;
-    await settle();
-    for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
-      clock.advance(next - clock.now());
-      await settle();
-    }
-    clock.advance(end - clock.now());
-  }
-
   // Limits: trunk/limits.ts MAX_BACKOFF_MS
   it('is tried again soon at first, later and later once the other gateway is unreachable, every five seconds at last', async () => {
     trunk.listed('192.0.2.1:1');
     use();
-    await advance(60_000);
+    await advance(clock, 60_000);
     const pauses = asked.map((at, i) => at - (asked[i - 1] ?? at)).slice(1);
     const lost = pauses.filter((_, i) => asked[i]! < UNREACHABLE_AFTER_MS);
     expect(pauses[0]).toBe(FIRST_BACKOFF_MS);
@@ -97,27 +86,27 @@ describe('a trunk that cannot be opened', () => {
   it('is reported as unreachable once, after two seconds, and takes no route meanwhile', async () => {
     trunk.listed('192.0.2.1:1');
     expect(use()).not.toBeNull();
-    await advance(UNREACHABLE_AFTER_MS - 1);
+    await advance(clock, UNREACHABLE_AFTER_MS - 1);
     expect([trunk.isUnreachable, told.includes('changed'), use()]).toEqual([false, false, null]);
-    await advance(1);
+    await advance(clock, 1);
     expect([trunk.isUnreachable, told.filter((one) => one === 'changed')]).toEqual([true, ['changed']]);
-    await advance(60_000);
+    await advance(clock, 60_000);
     expect(told.filter((one) => one === 'changed')).toHaveLength(1);
   });
 
   it('is tried at once at a new address, and not at an empty one', async () => {
     trunk.listed('192.0.2.1:1');
     use();
-    await advance(30_000);
+    await advance(clock, 30_000);
     const before = asked.length;
     trunk.listed('192.0.2.1:1');
     expect(asked).toHaveLength(before);
     trunk.listed('192.0.2.2:1');
     expect(asked).toHaveLength(before + 1);
-    await advance(FIRST_BACKOFF_MS);
+    await advance(clock, FIRST_BACKOFF_MS);
     expect(asked).toHaveLength(before + 2);
     trunk.listed('');
-    await advance(60_000);
+    await advance(clock, 60_000);
     expect(asked.length).toBeLessThanOrEqual(before + 3);
   });
 
@@ -126,7 +115,7 @@ describe('a trunk that cannot be opened', () => {
     expect([trunk.kind, trunk.isListed]).toEqual(['idle', false]);
     trunk.listed('');
     expect([use(), trunk.kind, trunk.isListed]).toEqual([null, 'down', true]);
-    await advance(UNREACHABLE_AFTER_MS);
+    await advance(clock, UNREACHABLE_AFTER_MS);
     expect([asked, trunk.isUnreachable]).toEqual([[], true]);
   });
 
@@ -134,9 +123,9 @@ describe('a trunk that cannot be opened', () => {
     answer = null;
     trunk.listed('192.0.2.1:1');
     const route = use();
-    await advance(OPEN_TIMEOUT_MS - 1);
+    await advance(clock, OPEN_TIMEOUT_MS - 1);
     expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['opening', 1, false]);
-    await advance(1);
+    await advance(clock, 1);
     expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['down', 0, true]);
     // No timer of the attempt is left, only those of the next attempt and of becoming unreachable.
     expect(clock.pending).toBe(2);
@@ -148,9 +137,9 @@ describe('a trunk that cannot be opened', () => {
     use();
     await settle();
     expect(trunk.kind).toBe('expecting');
-    await advance(OPEN_TIMEOUT_MS - 1);
+    await advance(clock, OPEN_TIMEOUT_MS - 1);
     expect(trunk.kind).toBe('expecting');
-    await advance(1);
+    await advance(clock, 1);
     expect(trunk.kind).toBe('down');
   });
 
@@ -173,14 +162,14 @@ describe('a trunk that cannot be opened', () => {
     expect([metrics.lost.gone, tokens.size, clock.pending]).toEqual([1, 0, 0]);
     expect(() => trunk.asked()).toThrow(expect.objectContaining({ data: { why: 'stopping' } }));
     trunk.listed('192.0.2.2:1');
-    await advance(60_000);
+    await advance(clock, 60_000);
     expect(asked).toHaveLength(1);
   });
 
   it('does not count as unreachable any more once it is closed or this gateway has another id', async () => {
     trunk.listed('192.0.2.1:1');
     use();
-    await advance(30_000);
+    await advance(clock, 30_000);
     expect(trunk.isUnreachable).toBe(true);
     trunk.close('gone');
     expect([trunk.isUnreachable, clock.pending]).toEqual([false, 0]);
@@ -192,7 +181,7 @@ describe('a trunk that cannot be opened', () => {
       const second = trunk.asked();
       expect([trunk.kind, tokens.size]).toEqual(['expecting', 1]);
       expect([tokens.redeem(first), tokens.redeem(second)]).toEqual([null, 'b.00000001']);
-      await advance(OPEN_TIMEOUT_MS);
+      await advance(clock, OPEN_TIMEOUT_MS);
       // No route waited for the trunk.
       expect([trunk.kind, told]).toEqual(['idle', ['down']]);
       expect(clock.pending).toBe(0);
@@ -216,7 +205,7 @@ describe('a trunk that cannot be opened', () => {
     it('has its earlier token revoked when we open a trunk ourselves', async () => {
       answer = null;
       const token = trunk.asked();
-      await advance(OPEN_TIMEOUT_MS);
+      await advance(clock, OPEN_TIMEOUT_MS);
       trunk.listed('192.0.2.1:1');
       use();
       expect(tokens.redeem(token)).toBeNull();

@@ -6,22 +6,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { uuid } from '../testing/payloads.fixture.ts';
+import { ANY } from '../testing/requests.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { explain } from './explain.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 import { treeParts } from './tree-parts.ts';
 
 const MESSAGE_BYTES = 1024 * 1024;
-const ANY = {
-  dialect: Dialect.DIALECT_UNSPECIFIED,
-  id: '',
-  clusterId: '',
-  node: '',
-  connection: '',
-  gateway: '',
-  link: '',
-};
-
 /** All pages of a list. */
 function pages<T>(of: (request: PageRequest) => Job<{ nextPageToken: string } & T>, pageSize: number): T[] {
   const all: T[] = [];

@@ -4,6 +4,7 @@ import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { ANY } from '../testing/requests.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import {
   MAX_ANSWERS_PER_USER,
@@ -14,15 +15,8 @@ import {
 
 const USER = '192.0.2.1';
 const REQUEST = {
+  ...ANY,
   pageSize: 0,
-  pageToken: '',
-  dialect: 0,
-  id: '',
-  clusterId: '',
-  node: '',
-  connection: '',
-  gateway: '',
-  link: '',
   kinds: [],
   revision: '',
   withRelays: false,

@@ -1,36 +1,19 @@
-import { credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { type ServiceError, status } from '@grpc/grpc-js';
 import {
   type GetTreeResponse,
   type ListLinksRequest,
-  TopologyClient,
-  TopologyService,
+  type TopologyClient,
   VerdictReason,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
-import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
-import { createLogger } from '@spanmesh/runtime/log/logger';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { uuid } from '../testing/payloads.fixture.ts';
+import { ANY } from '../testing/requests.fixture.ts';
+import { served } from '../testing/served-api.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
-
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function serve(leader: FakeLeader) {
-  const logger = createLogger({ level: 'silent', service: 'test' });
-  const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
-  server.addService(TopologyService, leader.core.api.implementation);
-  const port = await server.start();
-  cleanups.push(() => server.stop(0));
-  const client = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
-  cleanups.push(() => client.close());
-  return client;
-}
 
 /** Two gateways; three nodes of the circuit dialect and one of linkid. */
 async function installation() {
@@ -44,7 +27,7 @@ async function installation() {
   const old = a.openConnection('linkid');
   const oldLink = a.openLink(old, 9);
   settle(leader, [a, b]);
-  const client = await serve(leader);
+  const client = await served(leader);
   return { leader, a, b, client, source, links, second, peer, lnkConn, old, oldLink };
 }
 
@@ -57,18 +40,9 @@ function ask<Answer>(client: TopologyClient, method: Method, request: object): P
       message: object,
       done: (error: ServiceError | null, answer: Answer) => void,
     ) => void;
-    const defaults = {
-      pageSize: 0,
-      pageToken: '',
-      dialect: 0,
-      id: '',
-      clusterId: '',
-      node: '',
-      connection: '',
-      gateway: '',
-      link: '',
-    };
-    call.call(client, { ...defaults, ...request }, (error, answer) => (error ? reject(error) : resolve(answer)));
+    call.call(client, { ...ANY, pageSize: 0, ...request }, (error, answer) =>
+      error ? reject(error) : resolve(answer),
+    );
   });
 }
 
@@ -219,7 +193,7 @@ describe('GetTree', () => {
 
   it('of nothing is one empty part with a revision', async () => {
     const leader = new FakeLeader();
-    const parts = await tree(await serve(leader), {});
+    const parts = await tree(await served(leader), {});
     expect(parts).toEqual([{ clusters: [], revision: leader.core.history.revision }]);
   });
 
@@ -229,7 +203,7 @@ describe('GetTree', () => {
     const source = a.openConnection();
     for (let node = 0; node < 4000; node++) a.openLink(source, node);
     settle(leader, [a]);
-    const client = await serve(leader);
+    const client = await served(leader);
     const call = client.getTree({ dialect: 0, clusterId: '', withRelays: false });
     let parts = 0;
     let links = 0;

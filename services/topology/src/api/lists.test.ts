@@ -5,21 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { uuid } from '../testing/payloads.fixture.ts';
+import { ANY as EVERYTHING } from '../testing/requests.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import type { Trees } from '../trees/trees.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 
-const ANY = {
-  pageSize: 500,
-  pageToken: '',
-  dialect: Dialect.DIALECT_UNSPECIFIED as Dialect,
-  id: '',
-  clusterId: '',
-  node: '',
-  connection: '',
-  gateway: '',
-  link: '',
-};
+const ANY = { ...EVERYTHING, pageSize: 500 };
 type Request = Partial<typeof ANY>;
 
 /** Both dialects at two gateways: nodes with several links, LNK_CONNs that get relays, and one relay on demand. */

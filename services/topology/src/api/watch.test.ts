@@ -1,38 +1,17 @@
-import { EventEmitter } from 'node:events';
 import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { FakeWritable } from '../testing/fake-writable.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { PROGRESS_MS, Watch } from './watch.ts';
-
-class FakeCall extends EventEmitter {
-  readonly sent: WatchResponse[] = [];
-  cancelled = false;
-  accepts = true;
-  ended = false;
-
-  write(response: WatchResponse): boolean {
-    this.sent.push(response);
-    return this.accepts;
-  }
-
-  end(): void {
-    this.ended = true;
-  }
-
-  drain(): void {
-    this.accepts = true;
-    this.emit('drain');
-  }
-}
 
 function watching({ withRelays = false, revision = '', history = {} } = {}) {
   const leader = new FakeLeader({ history });
   const gateway = new FakeGateway('a');
   settle(leader, [gateway]);
   const start = (from = revision, relays = withRelays) => {
-    const call = new FakeCall();
+    const call = new FakeWritable<WatchResponse>();
     let ends = 0;
     const watch = new Watch(
       { revision: from, withRelays: relays },
@@ -44,7 +23,7 @@ function watching({ withRelays = false, revision = '', history = {} } = {}) {
   return { leader, gateway, start };
 }
 
-const kinds = (call: FakeCall) =>
+const kinds = (call: FakeWritable<WatchResponse>) =>
   call.sent.flatMap(
     ({ changes }) =>
       changes?.changes.map(({ kind, ...object }) => {
@@ -158,7 +137,7 @@ describe('a watch', () => {
 
   it('calls nobody while it is being made', () => {
     const { leader } = watching();
-    const call = new FakeCall();
+    const call = new FakeWritable<WatchResponse>();
     const said: string[] = [];
     const { history } = leader.core;
     const stream = Object.assign(call, { on: (event: string) => said.push(event) });

@@ -1,26 +1,19 @@
-import { credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { type ServiceError, status } from '@grpc/grpc-js';
 import {
   type CloseConnectionResponse,
   type DrainGatewayResponse,
   type GetStatusResponse,
   ListConnectionsRequest,
   type ListConnectionsResponse,
-  TopologyClient,
-  TopologyService,
+  type TopologyClient,
 } from '@spanmesh/proto/v1/topology';
-import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
-import { createLogger } from '@spanmesh/runtime/log/logger';
 import { until } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { served } from '../testing/served-api.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { MAX_FOLLOWED, MAX_RUNNING } from './drains.ts';
-
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 /** A leader with an API, and two gateways; `a` has four connections. */
 async function installation() {
@@ -28,13 +21,7 @@ async function installation() {
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
   const connections = [1, 2, 3, 4].map(() => a.openConnection());
   settle(leader, [a, b]);
-  const logger = createLogger({ level: 'silent', service: 'test' });
-  const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
-  server.addService(TopologyService, leader.core.api.implementation);
-  const port = await server.start();
-  cleanups.push(() => server.stop(0));
-  const client = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
-  cleanups.push(() => client.close());
+  const client = await served(leader);
   return { leader, a, b, client, connections };
 }
 
