@@ -151,7 +151,7 @@ export class ModelGateway {
   closeConnection(connection: ModelConnection): void {
     this.tables.connections.delete(connection.id);
     this.connections.delete(connection.id);
-    this.reports.connectionClosed(connection.peer);
+    this.reports.tell('connectionsClosed', connection.peer.id);
     connection.endpoint = null;
     connection.isOpen = false;
     connection.peer.waitingRelays = [];
@@ -175,13 +175,13 @@ export class ModelGateway {
     const lnkConn = new LnkConn(this.tables.nextNumber(), connection.peer, {} as never, payload);
     this.tables.lnkConns.set(lnkConn.id, lnkConn);
     connection.peer.lnkConns.add(lnkConn);
-    this.reports.lnkConnOpened(lnkConn);
+    this.reports.tell('lnkConnsOpened', { id: lnkConn.id, connection: connection.peer.id, payload });
   }
 
   closeLnkConn(lnkConn: LnkConn): void {
     const connection = this.connections.get(lnkConn.peer.id);
     if (connection !== undefined) this.#forgetLnkConn(lnkConn, connection);
-    this.reports.lnkConnClosed(lnkConn);
+    this.reports.tell('lnkConnsClosed', lnkConn.id);
   }
 
   openLink(connection: ModelConnection, node: number, dist: number): void {
@@ -198,7 +198,7 @@ export class ModelGateway {
 
   closeLink(one: ModelLink): void {
     this.#forgetLink(one);
-    this.reports.linkClosed(one.link);
+    this.reports.tell('linksClosed', one.link.id);
   }
 
   /** Relays that are open on the wire. */

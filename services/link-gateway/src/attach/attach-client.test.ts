@@ -21,7 +21,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
-import type { Link, Peer } from '../peers/peer.ts';
+import type { Link } from '../peers/peer.ts';
 import { DELTA_BYTES, MAX_DELTAS_UNDER_WAY } from '../shares/limits.ts';
 import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, MAX_PENDING_BYTES, STATUS_MS } from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
@@ -325,7 +325,7 @@ describe('attaching', () => {
       welcome: { epoch: 1, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
-    reports.linkClosed(opened(1));
+    reports.tell('linksClosed', 1);
     await leader.until(() => requests.some(({ delta }) => delta !== undefined));
     const [delta] = requests.flatMap((request) => request.delta ?? []);
     expect([delta!.linksOpened, delta!.linksClosed]).toEqual([[], [1]]);
@@ -721,9 +721,9 @@ describe('a message of the leader', () => {
 describe('while attached', () => {
   it('sends one delta for each turn of the event loop', async () => {
     const { leader, reports, requests } = await attached();
-    for (const id of [1, 2, 3]) reports.linkClosed(opened(id));
+    for (const id of [1, 2, 3]) reports.tell('linksClosed', id);
     await leader.until(() => requests.length > 0);
-    reports.linkClosed(opened(4));
+    reports.tell('linksClosed', 4);
     await leader.until(() => requests.length > 1);
     expect(requests.map(({ delta }) => delta?.linksClosed)).toEqual([[1, 2, 3], [4]]);
   });
@@ -745,7 +745,7 @@ describe('while attached', () => {
     const { leader, stream, host, reports, requests } = await attached();
     stream.write({ commands: commands(3, 1) });
     await leader.until(() => host.commands.length === 1);
-    reports.linkClosed(opened(1));
+    reports.tell('linksClosed', 1);
     await leader.until(() => requests.length === 1);
     stream.write({ commands: commands(3, 2) });
     await leader.until(() => requests.length === 2);
@@ -796,7 +796,7 @@ describe('stopping', () => {
   it('sends the last delta, closes our side, and waits for the leader to end its own', async () => {
     const { leader, client, reports, requests, stream } = await attached();
     leader.answersGoodbye = false;
-    reports.connectionClosed({ id: 1 } as Peer);
+    reports.tell('connectionsClosed', 1);
     const stopped = vi.fn();
     const stopping = client.stop().then(stopped);
     await leader.until(() => leader.streams[0]!.ended());

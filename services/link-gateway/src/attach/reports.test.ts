@@ -1,6 +1,6 @@
 import type { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Link, LnkConn } from '../peers/peer.ts';
+import type { LnkConn } from '../peers/peer.ts';
 import { Relay, RelaySource } from '../peers/peer.ts';
 import { Reports } from './reports.ts';
 
@@ -28,17 +28,17 @@ function taken(): StateChange {
 
 describe('what has changed', () => {
   it('is taken once, and onChange is called for each change', () => {
-    reports.linkClosed({ id: 4 } as Link);
-    reports.linkClosed({ id: 5 } as Link);
+    reports.tell('linksClosed', 4);
+    reports.tell('linksClosed', 5);
     expect(changes).toBe(2);
     expect(taken().linksClosed).toEqual([4, 5]);
     expect([reports.bytes, reports.take(MIB)]).toEqual([0, []]);
   });
 
   it('is not kept while no leader listens', () => {
-    reports.linkClosed({ id: 4 } as Link);
+    reports.tell('linksClosed', 4);
     reports.end();
-    reports.linkClosed({ id: 5 } as Link);
+    reports.tell('linksClosed', 5);
     reports.onDemandOpened(relay(source(1), 2));
     reports.trunks(() => ({ established: [], unreachable: [] }));
     reports.stopping();

@@ -1,8 +1,7 @@
 import { bytesOf, type Entry, type ListName, StateChangeParts } from '@spanmesh/proto/state-change';
 import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } from '@spanmesh/proto/v1/gateway_control';
-import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Step } from '@spanmesh/runtime/trace/step';
-import type { Link, LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
+import type { Link, Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
 import { ReportPressure } from './report-pressure.ts';
 import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
@@ -89,31 +88,16 @@ export class Reports implements PeerReports {
     return parts.all;
   }
 
+  tell<Name extends ListName>(name: Name, entry: Entry<Name>): void {
+    if (!this.#isHeard) return;
+    this.pressure.reported++;
+    (this.#delta[name] as Entry<Name>[]).push(entry);
+    this.#bytes += bytesOf(name, entry);
+    this.#onChange();
+  }
+
   connectionOpened(peer: Peer): void {
-    this.#add('connectionsOpened', connectionOpened(peer));
-  }
-
-  connectionAlive({ id }: Peer): void {
-    this.#add('connectionsAlive', id);
-  }
-
-  /** The connection is being closed in order. */
-  connectionClosing({ id }: Peer, reason: string): void {
-    this.#add('connectionsClosing', { id, reason });
-  }
-
-  /** Its LNK_CONNs, links and relays have ended, too, and are not reported. */
-  connectionClosed({ id }: Peer): void {
-    this.#add('connectionsClosed', id);
-  }
-
-  lnkConnOpened({ id, peer, payload }: LnkConn): void {
-    this.#add('lnkConnsOpened', { id, connection: peer.id, payload });
-  }
-
-  /** Its relays are closed, and not reported. */
-  lnkConnClosed({ id }: LnkConn): void {
-    this.#add('lnkConnsClosed', id);
+    this.tell('connectionsOpened', connectionOpened(peer));
   }
 
   linkOpened(link: Link, step: Step | null = null): void {
@@ -124,16 +108,7 @@ export class Reports implements PeerReports {
       if (this.#isHeard) this.#steps.push(step);
       else step.end('no leader listens');
     }
-    this.#add('linksOpened', entry);
-  }
-
-  linkStatus({ id, status }: Link): void {
-    if (status !== null) this.#add('linkStatuses', { link: id, status });
-  }
-
-  /** Its relays on this gateway are closed, and not reported. */
-  linkClosed({ id }: Link): void {
-    this.#add('linksClosed', id);
+    this.tell('linksOpened', entry);
   }
 
   /**
@@ -143,13 +118,13 @@ export class Reports implements PeerReports {
   linkKnown(source: RelaySource): void {
     if (!this.#isHeard || source.gateway === '' || source.isOwnSpan || source.leaderKnows) return;
     source.leaderKnows = true;
-    this.#add('linksKnown', linkRef(source));
+    this.tell('linksKnown', linkRef(source));
   }
 
   /** A peer has closed a relay that topology had opened. */
   relayRefused({ source, lnkConn, n }: Relay): void {
     const opened = this.#isCutting ? 0 : n;
-    this.#add('refusals', { lnkConn: lnkConn.id, linkGateway: source.gateway, link: source.link, n: opened });
+    this.tell('refusals', { lnkConn: lnkConn.id, linkGateway: source.gateway, link: source.link, n: opened });
   }
 
   /** A relay is open on demand from now on. */
@@ -160,14 +135,6 @@ export class Reports implements PeerReports {
   /** A relay that was open on demand is closed, or is now wanted by topology. */
   onDemandClosed(relay: Relay): void {
     this.#pair(relay, false);
-  }
-
-  clusterHeld(key: ClusterKey): void {
-    this.#add('clustersHeld', key);
-  }
-
-  clusterReleased(key: ClusterKey): void {
-    this.#add('clustersReleased', key);
   }
 
   /** A trunk came up or was lost, or reachability has changed; `read` is called when that is told. */
@@ -190,14 +157,6 @@ export class Reports implements PeerReports {
     if (!this.#isHeard) return;
     this.#bytes += WHOLE_BYTES;
     this.#delta.stopping = true;
-    this.#onChange();
-  }
-
-  #add<Name extends ListName>(name: Name, entry: Entry<Name>): void {
-    if (!this.#isHeard) return;
-    this.pressure.reported++;
-    (this.#delta[name] as Entry<Name>[]).push(entry);
-    this.#bytes += bytesOf(name, entry);
     this.#onChange();
   }
 

@@ -28,7 +28,7 @@ export interface Clients {
 }
 
 /** What topology hears of drains. */
-export interface DrainReports extends Pick<PeerReports, 'connectionClosing'> {
+export interface DrainReports extends Pick<PeerReports, 'tell'> {
   drain(progress: DrainProgress): void;
   /** The gateway is going to stop. */
   stopping(): void;

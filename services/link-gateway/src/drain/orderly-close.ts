@@ -19,7 +19,7 @@ export interface OrderlyEnd {
 
 export interface OrderlyCloseDependencies {
   readonly clock: Clock;
-  readonly reports: Pick<PeerReports, 'connectionClosing'>;
+  readonly reports: Pick<PeerReports, 'tell'>;
   readonly relays: Pick<Relays, 'closingAllOn'>;
   readonly lnkConns: Pick<LnkConns, 'ending'>;
   readonly endings: Pick<Endings, 'run'>;
@@ -47,7 +47,7 @@ export class OrderlyClose {
       return;
     }
     const { clock, reports, endings } = this.#deps;
-    reports.connectionClosing(peer, why);
+    reports.tell('connectionsClosing', { id: connection.id, reason: why });
     const until = clock.now() + lingerMs;
     let patience: Timer | null = null;
     const finish = () => {

@@ -18,12 +18,12 @@ interface Held {
  * (gateway_control.proto).
  */
 export class HeldClusters {
-  readonly #reports: Pick<Reports, 'clusterHeld' | 'clusterReleased'>;
+  readonly #reports: Pick<Reports, 'tell'>;
   readonly #held = new Map<string, Held>();
   readonly #changed = new Set<Held>();
   readonly #turn = new Turn(() => this.#flush());
 
-  constructor(reports: Pick<Reports, 'clusterHeld' | 'clusterReleased'>) {
+  constructor(reports: Pick<Reports, 'tell'>) {
     this.#reports = reports;
   }
 
@@ -74,8 +74,7 @@ export class HeldClusters {
       const isHeld = held.holds > 0;
       if (isHeld !== held.told) {
         held.told = isHeld;
-        if (isHeld) this.#reports.clusterHeld(held.key);
-        else this.#reports.clusterReleased(held.key);
+        this.#reports.tell(isHeld ? 'clustersHeld' : 'clustersReleased', held.key);
       }
       if (!isHeld) this.#held.delete(clusterKeyText(held.key));
     }

@@ -109,15 +109,16 @@ export class Links implements TransactionHandler<Link | null> {
     const { reports, metrics } = this.#deps;
     metrics.handled++;
     if ((frame.cmd & DELETE) !== 0) {
-      reports.linkClosed(link);
+      reports.tell('linksClosed', link.id);
       this.#forget(link, tx);
       return;
     }
     const base = frame.cmd & BASE_MASK;
     if (base === LNK_SPAN) {
       // A status message: kept for the tree, not relayed (protocol.md, "The link layer" 2).
-      link.status = readU32(frame.buf, frame.off + CORE_HEADER_BYTES + STATUS);
-      reports.linkStatus(link);
+      const status = readU32(frame.buf, frame.off + CORE_HEADER_BYTES + STATUS);
+      link.status = status;
+      reports.tell('linkStatuses', { link: link.id, status });
     } else if (base !== LNK_ERROR) {
       // protocol.md, "Transactions": an unknown command inside an open LNK_SPAN is counted and ignored.
       metrics.ignoredMessages++;

@@ -88,7 +88,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     shares.lnkConns.count(peer.connection.holdings.lnkConns, 1);
     metrics.lnkConns++;
     media.lnkConnOpened(lnkConn);
-    reports.lnkConnOpened(lnkConn);
+    reports.tell('lnkConnsOpened', { id: lnkConn.id, connection: peer.id, payload });
     events.asksForSpans(lnkConn);
   }
 
@@ -124,7 +124,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
    * relays and our own go out in slices as the job runs.
    */
   ending(lnkConn: LnkConn): Job<void> {
-    this.#deps.reports.lnkConnClosed(lnkConn);
+    this.#deps.reports.tell('lnkConnsClosed', lnkConn.id);
     this.#forget(lnkConn);
     return this.#closing(lnkConn, lnkConn.tx);
   }

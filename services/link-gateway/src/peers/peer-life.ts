@@ -72,7 +72,8 @@ export class PeerLife implements ConnectionEvents {
   }
 
   heard(): void {
-    if (this.peer.liveness.heard() && this.peer.connection.isOpen) this.#deps.reports.connectionAlive(this.peer);
+    const { peer } = this;
+    if (peer.liveness.heard() && peer.connection.isOpen) this.#deps.reports.tell('connectionsAlive', peer.id);
   }
 
   drained(): void {
@@ -83,7 +84,7 @@ export class PeerLife implements ConnectionEvents {
     const { tables, reports } = this.#deps;
     tables.connections.delete(this.peer.id);
     // Topology is told of the connection only: everything on it ends with it (gateway_control.proto, StateChange).
-    reports.connectionClosed(this.peer);
+    reports.tell('connectionsClosed', this.peer.id);
     this.peer.waitingRelays = [];
   }
 

@@ -1,3 +1,4 @@
+import type { Entry, ListName } from '@spanmesh/proto/state-change';
 import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from './peer.ts';
 
@@ -6,21 +7,14 @@ import type { Link, LnkConn, Peer, Relay, RelaySource } from './peer.ts';
  * StateChange).
  */
 export interface PeerReports {
+  /**
+   * Reports one entry of a list. When a connection, a LNK_CONN or a link closes, what was open on it has closed with it
+   * and is not reported one by one.
+   */
+  tell<Name extends ListName>(list: Name, entry: Entry<Name>): void;
   connectionOpened(peer: Peer): void;
-  /** The peer was suspect, and has shown life. */
-  connectionAlive(peer: Peer): void;
-  /** The connection is being closed in order; `reason`: a sentence for people. */
-  connectionClosing(peer: Peer, reason: string): void;
-  /** The connection has closed. Its LNK_CONNs, links and relays have ended with it and are not reported one by one. */
-  connectionClosed(peer: Peer): void;
-  lnkConnOpened(lnkConn: LnkConn): void;
-  /** The LNK_CONN has closed. Its relays have closed with it and are not reported one by one. */
-  lnkConnClosed(lnkConn: LnkConn): void;
   /** `step`: a step of a trace, which ends once the report has been sent; null: no trace. */
   linkOpened(link: Link, step?: Step | null): void;
-  linkStatus(link: Link): void;
-  /** The link has closed. Its relays on this gateway have closed with it and are not reported one by one. */
-  linkClosed(link: Link): void;
   /**
    * A link of another gateway is known here now; reported unless the leader knows that already. Gateways' own spans are
    * not reported: the leader does not know them.
