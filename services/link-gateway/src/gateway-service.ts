@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
-import { splitId } from '@spanmesh/proto/gateway-id';
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
@@ -46,7 +45,7 @@ import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
 import { LinkGatewayError } from './gateway-error.ts';
-import { bootId, gatewayUuid, hex8 } from './gateway-ids.ts';
+import { bootId, gatewayUuid } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
 import { Messaging } from './messaging/messaging.ts';
@@ -70,6 +69,7 @@ import { NO_TRUNKS, type RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { Endings } from './shares/endings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
+import { relayMsgid } from './shell/relay-msgid.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
 import { GatewayTraffic } from './traffic/gateway-traffic.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
@@ -116,10 +116,8 @@ export const KEPT: Explained = {
 };
 
 /** Numbers of open things on a gateway. */
-export type GatewayCounts = Record<
-  'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays' | 'onDemandRelays' | 'transactions',
-  number
-> &
+export type GatewayCounts = Record<'relays' | 'onDemandRelays', number> &
+  ReturnType<OpenTables['counts']> &
   ReturnType<Router['counts']> &
   ReturnType<Messaging['counts']>;
 
@@ -210,7 +208,7 @@ export class Gateway implements Service, AttachHost {
     );
     const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn, events: peerEvents });
     const dispatcher = new Dispatcher({
-      metrics,
+      ...shared,
       lnkConns,
       links,
       shell: new Shell({
@@ -220,7 +218,7 @@ export class Gateway implements Service, AttachHost {
         // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
         dial: (target, { dialect, principal }) =>
           this.#dialAnswered(target, dialect ?? 'auto', { kind: 'peer', principal }),
-        relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
+        relayMsgid: (linkId, lnkConnId) => relayMsgid(tables, this.id, { linkId, lnkConnId }),
       }),
       routing: this.#router.addressed,
     });
@@ -251,7 +249,7 @@ export class Gateway implements Service, AttachHost {
       ...this.#entry,
       options,
       clock,
-      resolve: deps.resolve ?? this.#namesOfTargets(),
+      resolve: deps.resolve ?? namesOfTargets(deps),
       policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
     });
     this.#orders = new Orders({ dialler: this.#dialler, events: media, clock });
@@ -331,20 +329,10 @@ export class Gateway implements Service, AttachHost {
 
   /** Numbers of things that are open at this moment. */
   counts(): GatewayCounts {
-    const { sockets, connections, lnkConns, links, remoteLinks } = this.#tables;
-    let remote = 0;
-    for (const known of remoteLinks.values()) remote += known.size;
-    let transactions = 0;
-    for (const { connection } of connections.values()) transactions += connection.endpoint?.openCount ?? 0;
     return {
-      connections: sockets.size,
-      established: connections.size,
-      lnkConns: lnkConns.size,
-      links: links.size,
-      remoteLinks: remote,
+      ...this.#tables.counts(),
       relays: this.counters.relays,
       onDemandRelays: this.counters.onDemandRelays,
-      transactions,
       ...this.#router.counts(),
       ...this.#messaging.counts(),
     };
@@ -495,11 +483,6 @@ export class Gateway implements Service, AttachHost {
     throw new LinkGatewayError('dial', { why: 'unreachable' });
   }
 
-  #namesOfTargets(): Resolve {
-    const lookUps = namesOfTargets(this.#deps);
-    return (host, asking) => lookUps.resolve(host, asking);
-  }
-
   *#ownPorts(): Iterable<number> {
     for (const { port } of this.ports) yield port;
     if (this.#trunks !== null) yield this.#trunks.port;
@@ -559,19 +542,6 @@ export class Gateway implements Service, AttachHost {
     this.#orders.gone(peer, reason);
     this.#drains.gone(peer);
     this.#captures.gone(peer.connection, reason);
-  }
-
-  /**
-   * msgid of a relay for the shell's `tree`, 16 hexadecimal digits; null: the relay is on another gateway, or not
-   * opened yet.
-   */
-  #relayMsgid(linkId: string, lnkConnId: string): string | null {
-    const lnkConn = splitId(lnkConnId);
-    if (lnkConn.gateway !== this.id) return null;
-    const link = splitId(linkId);
-    const source = this.#tables.source(link.gateway === this.id ? '' : link.gateway, link.number);
-    const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
-    return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }
 }
 

@@ -44,6 +44,22 @@ export class OpenTables {
     return this.#lastStamp;
   }
 
+  /** Numbers of open things. */
+  counts(): Record<'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'transactions', number> {
+    let remoteLinks = 0;
+    for (const known of this.remoteLinks.values()) remoteLinks += known.size;
+    let transactions = 0;
+    for (const { connection } of this.connections.values()) transactions += connection.endpoint?.openCount ?? 0;
+    return {
+      connections: this.sockets.size,
+      established: this.connections.size,
+      lnkConns: this.lnkConns.size,
+      links: this.links.size,
+      remoteLinks,
+      transactions,
+    };
+  }
+
   /** The link of another gateway; entered first if it is not known yet. */
   learnRemote(gateway: GatewayId, link: LinkId, dialect: Dialect, payload: Uint8Array): RelaySource {
     const known = this.source(gateway, link);

@@ -1,12 +1,13 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Resolve } from '../dialler.ts';
 import { dnsLookUp } from './dns-look-up.ts';
 import { HostsFile } from './hosts-file.ts';
 import { LookUps } from './look-ups.ts';
 import { readResolverConf } from './resolver-conf.ts';
 
 /** Looks up names of targets as this host does: what is in /etc/hosts, then its name servers. */
-export function namesOfTargets({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }): LookUps {
+export function namesOfTargets({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }): Resolve {
   const hosts = new HostsFile();
   const lookUps = new LookUps({
     pinned: (name) => hosts.addressesOf(name),
@@ -15,5 +16,5 @@ export function namesOfTargets({ clock, metrics }: { readonly clock: Clock; read
   });
   metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
   metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
-  return lookUps;
+  return (host, asking) => lookUps.resolve(host, asking);
 }
