@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { pagesOf } from '@spanmesh/ctl/api/pages';
 import { TreeAssembly } from '@spanmesh/ctl/views/tree-view';
 import { type Change, ChangeKind } from '@spanmesh/proto/v1/topology';
 import type { Cluster, ClusterKey, Connection, Link, LnkConn, Node, NodeKey } from '@spanmesh/proto/v1/types';
@@ -9,7 +10,6 @@ import { follow } from './follow.ts';
 const DRAW_MS = 150;
 /** How long something counts as changed just now, ms. */
 export const FRESH_MS = 4000;
-const PAGE_SIZE = 5000;
 
 export interface NodeEntry {
   readonly key: string;
@@ -87,13 +87,10 @@ export function nodeKey(key: NodeKey | undefined): string {
 async function list(abort: AbortSignal): Promise<string> {
   const all: Connection[] = [];
   let from: string | undefined;
-  let pageToken = '';
-  do {
-    const page = await topology.listConnections({ pageSize: PAGE_SIZE, pageToken }, { signal: abort });
+  for await (const page of pagesOf((request) => topology.listConnections(request, { signal: abort }))) {
     all.push(...page.connections);
     from ??= page.revision;
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
+  }
   const trees = new TreeAssembly();
   for await (const part of topology.getTree({}, { signal: abort })) trees.add(part);
   connections.clear();
@@ -111,7 +108,7 @@ async function list(abort: AbortSignal): Promise<string> {
     }
   }
   draw();
-  return from;
+  return from ?? '';
 }
 
 function apply(change: Change): void {

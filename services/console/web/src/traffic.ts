@@ -1,4 +1,5 @@
 import { type Signal, useSignal } from '@preact/signals';
+import { pagesOf } from '@spanmesh/ctl/api/pages';
 import { TrafficRates, type TrafficRow } from '@spanmesh/ctl/top/rates';
 import type { TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { useEffect } from 'preact/hooks';
@@ -7,7 +8,6 @@ import { repeat } from './follow.ts';
 
 /** How often the gateways are asked, ms, and so what rates are taken over. */
 const TRAFFIC_MS = 3000;
-const PAGE_SIZE = 5000;
 
 /** Traffic of one kind of things: connections, trunks, or classes of routes. */
 export interface Traffic {
@@ -25,13 +25,10 @@ export function useTraffic(kind: TrafficKind): Signal<Traffic> {
       const all: TrafficCounters[] = [];
       const silent = new Set<string>();
       const askedAt = performance.now();
-      let pageToken = '';
-      do {
-        const page = await topology.listTraffic({ pageSize: PAGE_SIZE, pageToken, kinds: [kind] }, { signal });
+      for await (const page of pagesOf((request) => topology.listTraffic({ ...request, kinds: [kind] }, { signal }))) {
         for (const one of page.counters) all.push(one);
         for (const gateway of page.silentGateways) silent.add(gateway);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== '');
+      }
       traffic.value = { rows: rates.take(all, askedAt), silentGateways: [...silent] };
     });
   }, []);

@@ -9,10 +9,9 @@ import {
 import type { CallContext } from './call-failure.ts';
 import { callUnary } from './channel.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
+import { pagesOf } from './pages.ts';
 
 const SERVICE = 'spanmesh.v1.Events';
-/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
-const PAGE_SIZE = 5000;
 
 /** Which events are asked for. */
 export type EventQuery = Pick<ListEventsRequest, 'kinds' | 'since' | 'subject'>;
@@ -45,14 +44,11 @@ export class EventsApi {
     const events: Event[] = [];
     let resumeToken = '';
     let lost = 0;
-    let pageToken = '';
-    do {
-      const request = { ...query, pageSize: PAGE_SIZE, pageToken };
-      const page = await callUnary(this.#client.listEvents.bind(this.#client), request, this.context);
+    const list = this.#client.listEvents.bind(this.#client);
+    for await (const page of pagesOf((request) => callUnary(list, { ...query, ...request }, this.context))) {
       for (const event of page.events) events.push(event);
       ({ resumeToken, lost } = page);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== '');
+    }
     return { events, resumeToken, lost };
   }
 

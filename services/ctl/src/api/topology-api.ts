@@ -6,7 +6,7 @@ import {
   type CloseConnectionResponse,
   type DrainGatewayRequest,
   type DrainGatewayResponse,
-  type ExplainResponse,
+  ExplainResponse,
   type GetStatusResponse,
   type GetTreeRequest,
   type GetTreeResponse,
@@ -22,17 +22,16 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import type { TrafficCounters } from '@spanmesh/proto/v1/traffic';
 import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
-import { type CallContext, failureOf } from './call-failure.ts';
-import { cancelWith } from './cancel-with.ts';
+import type { CallContext } from './call-failure.ts';
 import { callUnary, type UnaryCall } from './channel.ts';
+import { messagesOf } from './messages-of.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
+import { type PageRequest, pagesOf } from './pages.ts';
 
-/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
-const PAGE_SIZE = 5000;
 const SERVICE = 'spanmesh.v1.Topology';
 
 /** What a list's filter leaves for this class to fill in. */
-type Filter<T> = Omit<T, 'pageSize' | 'pageToken'>;
+type Filter<T> = Omit<T, keyof PageRequest>;
 
 /** All pages of a list. */
 export interface Listing<T> {
@@ -130,14 +129,12 @@ export class TopologyApi {
   /** All pages as one answer. */
   async explain(node: string, connection: string): Promise<ExplainResponse> {
     let whole: ExplainResponse | undefined;
-    let pageToken = '';
-    do {
-      const page = await this.#unary(this.#client.explain, { node, connection, pageSize: PAGE_SIZE, pageToken });
+    const fetch = (page: PageRequest) => this.#unary(this.#client.explain, { node, connection, ...page });
+    for await (const page of pagesOf(fetch)) {
       if (whole === undefined) whole = page;
       else addLnkConns(whole, page);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== '');
-    return { ...whole, nextPageToken: '' };
+    }
+    return { ...(whole ?? ExplainResponse.create()), nextPageToken: '' };
   }
 
   status(): Promise<GetStatusResponse> {
@@ -150,7 +147,7 @@ export class TopologyApi {
 
   /** How far a drain is, as it goes on; the first answer must come in time. */
   async *drain(request: DrainGatewayRequest): AsyncGenerator<DrainGatewayResponse, void, undefined> {
-    yield* this.#streamed(this.#client.drainGateway(request), false);
+    yield* messagesOf(this.#client.drainGateway(request), this.context);
   }
 
   /** What passes on a connection, as it comes; the first answer must come in time. The signal ends it. */
@@ -158,20 +155,16 @@ export class TopologyApi {
     request: CaptureConnectionRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<CaptureConnectionResponse, void, undefined> {
-    const call = this.#client.captureConnection(request);
-    const letGo = cancelWith(call, signal);
     try {
-      yield* this.#streamed(call, false);
+      yield* messagesOf(this.#client.captureConnection(request), this.context, { signal });
     } catch (error) {
       if (signal?.aborted !== true) throw error;
-    } finally {
-      letGo();
     }
   }
 
   /** The trees, part by part, as they come. Each part must come in time. */
   async *tree(request: GetTreeRequest): AsyncGenerator<GetTreeResponse, void, undefined> {
-    yield* this.#streamed(this.#client.getTree(request), true);
+    yield* messagesOf(this.#client.getTree(request), this.context, { hurries: () => true });
   }
 
   /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
@@ -179,40 +172,14 @@ export class TopologyApi {
     return this.#client.watch(request);
   }
 
-  /** `each`: each message must come in time, not only the first. */
-  async *#streamed<T>(call: ClientReadableStream<T>, each: boolean): AsyncGenerator<T, void, undefined> {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      call.cancel();
-    }, this.#timeoutMs);
-    try {
-      for await (const part of call as AsyncIterable<T>) {
-        if (each) timer.refresh();
-        else clearTimeout(timer);
-        yield part;
-      }
-    } catch (error) {
-      throw failureOf(error, { ...this.context, late });
-    } finally {
-      clearTimeout(timer);
-      // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
-      call.on('error', () => {});
-      call.cancel();
-    }
-  }
-
-  async #list<T>(fetch: (page: { pageSize: number; pageToken: string }) => Promise<Page<T>>): Promise<Listing<T>> {
+  async #list<T>(fetch: (request: PageRequest) => Promise<Page<T>>): Promise<Listing<T>> {
     const items: T[] = [];
     let revision: string | undefined;
-    let pageToken = '';
-    do {
-      const page = await fetch({ pageSize: PAGE_SIZE, pageToken });
+    for await (const page of pagesOf(fetch)) {
       for (const item of page.items) items.push(item);
       revision ??= page.revision;
-      pageToken = page.nextPageToken;
-    } while (pageToken !== '');
-    return { items, revision };
+    }
+    return { items, revision: revision ?? '' };
   }
 
   #unary<Q, R>(call: UnaryCall<Q, R>, request: Q): Promise<R> {

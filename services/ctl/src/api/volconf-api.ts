@@ -12,10 +12,9 @@ import { TARGETS_LOOKED_AT } from '../status/failing-targets.ts';
 import type { CallContext } from './call-failure.ts';
 import { callUnary, type UnaryCall } from './channel.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
+import { type PageRequest, pagesOf } from './pages.ts';
 
 const SERVICE = 'spanmesh.v1.Volconf';
-/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
-const PAGE_SIZE = 5000;
 
 /** The Volconf service as the commands use it: lists with all their pages, one Failure for whatever goes wrong. */
 export class VolconfApi {
@@ -35,13 +34,8 @@ export class VolconfApi {
 
   async targets(filter: Pick<ListTargetsRequest, 'state' | 'mediaId'>): Promise<Target[]> {
     const all: Target[] = [];
-    let pageToken = '';
-    do {
-      const request = { ...filter, pageSize: PAGE_SIZE, pageToken };
-      const { targets, nextPageToken } = await this.#unary(this.#client.listTargets, request);
-      for (const target of targets) all.push(target);
-      pageToken = nextPageToken;
-    } while (pageToken !== '');
+    const fetch = (page: PageRequest) => this.#unary(this.#client.listTargets, { ...filter, ...page });
+    for await (const { targets } of pagesOf(fetch)) for (const target of targets) all.push(target);
     return all;
   }
 

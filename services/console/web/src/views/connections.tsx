@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { pagesOf } from '@spanmesh/ctl/api/pages';
 import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { quantity } from '@spanmesh/ctl/output/quantity';
@@ -18,7 +19,6 @@ import { useTraffic } from '../traffic.ts';
 
 /** How often the numbers of links and relays are asked for, ms: a watch does not tell them. */
 const COUNTS_MS = 4000;
-const PAGE_SIZE = 5000;
 
 export function ConnectionsView() {
   const [find, setFind] = useState('');
@@ -28,12 +28,9 @@ export function ConnectionsView() {
     () =>
       repeat(COUNTS_MS, async (signal) => {
         const all = new Map<string, Connection>();
-        let pageToken = '';
-        do {
-          const page = await topology.listConnections({ pageSize: PAGE_SIZE, pageToken }, { signal });
+        for await (const page of pagesOf((request) => topology.listConnections(request, { signal }))) {
           for (const connection of page.connections) all.set(connection.id, connection);
-          pageToken = page.nextPageToken;
-        } while (pageToken !== '');
+        }
         counted.value = all;
       }),
     [],

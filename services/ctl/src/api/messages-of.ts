@@ -1,0 +1,43 @@
+import type { ClientReadableStream } from '@grpc/grpc-js';
+import { type CallContext, failureOf } from './call-failure.ts';
+import { cancelWith } from './cancel-with.ts';
+
+export interface MessagesOptions {
+  /** Ends the call. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the next message must come in time; default: the first one only. Once it need not, none must. */
+  readonly hurries?: () => boolean;
+}
+
+/**
+ * The messages of a call, in order. Whoever stops reading ends the call.
+ * @throws Failure; late: none came within the context's time-out
+ */
+export async function* messagesOf<T>(
+  call: ClientReadableStream<T>,
+  context: CallContext,
+  { signal, hurries = () => false }: MessagesOptions = {},
+): AsyncGenerator<T, void, undefined> {
+  const letGo = cancelWith(call, signal);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    call.cancel();
+  }, context.timeoutMs);
+  try {
+    for await (const message of call as AsyncIterable<T>) {
+      if (hurries()) timer.refresh();
+      else clearTimeout(timer);
+      yield message;
+      if (!hurries()) clearTimeout(timer);
+    }
+  } catch (error) {
+    throw failureOf(error, { ...context, late });
+  } finally {
+    clearTimeout(timer);
+    letGo();
+    // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
+    call.on('error', () => {});
+    call.cancel();
+  }
+}
