@@ -23,8 +23,6 @@ export function encryptedBy(ownFile: string, routerFile: string): (socket: Socke
     new Promise((resolve, reject) => {
       handshaker.start(socket, socket.remoteAddress ?? '', access, (result) => {
         if (!('sealer' in result)) reject(new Error(`the handshake failed: ${result.failure}`));
-        // The router sends its stream only when it has read our half of the handshake: none of it can be here yet.
-        else if (result.rest.length > 0) reject(new Error('the router speaks first'));
         else resolve(result);
       });
     });

@@ -63,10 +63,7 @@ export class GeneratorPeer implements PlainSink {
     this.#onMessage = onMessage;
     this.#secured = secured;
     if (secured === null) socket.on('data', (chunk: Buffer) => this.#scan(chunk));
-    else {
-      socket.on('data', (chunk: Buffer) => secured.opener.open(chunk, this));
-      socket.resume();
-    }
+    else socket.on('data', (chunk: Buffer) => secured.opener.open(chunk, this));
   }
 
   /**
@@ -101,6 +98,9 @@ export class GeneratorPeer implements PlainSink {
         }
         peer.send(CONN[dialect] | CREATE, 0x1000, 0, 0, 0, 0, body, 0);
         peer.flush();
+        // The router may have spoken right behind its handshake.
+        if (secured !== null) secured.opener.open(secured.rest, peer);
+        socket.resume();
         resolve(peer);
       });
     });
@@ -150,8 +150,7 @@ export class GeneratorPeer implements PlainSink {
   flush() {
     if (this.#outBytes === 0) return;
     const plain = this.#out.subarray(0, this.#outBytes);
-    if (this.#secured === null) this.#socket.write(plain);
-    else for (const slice of this.#secured.sealer.sealSlices([plain])) this.#socket.write(slice);
+    this.#socket.write(this.#secured === null ? plain : this.#secured.sealer.seal(plain));
     this.#out = Buffer.allocUnsafe(1 << 16);
     this.#outBytes = 0;
   }
