@@ -107,7 +107,7 @@ function seal(sealer: Sealer, content: Uint8Array, random: Random): Buffer {
     const slice = whole.subarray(at, at + bytes);
     at += bytes;
     if (random.oneIn(2)) parts.push(sealer.seal(slice));
-    else parts.push(...sealer.sealSlices([slice.subarray(0, CHUNK_BYTES), slice.subarray(CHUNK_BYTES)]));
+    else parts.push(Buffer.concat(sealer.sealSlices([slice.subarray(0, CHUNK_BYTES), slice.subarray(CHUNK_BYTES)])));
   }
   return Buffer.concat(parts);
 }
@@ -118,7 +118,7 @@ function openCut(opener: Opener, wire: Uint8Array, random: Random): { plain: Buf
   for (let at = 0; at < wire.length; ) {
     const bytes = random.oneIn(8) ? random.below(700) : random.few(200, 250);
     try {
-      opener.open(wire.subarray(at, at + bytes), { onPlain: (plain) => parts.push(plain) });
+      opener.open(wire.subarray(at, at + bytes), { onPlain: (plain) => parts.push(Buffer.from(plain)) });
     } catch (error) {
       if (!(error instanceof DmsgError)) throw error;
       isDead(opener);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
+import { cipherPair } from '../handshake/cipher-pair.ts';
 import { connected } from './connected.fixture.ts';
 import { copyOf, isTransient, READ_MEMORY, readWith } from './read-memory.ts';
 
@@ -57,5 +58,14 @@ describe('the memory of reads', () => {
     expect(isTransient(copy)).toBe(false);
     READ_MEMORY.fill(8);
     expect(copy).toEqual(Buffer.alloc(10, 7));
+  });
+
+  it('includes the memory that streams are sealed and opened in', () => {
+    const { sealer, opener } = cipherPair(Buffer.alloc(64, 1), Buffer.alloc(64, 1), true);
+    const wire = sealer.seal(Buffer.alloc(64));
+    const seen: boolean[] = [];
+    opener.open(wire, { onPlain: (plain) => seen.push(isTransient(plain)) });
+    expect([isTransient(wire), ...seen]).toEqual([false, true]);
+    expect(sealer.sealSlices([Buffer.alloc(64)]).map(isTransient)).toEqual([true]);
   });
 });

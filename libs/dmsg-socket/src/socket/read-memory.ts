@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { isKernelMemory } from '@spanmesh/dmsg/crypto/chunk-kernel';
 import { type Reopened, reopen } from './node-socket.ts';
 
 /**
@@ -16,9 +17,12 @@ export const READ_MEMORY: Buffer = Buffer.from(new ArrayBuffer(READ_BYTES + 1), 
 
 /**
  * Whether the bytes are in READ_MEMORY and so will be overwritten after this read: code that keeps them must copy them.
+ * Or in the memory of the chunk kernel, where decrypted bytes are overwritten by the next decryption, and encrypted
+ * ones, which the socket takes from there, by the next encryption.
  */
 export function isTransient(bytes: Uint8Array): boolean {
-  return bytes.buffer === READ_MEMORY.buffer;
+  const memory = bytes.buffer;
+  return memory === READ_MEMORY.buffer || isKernelMemory(memory);
 }
 
 /** A copy of the bytes, not from Buffer's pool: a slice would keep the whole pool alive, uncounted. */

@@ -3,6 +3,8 @@ import { LNK_PING } from '@spanmesh/dmsg/command';
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { keepFrame } from '@spanmesh/dmsg/kept-frame';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -18,8 +20,17 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-function ping(salt: number): Buffer {
-  return Buffer.from(encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt }));
+function ping(salt: number, auxBytes = 0): Buffer {
+  return Buffer.from(encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt, aux: Buffer.alloc(auxBytes, salt) }));
+}
+
+function bytesOf({ buf, off, headBytes, auxPadded }: Frame): Uint8Array {
+  return buf.subarray(off, off + headBytes + auxPadded);
+}
+
+/** The ciphers of both sides of an encrypted connection. */
+function ciphers(tagged = true) {
+  return { ours: cipherPair(OURS, THEIRS, tagged), theirs: cipherPair(THEIRS, OURS, tagged) };
 }
 
 /** Records what its socket reports. */
@@ -27,14 +38,14 @@ class Witness implements DmsgSocketOwner {
   readonly heard: string[] = [];
   thrown: unknown = null;
   reads = true;
-  onFrame = () => this.#note('frame');
+  onFrame: (frame: Frame) => void = () => this.#note('frame');
   #wake: (() => void)[] = [];
 
   beforeRead(): boolean {
     return this.reads;
   }
 
-  afterRead = (bytes: number) => this.#note(`read ${bytes}`);
+  afterRead: (bytes: number) => void = (bytes) => this.#note(`read ${bytes}`);
 
   onFailed(thrown: unknown): void {
     this.thrown = thrown;
@@ -188,6 +199,64 @@ describe('DMSG on a socket', () => {
     };
     wire.begin(Buffer.concat([ping(0), ping(1)]));
     expect(owner.heard).toEqual(['frame', 'read 128']);
+  });
+});
+
+describe.each([true, false])('DMSG on an encrypted socket, with tags: %s', (tagged) => {
+  it('gives its owner whole messages of any size, wherever reads cut it; copies of them stay as they are', async () => {
+    const { ours, theirs } = ciphers(tagged);
+    const { wire, owner } = await setUp({ cipher: ours });
+    const sent: Buffer[] = [];
+    const kept: Frame[] = [];
+    owner.onFrame = (frame) => kept.push(keepFrame(frame));
+    const send = (auxBytes: readonly number[], readBytes: number) => {
+      const messages = auxBytes.map((bytes, i) => ping((sent.length + i) & 0xff, bytes));
+      sent.push(...messages);
+      const stream = theirs.sealer.seal(Buffer.concat(messages));
+      for (let at = 0; at < stream.length; at += readBytes) wire.begin(stream.subarray(at, at + readBytes));
+    };
+    // Reads of every length up to more than two chunks: chunks, headers and aux data are cut everywhere.
+    for (let readBytes = 1; readBytes <= 170; readBytes++) send([0, 1, 64, 300], readBytes);
+    for (const readBytes of [79, 80, 81, 4096, 30_000, 100_000, 128 * 1024]) {
+      send([0, 4096, 16 * 1024, 4096, 0, 65_536, 65_536, 1000, 4096], readBytes);
+    }
+    expect(owner.heard).not.toContain('failed');
+    expect(Buffer.concat(kept.map(bytesOf)).equals(Buffer.concat(sent))).toBe(true);
+    expect(wire.pendingBytes).toBe(0);
+  });
+
+  it.each([false, true])('is passed on to a peer that does not read, encrypted: %s', async (isEncrypted) => {
+    const { ours, theirs } = ciphers(tagged);
+    const from = await setUp({ cipher: ours });
+    const to = await setUp({ cipher: isEncrypted ? ciphers(tagged).ours : null });
+    from.owner.onFrame = (frame) => {
+      const { buf, off, headBytes, auxPadded } = frame;
+      to.wire.queue.out.pass(buf, off, off + headBytes + auxPadded);
+    };
+    from.owner.afterRead = () => void to.wire.flush();
+    // More than the system's buffers take, so that messages wait in the queue.
+    const messages = Array.from({ length: 2000 }, (_, n) => ping(n & 0xff, 4096));
+    const stream = theirs.sealer.seal(Buffer.concat(messages));
+    for (let at = 0; at < stream.length; at += 100_000) from.wire.begin(stream.subarray(at, at + 100_000));
+    expect(to.wire.queue.bytes).toBeGreaterThan(0);
+    to.wire.finish();
+    const came = await allOf(to.far);
+    const plain: Buffer[] = [];
+    if (!isEncrypted) plain.push(came);
+    else ciphers(tagged).theirs.opener.open(came, { onPlain: (bytes) => plain.push(Buffer.from(bytes)) });
+    expect(Buffer.concat(plain).equals(Buffer.concat(messages))).toBe(true);
+  });
+});
+
+describe('an encrypted stream that was changed on the way', () => {
+  it('fails at the changed chunk; its owner gets the messages before it', async () => {
+    const { ours, theirs } = ciphers();
+    const { wire, owner } = await setUp({ cipher: ours });
+    const stream = theirs.sealer.seal(Buffer.concat([ping(0), ping(1), ping(2)]));
+    stream[100]! ^= 1;
+    wire.begin(stream);
+    expect(owner.heard).toEqual(['frame', 'failed', 'read 240']);
+    expect(owner.thrown).toMatchObject({ code: ErrorCode.MACFAIL });
   });
 });
 

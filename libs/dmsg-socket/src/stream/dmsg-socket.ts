@@ -177,7 +177,8 @@ export class DmsgSocket implements PlainSink {
 
   onPlain(plain: Uint8Array): void {
     if (this.#tap !== null) this.#tap.read(plain, this.#reader.pendingBytes);
-    this.#reader.push(plain, this.#owner);
+    // Only an untagged stream is decrypted into memory that can be given back.
+    if (this.#reader.push(plain, this.#owner)) giveBack(plain);
   }
 
   #read(chunk: Uint8Array): void {

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { StreamOpener } from '@spanmesh/dmsg/crypto/stream-opener';
+import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connected } from '../socket/connected.fixture.ts';
@@ -15,13 +17,14 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-async function setUp() {
+/** @param session the key material of the queue's stream; null: plaintext. */
+async function setUp(session: Uint8Array | null = null) {
   const { near, far, close } = await connected();
   closing.push(close);
   const { owner, heard } = notingOwner();
   const queue = new SendQueue(
     { limitBytes: 2 * READS * READ_BYTES, stallMs: 60_000 },
-    { socket: near, clock: systemClock, owner, counts: { bytesOut: 0 } },
+    { socket: near, clock: systemClock, owner, counts: { bytesOut: 0 }, sealer: session && new StreamSealer(session) },
   );
   return { near, far, heard, queue };
 }
@@ -76,6 +79,40 @@ describe('messages passed on out of the memory of reads', () => {
     far.on('data', (chunk) => came.push(chunk));
     await once(far, 'end');
     expect(Buffer.concat(came).equals(Buffer.concat(sent))).toBe(true);
+  });
+
+  it('arrive encrypted, whole and in order, at peers that read late, whatever others encrypt in between', async () => {
+    const sessions = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)];
+    const ends = await Promise.all(sessions.map(setUp));
+    const sent: Buffer[][] = [[], []];
+    // For each peer still more than the system's buffers take.
+    const reads = READS / 4;
+    for (let n = 0; n < reads; n++) {
+      for (const [i, { queue }] of ends.entries()) sent[i]!.push(passRead(queue, 2 * n + i));
+    }
+    for (const [i, { near, far, queue }] of ends.entries()) {
+      expect(queue.bytes).toBeGreaterThan(0);
+      // More at once than the chunk kernel has room for.
+      const large = Buffer.alloc(8 * READ_BYTES, i);
+      queue.out.pass(large, 0, large.length);
+      sent[i]!.push(large);
+      if (i === 0) queue.flush();
+      else queue.flushAll();
+      const opener = new StreamOpener(sessions[i]!);
+      const came: Buffer[] = [];
+      let bytes = 0;
+      far.on('data', (chunk) => {
+        opener.open(chunk, {
+          onPlain: (plain) => {
+            came.push(Buffer.from(plain));
+            bytes += plain.length;
+          },
+        });
+      });
+      while (bytes < reads * READ_BYTES + large.length) await new Promise((resolve) => setImmediate(resolve));
+      expect(Buffer.concat(came).equals(Buffer.concat(sent[i]!))).toBe(true);
+      near.destroy();
+    }
   });
 
   it('make the queue say that it has drained even if nothing had to wait', async () => {

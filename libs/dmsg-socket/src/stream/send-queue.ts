@@ -204,7 +204,10 @@ export class SendQueue {
     }
   }
 
-  /** Encrypts a turn's messages together; null: the sealer threw, and the owner was told. */
+  /**
+   * Encrypts a turn's messages together; null: the sealer threw, and the owner was told. The result is in the chunk
+   * kernel's memory, which all queues share: it must be written or copied before another queue can flush.
+   */
   #sealed(sealer: Sealer, plain: Uint8Array[]): Uint8Array[] | null {
     try {
       return sealer.sealSlices(plain);

@@ -12,7 +12,15 @@ export const BLOCKS_BYTES = 80;
  */
 export const BATCH_CHUNKS = 256;
 
-/** The layout of the kernel's memory: tables, plaintext, ciphertext, AES blocks. */
+/** Opened chunks that the kernel has room for: more than a read completes, which is 128 KiB at most. */
+export const OPENED_CHUNKS = 7 * BATCH_CHUNKS;
+/**
+ * Sealed chunks that the kernel has room for, of 160 KiB of plaintext: the messages of one read, and one that the read
+ * before has cut.
+ */
+export const SEALED_CHUNKS = 10 * BATCH_CHUNKS;
+
+/** The layout of the kernel's memory: tables, the batch to work on, AES blocks, opened and sealed chunks. */
 export const TABLES_AT = 0;
 /**
  * A table of 16 bytes (one for each value of a nibble) for each of 16 bytes of a product, 4 blocks of a chunk and 2
@@ -22,10 +30,16 @@ export const TABLES_BYTES = 16 * 16 * 4 * 2;
 /** The product of the length block, which every chunk's hash contains. */
 export const LENGTH_TERM_AT = TABLES_AT + TABLES_BYTES;
 export const KEY_BYTES = TABLES_BYTES + 16;
-export const PLAIN_AT = 4096;
-export const SEALED_AT = PLAIN_AT + BATCH_CHUNKS * CHUNK_BYTES;
-export const BLOCKS_AT = SEALED_AT + BATCH_CHUNKS * SEALED_CHUNK_BYTES;
-const END = BLOCKS_AT + BATCH_CHUNKS * BLOCKS_BYTES;
+/** The input: a batch of plaintext to seal, and a batch of ciphertext with tags to open. */
+export const TO_SEAL_AT = 4096;
+export const TO_OPEN_AT = TO_SEAL_AT + BATCH_CHUNKS * CHUNK_BYTES;
+export const BLOCKS_AT = TO_OPEN_AT + BATCH_CHUNKS * SEALED_CHUNK_BYTES;
+/** The output. Behind the room for OPENED_CHUNKS and SEALED_CHUNKS is one batch more, for results that are copied out. */
+export const OPENED_AT = BLOCKS_AT + BATCH_CHUNKS * BLOCKS_BYTES;
+export const OPENED_BYTES = (OPENED_CHUNKS + BATCH_CHUNKS) * CHUNK_BYTES;
+export const SEALED_AT = OPENED_AT + OPENED_BYTES;
+export const SEALED_BYTES = (SEALED_CHUNKS + BATCH_CHUNKS) * SEALED_CHUNK_BYTES;
+const END = SEALED_AT + SEALED_BYTES;
 
 /** Offset of the table for byte `out` of the product, block 0..3 of a chunk, low or high nibble of its bytes. */
 export function tableAt(out: number, block: number, nibble: 'low' | 'high'): number {
@@ -49,20 +63,21 @@ const ZERO: readonly number[] = new Array(16).fill(0);
  * * `counters(iv, high, low, n)` writes the counter blocks of n chunks at BLOCKS_AT: IV (as the little-endian number of
  *   its bytes), 64-bit chunk counter, block number 1..5. Once the caller has encrypted them in place, they are the mask
  *   of the tag and the key stream of each chunk.
- * * `seal(n)`: n chunks at PLAIN_AT and their blocks → ciphertext and tags at SEALED_AT.
- * * `open(n)`: n chunks at SEALED_AT and their blocks → plaintext at PLAIN_AT; returns how many chunks, counted from
- *   the first, have a tag that verifies. The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4
- *   + D2·H^3 + D3·H^2 + L·H, linear in the bits of the Ds; L is always the same. A product is the sum over the 16 bytes
- *   of D of (byte · H^n) · x^(8 · position). For one byte of (byte · H^n) and all 16 positions at once, one swizzle
- *   looks up what the nibbles of D contribute. No table is read at an address that depends on data, so the time taken
- *   does not depend on data either. The sums for the 16 bytes are added up, each one byte further (Horner), and reduced
- *   once.
+ * * `seal(n, to)`: n chunks at TO_SEAL_AT and their blocks → ciphertext and tags at address `to`.
+ * * `open(n, to)`: n chunks at TO_OPEN_AT and their blocks → plaintext at address `to`; returns how many chunks, counted
+ *   from the first, have a tag that verifies.
+ *
+ * The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4 + D2·H^3 + D3·H^2 + L·H, linear in the
+ * bits of the Ds; L is always the same. A product is the sum over the 16 bytes of D of (byte · H^n) · x^(8 · position).
+ * For one byte of (byte · H^n) and all 16 positions at once, one swizzle looks up what the nibbles of D contribute. No
+ * table is read at an address that depends on data, so the time taken does not depend on data either. The sums for the
+ * 16 bytes are added up, each one byte further (Horner), and reduced once.
  */
 export function chunkKernelModule(swizzle: Swizzle): Uint8Array {
   return assembleModule(Math.ceil(END / 65536), [
     { name: 'counters', params: [I32, I32, I32, I32], results: [], code: countersCode() },
-    { name: 'seal', params: [I32], results: [], code: sealCode(swizzle) },
-    { name: 'open', params: [I32], results: [I32], code: openCode(swizzle) },
+    { name: 'seal', params: [I32, I32], results: [], code: sealCode(swizzle) },
+    { name: 'open', params: [I32, I32], results: [I32], code: openCode(swizzle) },
   ]);
 }
 
@@ -71,6 +86,7 @@ function countersCode(): CodeWriter {
   const [iv, high, low, left] = [0, 1, 2, 3];
   const at = code.local(I32);
   const counter = code.local(I64);
+  const inBlock = code.local(V128);
   const numbered = [1, 2, 3, 4, 5].map((block) => {
     const local = code.local(V128);
     code.v128(ZERO.with(15, block));
@@ -88,13 +104,17 @@ function countersCode(): CodeWriter {
   code.scalar('i64.or');
   code.set(counter);
   code.repeatWhile(() => {
+    code.get(counter);
+    code.vector('i64x2.splat');
+    code.v128(ZERO);
+    // The counter is big-endian in the block: its bytes are reversed. The other bytes are zero.
+    code.shuffle([16, 16, 16, 16, 7, 6, 5, 4, 3, 2, 1, 0, 16, 16, 16, 16]);
+    code.set(inBlock);
     for (const [i, local] of numbered.entries()) {
       code.get(at);
       code.get(local);
-      code.get(counter);
-      code.vector('i64x2.splat');
-      // The counter is big-endian in the block: its bytes are reversed.
-      code.shuffle([0, 1, 2, 3, 23, 22, 21, 20, 19, 18, 17, 16, 12, 13, 14, 15]);
+      code.get(inBlock);
+      code.vector('v128.xor');
       code.store(BLOCKS_AT + 16 * i);
     }
     code.get(counter);
@@ -108,29 +128,30 @@ function countersCode(): CodeWriter {
 }
 
 function sealCode(swizzle: Swizzle): CodeWriter {
-  const code = new CodeWriter(1);
-  const left = 0;
-  const [plainAt, sealedAt] = [code.local(I32), code.local(I32)];
+  const code = new CodeWriter(2);
+  const [left, sealedAt] = [0, 1];
+  const [plainAt, blocksAt] = [code.local(I32), code.local(I32)];
   const hash = new HashLocals(code);
   code.repeatWhile(() => {
     for (let block = 0; block < 4; block++) {
       code.get(sealedAt);
       code.get(plainAt);
-      code.load(PLAIN_AT + 16 * block);
-      code.get(sealedAt);
+      code.load(TO_SEAL_AT + 16 * block);
+      code.get(blocksAt);
       code.load(BLOCKS_AT + 16 + 16 * block);
       code.vector('v128.xor');
       code.tee(hash.sum);
-      code.store(SEALED_AT + 16 * block);
+      code.store(16 * block);
       hash.take(block);
     }
     code.get(sealedAt);
     hash.finish(swizzle);
-    code.get(sealedAt);
+    code.get(blocksAt);
     code.load(BLOCKS_AT);
     code.vector('v128.xor');
-    code.store(SEALED_AT + CHUNK_BYTES);
+    code.store(CHUNK_BYTES);
     advance(code, plainAt, CHUNK_BYTES);
+    advance(code, blocksAt, BLOCKS_BYTES);
     advance(code, sealedAt, SEALED_CHUNK_BYTES);
     countDown(code, left);
   });
@@ -138,14 +159,15 @@ function sealCode(swizzle: Swizzle): CodeWriter {
 }
 
 function openCode(swizzle: Swizzle): CodeWriter {
-  const code = new CodeWriter(1);
-  const left = 0;
-  const [plainAt, sealedAt, verified] = [code.local(I32), code.local(I32), code.local(I32)];
+  const code = new CodeWriter(2);
+  const [left, plainAt] = [0, 1];
+  const [sealedAt, verified] = [code.local(I32), code.local(I32)];
   const hash = new HashLocals(code);
+  // A sealed chunk and its AES blocks have the same size, so one offset serves for both.
   code.repeatWhile(() => {
     for (let block = 0; block < 4; block++) {
       code.get(sealedAt);
-      code.load(SEALED_AT + 16 * block);
+      code.load(TO_OPEN_AT + 16 * block);
       code.set(hash.sum);
       hash.take(block);
     }
@@ -155,7 +177,7 @@ function openCode(swizzle: Swizzle): CodeWriter {
     code.load(BLOCKS_AT);
     code.vector('v128.xor');
     code.get(sealedAt);
-    code.load(SEALED_AT + CHUNK_BYTES);
+    code.load(TO_OPEN_AT + CHUNK_BYTES);
     code.vector('v128.xor');
     code.vector('v128.any_true');
     code.when(() => {
@@ -165,11 +187,11 @@ function openCode(swizzle: Swizzle): CodeWriter {
     for (let block = 0; block < 4; block++) {
       code.get(plainAt);
       code.get(sealedAt);
-      code.load(SEALED_AT + 16 * block);
+      code.load(TO_OPEN_AT + 16 * block);
       code.get(sealedAt);
       code.load(BLOCKS_AT + 16 + 16 * block);
       code.vector('v128.xor');
-      code.store(PLAIN_AT + 16 * block);
+      code.store(16 * block);
     }
     advance(code, plainAt, CHUNK_BYTES);
     advance(code, sealedAt, SEALED_CHUNK_BYTES);

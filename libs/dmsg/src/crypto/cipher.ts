@@ -2,7 +2,10 @@ import type { ChunkCount } from './chunk-counter.ts';
 
 /** Takes what an Opener has decrypted. */
 export interface PlainSink {
-  /** The bytes are the sink's: nobody else keeps or writes to them. */
+  /**
+   * The sink may write to the bytes. They may be in memory that all openers share (isKernelMemory in chunk-kernel.ts):
+   * after this has returned, the next call of an opener overwrites them, so a sink that keeps them must copy them.
+   */
   onPlain(plain: Uint8Array): void;
 }
 
@@ -15,8 +18,8 @@ export interface Sealer {
   seal(plain: Uint8Array): Uint8Array;
   /**
    * The same for the slices that OutBuffer.take() returns, each a multiple of 64 bytes, in order. The output is cut at
-   * other places: with tags every 20 KiB, so that small slices share a batch and a socket can be given a few pieces at
-   * a time.
+   * other places. It may be in memory that all sealers share (isKernelMemory in chunk-kernel.ts), where the next call
+   * of a sealer overwrites it: the caller writes it to its socket at once, or copies it.
    */
   sealSlices(slices: readonly Uint8Array[]): Uint8Array[];
   /** Bytes on the wire for `plainBytes` bytes of plaintext. */

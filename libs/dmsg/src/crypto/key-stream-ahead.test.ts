@@ -13,6 +13,8 @@ describe('key stream that is made ahead', () => {
     expect(ahead.take(0, 0, 1, out)).toBe(false);
     const blocks = Uint8Array.from({ length: 4 * BLOCKS_BYTES }, (_, i) => i / BLOCKS_BYTES);
     ahead.keep(blocks, 1, 10, 1);
+    // `ahead` has a copy.
+    blocks.fill(0xff);
     expect(ahead.take(1, 10, 1, out)).toBe(false);
     expect(ahead.take(0, 11, 1, out)).toBe(false);
     expect(ahead.take(1, 11, 2, out)).toBe(true);

@@ -11,21 +11,26 @@ export const AHEAD_CHUNKS = 32;
  * and opened in the order of their numbers.
  */
 export class KeyStreamAhead {
+  /** Allocated at first use, and kept. The blocks in it that have not been used are in #used .. #end. */
   #blocks: Uint8Array | null = null;
   #used = 0;
+  #end = 0;
   #high = 0;
   #low = 0;
 
   /**
-   * Takes over `blocks`, which begin with those of chunk high · 2^32 + low; the blocks of the first `used` chunks have
-   * been used.
+   * Copies the unused ones of `blocks`, which begin with those of chunk high · 2^32 + low; the blocks of the first
+   * `used` chunks have been used.
    */
   keep(blocks: Uint8Array, high: number, low: number, used: number): void {
-    this.#blocks = blocks;
+    this.#blocks ??= new Uint8Array(AHEAD_CHUNKS * BLOCKS_BYTES);
+    const left = blocks.subarray(used * BLOCKS_BYTES);
+    this.#blocks.set(left);
+    this.#used = 0;
+    this.#end = left.length;
     this.#high = high;
     // May exceed 32 bits. Then `take` finds no match and the caller encrypts the blocks anew.
     this.#low = low + used;
-    this.#used = used * BLOCKS_BYTES;
   }
 
   /**
@@ -35,11 +40,10 @@ export class KeyStreamAhead {
   take(high: number, low: number, n: number, out: Uint8Array): boolean {
     const blocks = this.#blocks;
     const end = this.#used + n * BLOCKS_BYTES;
-    if (blocks === null || high !== this.#high || low !== this.#low || end > blocks.length) return false;
+    if (blocks === null || high !== this.#high || low !== this.#low || end > this.#end) return false;
     out.set(blocks.subarray(this.#used, end));
     this.#used = end;
     this.#low += n;
-    if (end === blocks.length) this.#blocks = null;
     return true;
   }
 }

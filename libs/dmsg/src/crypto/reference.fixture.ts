@@ -19,7 +19,7 @@ export function sealedByNode(session: Uint8Array, plain: Uint8Array, first: Chun
 /** Opens the pieces of a stream, and returns all plaintext in one piece. */
 export function openAll(opener: Opener, pieces: Iterable<Uint8Array>): Buffer {
   const parts: Uint8Array[] = [];
-  for (const piece of pieces) opener.open(piece, { onPlain: (plain) => parts.push(plain) });
+  for (const piece of pieces) opener.open(piece, { onPlain: (plain) => parts.push(Buffer.from(plain)) });
   return Buffer.concat(parts);
 }
 

@@ -2,7 +2,7 @@ import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { ChunkCounter } from './chunk-counter.ts';
 import { chunkKernel } from './chunk-kernel.ts';
-import { BATCH_CHUNKS, CHUNK_BYTES, SEALED_CHUNK_BYTES } from './chunk-kernel-code.ts';
+import { BATCH_CHUNKS, CHUNK_BYTES, OPENED_CHUNKS, SEALED_CHUNK_BYTES } from './chunk-kernel-code.ts';
 import { ChunkKey } from './chunk-key.ts';
 import type { Opener, PlainSink, StreamOptions } from './cipher.ts';
 
@@ -32,21 +32,26 @@ export class StreamOpener implements Opener {
       this.#keep(wire);
       return;
     }
-    const plain = Buffer.allocUnsafeSlow(chunks * CHUNK_BYTES);
-    const bytes = this.#decrypt(wire, chunks, plain);
-    // The sink may seal, or call us again, so it is called only now, when the kernel and our state are done with.
-    if (bytes > 0) sink.onPlain(bytes === plain.length ? plain : plain.subarray(0, bytes));
-    if (bytes < plain.length) {
+    const kernel = chunkKernel();
+    // The kernel's memory is taken if a sink has called this, and too small for more than one read.
+    const own = kernel.isLent || chunks > OPENED_CHUNKS ? Buffer.allocUnsafeSlow(chunks * CHUNK_BYTES) : null;
+    const verified = this.#decrypt(wire, chunks, own);
+    // All is done with the kernel and with the state before anybody else is called: the sink may seal, or call us.
+    if (verified > 0) {
+      if (own === null) kernel.lend(verified, sink);
+      else sink.onPlain(own.subarray(0, verified * CHUNK_BYTES));
+    }
+    if (verified < chunks) {
       // protocol.md, "Crypto": a tag that does not verify.
-      throw new DmsgError(ErrorCode.MACFAIL, 'tag does not verify', { chunk: bytes / CHUNK_BYTES });
+      throw new DmsgError(ErrorCode.MACFAIL, 'tag does not verify', { chunk: verified });
     }
   }
 
   /**
-   * Opens `chunks` chunks, the first of which begins in `#partial`, and keeps the rest; returns how many bytes were
-   * verified.
+   * Opens `chunks` chunks, of which the partial one is the beginning, and keeps the rest; returns how many were verified. They are in
+   * the kernel's memory, or in `own`.
    */
-  #decrypt(wire: Uint8Array, chunks: number, plain: Uint8Array): number {
+  #decrypt(wire: Uint8Array, chunks: number, own: Uint8Array | null): number {
     this.#checkCounter(chunks);
     const kernel = chunkKernel();
     let done = 0;
@@ -54,21 +59,25 @@ export class StreamOpener implements Opener {
     while (done < chunks) {
       const batch = Math.min(BATCH_CHUNKS, chunks - done);
       const bytes = batch * SEALED_CHUNK_BYTES - this.#partialBytes;
-      if (this.#partialBytes > 0) kernel.sealed.set(this.#partial.subarray(0, this.#partialBytes));
-      kernel.sealed.set(wire.subarray(at, at + bytes), this.#partialBytes);
+      if (this.#partialBytes > 0) kernel.toOpen.set(this.#partial.subarray(0, this.#partialBytes));
+      kernel.toOpen.set(wire.subarray(at, at + bytes), this.#partialBytes);
       this.#partialBytes = 0;
       at += bytes;
-      const verified = kernel.open(this.#key, this.#counter.high, this.#counter.low, batch);
-      plain.set(kernel.plain.subarray(0, verified * CHUNK_BYTES), done * CHUNK_BYTES);
+      const place = own === null ? done : OPENED_CHUNKS;
+      const verified = kernel.open(this.#key, this.#counter.high, this.#counter.low, batch, place);
+      if (own !== null) {
+        const opened = kernel.opened.subarray(place * CHUNK_BYTES, (place + verified) * CHUNK_BYTES);
+        own.set(opened, done * CHUNK_BYTES);
+      }
       done += verified;
       if (verified < batch) {
         this.#dead = true;
-        return done * CHUNK_BYTES;
+        return done;
       }
       this.#counter.advance(batch);
     }
     this.#keep(wire.subarray(at));
-    return plain.length;
+    return chunks;
   }
 
   #checkCounter(chunks: number): void {

@@ -2,7 +2,7 @@ import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { ChunkCounter } from './chunk-counter.ts';
 import { chunkKernel } from './chunk-kernel.ts';
-import { BATCH_CHUNKS, CHUNK_BYTES, SEALED_CHUNK_BYTES } from './chunk-kernel-code.ts';
+import { BATCH_CHUNKS, CHUNK_BYTES, SEALED_CHUNK_BYTES, SEALED_CHUNKS } from './chunk-kernel-code.ts';
 import { ChunkKey } from './chunk-key.ts';
 import type { Sealer, StreamOptions } from './cipher.ts';
 
@@ -26,13 +26,12 @@ export class StreamSealer implements Sealer {
   seal(plain: Uint8Array): Uint8Array {
     const chunks = checkWhole(plain) / CHUNK_BYTES;
     this.#counter.check(chunks);
-    const { plain: input, sealed } = chunkKernel();
+    const { toSeal } = chunkKernel();
     const wire = Buffer.allocUnsafeSlow(chunks * SEALED_CHUNK_BYTES);
     for (let done = 0; done < chunks; ) {
       const batch = Math.min(BATCH_CHUNKS, chunks - done);
-      input.set(plain.subarray(done * CHUNK_BYTES, (done + batch) * CHUNK_BYTES));
-      this.#sealBatch(batch);
-      wire.set(sealed.subarray(0, batch * SEALED_CHUNK_BYTES), done * SEALED_CHUNK_BYTES);
+      toSeal.set(plain.subarray(done * CHUNK_BYTES, (done + batch) * CHUNK_BYTES));
+      wire.set(this.#sealBatch(batch, SEALED_CHUNKS), done * SEALED_CHUNK_BYTES);
       done += batch;
     }
     return wire;
@@ -42,37 +41,47 @@ export class StreamSealer implements Sealer {
     let bytes = 0;
     for (const slice of slices) bytes += checkWhole(slice);
     this.#counter.check(bytes / CHUNK_BYTES);
-    const { plain: input } = chunkKernel();
-    const wires: Uint8Array[] = [];
+    const { toSeal, sealed } = chunkKernel();
+    const copies: Uint8Array[] = [];
+    let kept = 0;
     let filled = 0;
     for (const slice of slices) {
       for (let at = 0; at < slice.length; ) {
         const taken = Math.min(BATCH_BYTES - filled, slice.length - at);
-        input.set(slice.subarray(at, at + taken), filled);
+        toSeal.set(taken === slice.length ? slice : slice.subarray(at, at + taken), filled);
         at += taken;
         filled += taken;
         if (filled === BATCH_BYTES) {
-          wires.push(this.#sealedCopy(BATCH_CHUNKS));
+          kept = this.#sealNext(BATCH_CHUNKS, kept, copies);
           filled = 0;
         }
       }
     }
-    if (filled > 0) wires.push(this.#sealedCopy(filled / CHUNK_BYTES));
-    return wires;
+    if (filled > 0) kept = this.#sealNext(filled / CHUNK_BYTES, kept, copies);
+    return kept > 0 ? [sealed.subarray(0, kept * SEALED_CHUNK_BYTES), ...copies] : copies;
   }
 
-  #sealedCopy(chunks: number): Uint8Array {
-    this.#sealBatch(chunks);
-    // Memory of its own, not from Buffer's pool: a slice that waits for its socket would keep the whole pool alive,
-    // uncounted.
-    const wire = Buffer.allocUnsafeSlow(chunks * SEALED_CHUNK_BYTES);
-    wire.set(chunkKernel().sealed.subarray(0, wire.length));
-    return wire;
+  /**
+   * Seals the batch in the kernel, behind the `kept` chunks that stay there. Once the kernel is full, a copy is added to
+   * `copies` instead. Returns how many chunks stay in the kernel now.
+   */
+  #sealNext(chunks: number, kept: number, copies: Uint8Array[]): number {
+    const isFull = kept + chunks > SEALED_CHUNKS;
+    const wire = this.#sealBatch(chunks, isFull ? SEALED_CHUNKS : kept);
+    if (!isFull) return kept + chunks;
+    // Not from Buffer's pool: a slice that waits for its socket would keep the pool alive, uncounted.
+    const copy = Buffer.allocUnsafeSlow(wire.length);
+    copy.set(wire);
+    copies.push(copy);
+    return kept;
   }
 
-  #sealBatch(chunks: number): void {
-    chunkKernel().seal(this.#key, this.#counter.high, this.#counter.low, chunks);
+  /** Seals the batch in the kernel and returns its chunks there, from chunk `at` on. */
+  #sealBatch(chunks: number, at: number): Uint8Array {
+    const kernel = chunkKernel();
+    kernel.seal(this.#key, this.#counter.high, this.#counter.low, chunks, at);
     this.#counter.advance(chunks);
+    return kernel.sealed.subarray(at * SEALED_CHUNK_BYTES, (at + chunks) * SEALED_CHUNK_BYTES);
   }
 }
 

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../error-code.ts';
-import { BATCH_CHUNKS, CHUNK_BYTES, SEALED_CHUNK_BYTES } from './chunk-kernel-code.ts';
+import { chunkKernel, isKernelMemory } from './chunk-kernel.ts';
+import { BATCH_CHUNKS, CHUNK_BYTES, OPENED_CHUNKS, SEALED_CHUNK_BYTES, SEALED_CHUNKS } from './chunk-kernel-code.ts';
 import { errorOf, expectNoSecrets } from './error.fixture.ts';
 import { cutAt, openAll, sealedByNode } from './reference.fixture.ts';
 import { StreamOpener } from './stream-opener.ts';
@@ -33,16 +34,45 @@ describe('sealing', () => {
     );
   });
 
-  it('gives memory of its own', () => {
+  it('returns one piece in memory of its own', () => {
     const sealer = new StreamSealer(SESSION);
     const first = sealer.seal(Buffer.alloc(CHUNK_BYTES, 1));
-    const [second] = sealer.sealSlices([Buffer.alloc(CHUNK_BYTES, 1)]);
-    const copies = [Buffer.from(first), Buffer.from(second!)];
+    const copy = Buffer.from(first);
     sealer.seal(Buffer.alloc(CHUNK_BYTES, 2));
-    expect(copies[0]!.equals(first)).toBe(true);
-    expect(copies[1]!.equals(second!)).toBe(true);
+    sealer.sealSlices([Buffer.alloc(CHUNK_BYTES, 3)]);
+    expect(copy.equals(first)).toBe(true);
     expect(first.buffer.byteLength).toBe(SEALED_CHUNK_BYTES);
-    expect(second!.buffer.byteLength).toBe(SEALED_CHUNK_BYTES);
+  });
+
+  it.each([1, BATCH_CHUNKS - 1, BATCH_CHUNKS, BATCH_CHUNKS + 1, SEALED_CHUNKS - 1, SEALED_CHUNKS])(
+    'leaves %d chunks of slices in the kernel’s memory, as one piece',
+    (chunks) => {
+      const plain = randomBytes(chunks * CHUNK_BYTES);
+      const wires = new StreamSealer(SESSION).sealSlices(cutAt(plain, [CHUNK_BYTES]));
+      expect(wires.length).toBe(1);
+      expect(isKernelMemory(wires[0]!.buffer)).toBe(true);
+      expect(flat(wires).equals(sealedByNode(SESSION, plain))).toBe(true);
+    },
+  );
+
+  it.each([1, BATCH_CHUNKS, BATCH_CHUNKS + 7])(
+    'copies the chunks that the kernel has no room for, %d, to memory of their own',
+    (more) => {
+      const plain = randomBytes((SEALED_CHUNKS + more) * CHUNK_BYTES);
+      const sealer = new StreamSealer(SESSION);
+      const wires = sealer.sealSlices([plain.subarray(0, CHUNK_BYTES), plain.subarray(CHUNK_BYTES)]);
+      expect(wires.map(({ buffer }) => isKernelMemory(buffer))).toEqual([true, ...wires.slice(1).map(() => false)]);
+      const wire = flat(wires);
+      sealer.sealSlices([plain]);
+      expect(wire.equals(sealedByNode(SESSION, plain))).toBe(true);
+      // The next call has overwritten the first piece only.
+      expect(wire.subarray(wires[0]!.length).equals(flat(wires.slice(1)))).toBe(true);
+      expect(wires.slice(1).every(({ length, buffer }) => length === buffer.byteLength)).toBe(true);
+    },
+  );
+
+  it('returns nothing for nothing', () => {
+    expect(new StreamSealer(SESSION).sealSlices([])).toEqual([]);
   });
 
   it('does not mix the directions of many connections', () => {
@@ -136,7 +166,9 @@ describe('opening', () => {
       bad[SEALED_CHUNK_BYTES + (bit >> 3)]! ^= 1 << (bit & 7);
       const opener = new StreamOpener(SESSION);
       const got: Uint8Array[] = [];
-      const error = errorOf(ErrorCode.MACFAIL, () => opener.open(bad, { onPlain: (bytes) => got.push(bytes) }));
+      const error = errorOf(ErrorCode.MACFAIL, () =>
+        opener.open(bad, { onPlain: (bytes) => got.push(Buffer.from(bytes)) }),
+      );
       expect(error.data).toEqual({ chunk: 1 });
       expect(flat(got).equals(plain.subarray(0, CHUNK_BYTES))).toBe(true);
       errorOf(ErrorCode.STATE, () => openAll(opener, [wire]));
@@ -158,7 +190,8 @@ describe('opening', () => {
           const opener = new StreamOpener(SESSION);
           const got: Uint8Array[] = [];
           errorOf(ErrorCode.MACFAIL, () => {
-            for (const piece of cutAt(wire, cuts)) opener.open(piece, { onPlain: (bytes) => got.push(bytes) });
+            for (const piece of cutAt(wire, cuts))
+              opener.open(piece, { onPlain: (bytes) => got.push(Buffer.from(bytes)) });
           });
           expect(flat(got).equals(plain.subarray(0, Math.floor(damaged / SEALED_CHUNK_BYTES) * CHUNK_BYTES))).toBe(
             true,
@@ -179,20 +212,61 @@ describe('opening', () => {
     expectNoSecrets(error, [SESSION, wire]);
   });
 
-  it('gives out memory that it does not write to afterwards, and can be called by its sink', () => {
+  it('does not overwrite what its sink looks at while the sink seals, and opens more', () => {
     const plain = randomBytes(3 * CHUNK_BYTES);
     const wire = sealedByNode(SESSION, plain);
     const [first, second] = [wire.subarray(0, 100), wire.subarray(100)];
     const opener = new StreamOpener(SESSION);
-    const other = new StreamSealer(randomBytes(64));
-    const got: Uint8Array[] = [];
+    const other = randomBytes(64);
+    const got: Buffer[] = [];
     opener.open(first, {
       onPlain(bytes) {
-        got.push(bytes);
-        other.seal(Buffer.alloc(20 * CHUNK_BYTES, 0xee));
-        opener.open(second, { onPlain: (more) => got.push(more) });
+        new StreamSealer(other).sealSlices([Buffer.alloc(20 * CHUNK_BYTES, 0xee)]);
+        const more = openAll(new StreamOpener(other), [sealedByNode(other, Buffer.alloc(20 * CHUNK_BYTES, 0xee))]);
+        expect(more.equals(Buffer.alloc(20 * CHUNK_BYTES, 0xee))).toBe(true);
+        opener.open(second, { onPlain: (rest) => got.push(Buffer.from(rest)) });
+        got.unshift(Buffer.from(bytes));
       },
     });
     expect(flat(got).equals(plain)).toBe(true);
+  });
+
+  it('opens in the kernel’s memory, also after a sink has thrown; more than fits there in memory of its own', () => {
+    const opener = new StreamOpener(SESSION);
+    const sealer = new StreamSealer(SESSION);
+    const places: boolean[] = [];
+    const open = (chunks: number) =>
+      opener.open(sealer.seal(Buffer.alloc(chunks * CHUNK_BYTES)), {
+        onPlain: ({ buffer, length }) => {
+          expect(length).toBe(chunks * CHUNK_BYTES);
+          places.push(isKernelMemory(buffer));
+          throw new Error('thrown');
+        },
+      });
+    for (const chunks of [1, OPENED_CHUNKS, OPENED_CHUNKS + 1, 2]) expect(() => open(chunks)).toThrow('thrown');
+    expect(places).toEqual([true, true, false, true]);
+  });
+});
+
+describe('the memory of sealing and opening', () => {
+  it('does not grow with what passes: nothing is left to the garbage collector', () => {
+    const sealer = new StreamSealer(SESSION);
+    const opener = new StreamOpener(SESSION);
+    const plains = [1, 40, 65, BATCH_CHUNKS, OPENED_CHUNKS].map((chunks) => Buffer.alloc(chunks * CHUNK_BYTES, chunks));
+    let opened = 0;
+    const sink = {
+      onPlain({ length }: Uint8Array) {
+        opened += length;
+      },
+    };
+    const pass = () => {
+      for (const plain of plains) for (const wire of sealer.sealSlices([plain])) opener.open(wire, sink);
+    };
+    pass();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let n = 0; n < 100; n++) pass();
+    expect(opened).toBe(101 * plains.reduce((sum, { length }) => sum + length, 0));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024);
+    expect(chunkKernel().isLent).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { giveBack } from './give-back.ts';
+import { giveBack, giveBackAny } from './give-back.ts';
 
 const LEAST_BYTES = 16 * 1024;
 
@@ -8,6 +8,15 @@ describe('memory that nobody uses any more', () => {
     const memory = new Uint8Array(LEAST_BYTES);
     giveBack(memory);
     expect(memory.length).toBe(0);
+  });
+
+  it('is freed whatever its size by giveBackAny', () => {
+    const memory = new Uint8Array(1);
+    giveBackAny(memory);
+    expect(memory.length).toBe(0);
+    const part = new Uint8Array(2).subarray(1);
+    giveBackAny(part);
+    expect(part.length).toBe(1);
   });
 
   it.each([
