@@ -30,6 +30,7 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
     { path: 'docs/limits.md', text: limitsTable() },
     { path: 'docs/metrics.md', text: await metrics() },
     { path: 'tools/wireshark/dmsg.lua', text: fillDissector(read('tools/wireshark/dmsg.lua')) },
+    { path: 'libs/runtime/src/settings/product-settings.ts', text: productSettings() },
     { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(read('deploy/monitoring/rules.yaml')) },
   ];
 }
@@ -49,6 +50,17 @@ const SERVICES: Record<string, Record<string, Setting<unknown>>> = {
 export function settingNames(): string[] {
   const all = Object.values(SERVICES).flatMap((settings) => Object.values(settings).map(({ env }) => env));
   return [...new Set(all)].sort();
+}
+
+/** For every process: what another one of the installation reads is no mistake in the environment that they share. */
+function productSettings(): string {
+  return [
+    '/** The variables that services of the product read, all of them. Made from their settings by `npm run docs:generate`. */',
+    'export const PRODUCT_SETTINGS: ReadonlySet<string> = new Set([',
+    ...settingNames().map((name) => `  '${name}',`),
+    ']);',
+    '',
+  ].join('\n');
 }
 
 function configuration(): string {
@@ -78,7 +90,9 @@ function configuration(): string {
     '',
     'Every setting is an environment variable and a flag of `spanmesh run`; the flag wins. A value that cannot be used, or a port',
     'that is taken, is one line that names the setting, and exit code 2. Durations are `250ms`, `2s`, `5m`, `1h`, or milliseconds.',
-    'A variable that differs from a setting by a letter or two is not used, and the log warns of it.',
+    'A variable `SPANMESH_…` that nothing of the product reads is not used: the log warns of it, `spanmesh config show` names it, and for',
+    '`spanmesh run SERVICE --check` it is an error, exit code 2; all three say which setting has almost its name. What another service reads,',
+    'or what Kubernetes makes of Services, is none.',
     '',
     'Made from the code by `npm run docs:generate`.',
     '',

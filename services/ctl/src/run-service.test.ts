@@ -42,6 +42,18 @@ describe('spanmesh run SERVICE', () => {
     expect(calls).toEqual([]);
   });
 
+  it('with --check names variables that are no settings, and those that were meant', async () => {
+    const env = { SPANMESH_NO_SUCH: 'secret', SPANMESH_LOG_LEVLE: 'warn', SPANMESH_VOLCONF_RETRY_MAX: '1s' };
+    const there = new RecordingTerminal(env);
+    expect(await main(['run', 'topology', '--check'], there)).toBe(2);
+    expect(there.noted).toBe(
+      'spanmesh: SPANMESH_LOG_LEVLE is no setting (did you mean SPANMESH_LOG_LEVEL?); SPANMESH_NO_SUCH is no setting\n',
+    );
+    expect(there.printed).toBe('');
+    await runNamedService({ ...CALL, args: [] }, new RecordingTerminal(env));
+    expect(calls).toHaveLength(1);
+  });
+
   it.each([['--nonsense'], ['--log-level'], ['word']])('refuses %s', async (...args) => {
     await expect(runNamedService({ ...CALL, args }, terminal)).rejects.toMatchObject({ exitCode: 1 });
     expect(terminal.noted).toMatch(/^spanmesh: /);

@@ -1,5 +1,8 @@
 import type { Setting } from '@spanmesh/runtime/settings/setting';
+import { unknownSettings, unknownText } from '@spanmesh/runtime/settings/unknown-settings';
 import { Command, Option } from 'commander';
+import { Failure } from './failure.ts';
+import { printable } from './output/printable.ts';
 import { type Terminal, write } from './terminal.ts';
 
 /** What a service's main module exports. */
@@ -20,7 +23,11 @@ export interface ServiceCall {
   readonly args: readonly string[];
 }
 
-/** Loads a service and runs it with the flags given, which its settings declare. */
+/**
+ * Loads a service and runs it with the flags given, which its settings declare. With --check a variable that is no setting of anything is
+ * an error, too; a service that is run only warns of it.
+ * @throws Failure, SettingError: as the settings are
+ */
 export async function runNamedService(
   { name, description, load, args }: ServiceCall,
   terminal: Terminal,
@@ -33,6 +40,8 @@ export async function runNamedService(
     await service.run(flags);
     return;
   }
+  const unknown = unknownSettings(terminal.env);
+  if (unknown.length > 0) throw new Failure('usage', printable(unknown.map(unknownText).join('; ')));
   await service.check(flags);
   await write(terminal.out, `${name}: the settings can be used\n`);
 }

@@ -8,13 +8,13 @@ import { EventLog } from '../events/event-log.ts';
 import { createLogger, type Logger } from '../log/logger.ts';
 import { Metrics } from '../metrics.ts';
 import { systemRandom } from '../random.ts';
-import { warnOfMisspelt } from '../settings/misspelt-settings.ts';
 import {
   readSettings,
   type Setting,
   SettingError,
   type SettingSources,
   type SettingValues,
+  unknownRead,
 } from '../settings/setting.ts';
 import type { ServiceName } from '../tls/service-names.ts';
 import { Tracing } from '../trace/tracing.ts';
@@ -182,6 +182,16 @@ export function createByName<T extends Readonly<Record<string, Setting<unknown>>
 ): P {
   const options = readSettings(settings, from);
   const logger = createLogger({ level: (options as SettingValues<T> & ProcessOptions).logLevel, service });
-  warnOfMisspelt(from.env, settings, logger);
+  warnOfUnknown(options, logger);
   return make(options, logger, from.env);
+}
+
+/**
+ * Says of each variable that nothing reads that it is not used. It ends nothing: an environment may be made for a newer version, to which
+ * this one is rolled back.
+ */
+export function warnOfUnknown(settings: object, logger: Pick<Logger, 'warn'>): void {
+  for (const { variable, meant } of unknownRead(settings)) {
+    logger.warn({ variable, ...(meant !== null && { meant }) }, 'this variable is no setting, and is not used');
+  }
 }

@@ -25,6 +25,22 @@ describe('A report of a process', () => {
     expect(byName.get('SPANMESH_NATS_TOKEN')).toMatchObject({ value: '', source: 'flag', secret: true });
     expect(byName.get('SPANMESH_NATS_REPLICAS')).toMatchObject({ source: 'default' });
     expect(report.logLines[0]).toContain('tls://(hidden)@h:1');
+    expect(report.unknownSettings).toEqual([]);
+  });
+
+  it('names what is no setting, without what it holds', async () => {
+    const env = { SPANMESH_NO_SUCH: 'swordfish', SPANMESH_NATS_TOCKEN: 'swordfish' };
+    const report = await processReport({
+      info: () => ProcessInfo.create(),
+      settings: readSettings(natsSettings, { env, flags: {} }),
+      metrics: { text: async () => '' },
+      logLines: () => [],
+    });
+    expect(report.unknownSettings).toEqual([
+      { name: 'SPANMESH_NATS_TOCKEN', meant: 'SPANMESH_NATS_TOKEN' },
+      { name: 'SPANMESH_NO_SUCH', meant: '' },
+    ]);
+    expect(JSON.stringify(report)).not.toContain('swordfish');
   });
 });
 

@@ -1,6 +1,6 @@
 import { InspectResponse, type ProcessInfo } from '@spanmesh/proto/v1/process';
 import type { Metrics } from '../metrics.ts';
-import { settingsRead } from '../settings/setting.ts';
+import { settingsRead, unknownRead } from '../settings/setting.ts';
 
 /** Most characters of metrics in a report: they are counted by name, which is bounded, so this is never reached by chance. */
 const MAX_METRICS_CHARS = 256 * 1024;
@@ -36,6 +36,7 @@ export async function processReport({ info, settings, metrics, logLines }: Repor
       source,
       secret,
     })),
+    unknownSettings: unknownRead(settings).map(({ variable, meant }) => ({ name: variable, meant: meant ?? '' })),
     metrics: clean((await metrics.text()).slice(0, MAX_METRICS_CHARS)),
     logLines: logLines().map(clean),
     runtime: `node ${process.version} ${process.platform} ${process.arch}`,

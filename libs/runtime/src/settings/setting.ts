@@ -1,3 +1,5 @@
+import { type UnknownSetting, unknownSettings } from './unknown-settings.ts';
+
 /** One setting of a service, declared in its settings.ts. Parsers: setting-types.ts. */
 export interface Setting<T> {
   /** `SPANMESH_…` */
@@ -37,11 +39,19 @@ export interface ReadSetting {
 }
 
 /** What the values that readSettings has returned were read from: to show what is in force, and why. */
-const readFrom = new WeakMap<object, readonly ReadSetting[]>();
+const readFrom = new WeakMap<
+  object,
+  { readonly read: readonly ReadSetting[]; readonly unknown: readonly UnknownSetting[] }
+>();
 
 /** How these values, as readSettings has returned them, were written, in order of names; others: nothing is known. */
 export function settingsRead(values: object): readonly ReadSetting[] {
-  return readFrom.get(values) ?? [];
+  return readFrom.get(values)?.read ?? [];
+}
+
+/** What stood beside them in the environment as if it were a setting, in order of names. */
+export function unknownRead(values: object): readonly UnknownSetting[] {
+  return readFrom.get(values)?.unknown ?? [];
 }
 
 /** A value longer than this is shown shortened in errors, so that they stay one readable line. */
@@ -53,7 +63,7 @@ const MAX_SHOWN = 80;
  */
 export class SettingError extends Error {
   override readonly name = 'SettingError';
-  /** As the operator wrote it: `SPANMESH_X` or `--x`. */
+  /** As the operator wrote it: `SPANMESH_…` or `--…`. */
   readonly setting: string;
 
   constructor(setting: string, problem: string, options?: { cause?: unknown }) {
@@ -83,10 +93,10 @@ export function readSettings<S extends Record<string, Setting<unknown>>>(
     values[key] = readOne(spec, from);
   }
   const read = Object.values(specs).map((spec) => written(spec, from));
-  readFrom.set(
-    values,
-    read.sort((a, b) => (a.env < b.env ? -1 : 1)),
-  );
+  readFrom.set(values, {
+    read: read.sort((a, b) => (a.env < b.env ? -1 : 1)),
+    unknown: unknownSettings(from.env, new Set(read.map(({ env }) => env))),
+  });
   return values as SettingValues<S>;
 }
 

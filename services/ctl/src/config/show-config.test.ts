@@ -81,6 +81,32 @@ describe('spanmesh config show', () => {
     expect(terminal.noted).toContain('NATS is away from the process that was called');
   });
 
+  it('names what is no setting beside them', async () => {
+    reports[1] = { process: TOPOLOGY_PROCESS, unknownSettings: [{ name: 'SPANMESH_NO_\x1bSUCH', meant: '' }] };
+    reports.push({
+      process: GATEWAY_PROCESS,
+      unknownSettings: [{ name: 'SPANMESH_NATS_URLS', meant: 'SPANMESH_NATS_URL' }],
+    });
+    expect(await run()).toBe(0);
+    expect(terminal.noted.split('\n')).toEqual([
+      'spanmesh: topology-a-7: everything is as it is by default',
+      'spanmesh: link-gateway-a-8: everything is as it is by default',
+      'spanmesh: topology-a-7: SPANMESH_NO_\\x1bSUCH is no setting, and is not used',
+      'spanmesh: link-gateway-a-8: SPANMESH_NATS_URLS is no setting (did you mean SPANMESH_NATS_URL?), and is not used',
+      '',
+    ]);
+  });
+
+  it('has it in documents, too', async () => {
+    reports = [{ process: TOPOLOGY_PROCESS, unknownSettings: [{ name: 'SPANMESH_NO_SUCH', meant: '' }] }];
+    expect(await run('-o', 'json')).toBe(0);
+    expect(JSON.parse(terminal.printed)).toEqual({
+      processes: [
+        { process: 'topology-a-7', settings: [], unknownSettings: [{ name: 'SPANMESH_NO_SUCH', meant: '' }] },
+      ],
+    });
+  });
+
   it('fails if none fits', async () => {
     reports = [];
     expect(await run('--process', 'nobody')).toBe(1);

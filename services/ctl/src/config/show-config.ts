@@ -1,4 +1,5 @@
-import { InspectResponse, type SettingInForce } from '@spanmesh/proto/v1/process';
+import { InspectResponse, type SettingInForce, type UnknownSetting } from '@spanmesh/proto/v1/process';
+import { unknownText } from '@spanmesh/runtime/settings/unknown-settings';
 import { ProcessApi } from '../api/process-api.ts';
 import { Failure } from '../failure.ts';
 import type { ListOptions } from '../list-options.ts';
@@ -49,6 +50,8 @@ async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQu
   const rows: Row[] = [];
   /** Processes that have answered, and of which there is nothing to show. */
   const without: string[] = [];
+  /** What each has in its environment that is no setting, if anything. */
+  const unknown = new Map<string, readonly UnknownSetting[]>();
   let alone = false;
   for await (const report of api.inspect(wanted)) {
     alone ||= report.alone;
@@ -57,15 +60,27 @@ async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQu
     const settings = report.settings.filter(({ source }) => all || source !== 'default');
     for (const setting of settings) rows.push({ process: process.id, setting });
     if (settings.length === 0) without.push(process.id);
+    if (report.unknownSettings.length > 0) unknown.set(process.id, report.unknownSettings);
   }
   if (rows.length === 0 && without.length === 0) throw new Failure('refused', 'no process that answers fits');
   const notes = without.map((process) => `${printable(process)}: everything is as it is by default`);
+  for (const [process, found] of unknown) {
+    for (const { name, meant } of found) {
+      notes.push(
+        `${printable(process)}: ${printable(unknownText({ variable: name, meant: meant || null }))}, and is not used`,
+      );
+    }
+  }
   if (alone) notes.push('NATS is away from the process that was called: the others could not be asked');
-  return { rows, notes, document: (shown) => documentOf(shown, without) };
+  return { rows, notes, document: (shown) => documentOf(shown, without, unknown) };
 }
 
 /** Each process with its settings, those without any last. */
-function documentOf(rows: readonly Row[], without: readonly string[]): unknown {
+function documentOf(
+  rows: readonly Row[],
+  without: readonly string[],
+  unknown: ReadonlyMap<string, readonly UnknownSetting[]>,
+): unknown {
   const settings = new Map<string, SettingInForce[]>();
   for (const { process, setting } of rows) {
     const found = settings.get(process);
@@ -73,7 +88,13 @@ function documentOf(rows: readonly Row[], without: readonly string[]): unknown {
     else found.push(setting);
   }
   for (const process of without) settings.set(process, []);
-  return { processes: [...settings].map(([process, own]) => ({ process, settings: settingsJson(own) })) };
+  const unknownOf = (process: string) => {
+    const found = unknown.get(process);
+    return found === undefined ? {} : { unknownSettings: found.map(({ name, meant }) => ({ name, meant })) };
+  };
+  return {
+    processes: [...settings].map(([process, own]) => ({ process, settings: settingsJson(own), ...unknownOf(process) })),
+  };
 }
 
 function settingsJson(settings: SettingInForce[]): unknown {

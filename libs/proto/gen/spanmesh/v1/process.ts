@@ -121,6 +121,16 @@ export interface InspectResponse {
   runtime: string;
   /** Set in the last message, which is about no process: others could not be asked, because NATS is away. */
   alone: boolean;
+  /** Variables of its environment that are called like settings and that nothing of the product reads, in order of names. */
+  unknownSettings: UnknownSetting[];
+}
+
+/** A variable that nothing reads. What it holds is not told. */
+export interface UnknownSetting {
+  /** Its name. */
+  name: string;
+  /** The setting whose name is nearest; empty: none is near. */
+  meant: string;
 }
 
 /** A setting of a process. */
@@ -921,7 +931,15 @@ export const InspectRequest: MessageFns<InspectRequest> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { process: undefined, settings: [], metrics: "", logLines: [], runtime: "", alone: false };
+  return {
+    process: undefined,
+    settings: [],
+    metrics: "",
+    logLines: [],
+    runtime: "",
+    alone: false,
+    unknownSettings: [],
+  };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
@@ -943,6 +961,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     }
     if (message.alone !== false) {
       writer.uint32(48).bool(message.alone);
+    }
+    for (const v of message.unknownSettings) {
+      UnknownSetting.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1008,6 +1029,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.alone = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.unknownSettings.push(UnknownSetting.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1034,6 +1063,11 @@ export const InspectResponse: MessageFns<InspectResponse> = {
         : [],
       runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
       alone: isSet(object.alone) ? globalThis.Boolean(object.alone) : false,
+      unknownSettings: globalThis.Array.isArray(object?.unknownSettings)
+        ? object.unknownSettings.map((e: any) => UnknownSetting.fromJSON(e))
+        : globalThis.Array.isArray(object?.unknown_settings)
+        ? object.unknown_settings.map((e: any) => UnknownSetting.fromJSON(e))
+        : [],
     };
   },
 
@@ -1057,6 +1091,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     if (message.alone !== false) {
       obj.alone = message.alone;
     }
+    if (message.unknownSettings?.length) {
+      obj.unknownSettings = message.unknownSettings.map((e) => UnknownSetting.toJSON(e));
+    }
     return obj;
   },
 
@@ -1073,6 +1110,92 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     message.logLines = object.logLines?.map((e) => e) || [];
     message.runtime = object.runtime ?? "";
     message.alone = object.alone ?? false;
+    message.unknownSettings = object.unknownSettings?.map((e) => UnknownSetting.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnknownSetting(): UnknownSetting {
+  return { name: "", meant: "" };
+}
+
+export const UnknownSetting: MessageFns<UnknownSetting> = {
+  encode(message: UnknownSetting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.meant !== "") {
+      writer.uint32(18).string(message.meant);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnknownSetting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnknownSetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.meant = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnknownSetting {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      meant: isSet(object.meant) ? globalThis.String(object.meant) : "",
+    };
+  },
+
+  toJSON(message: UnknownSetting): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.meant !== "") {
+      obj.meant = message.meant;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UnknownSetting>, I>>(base?: I): UnknownSetting {
+    return UnknownSetting.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UnknownSetting>, I>>(object: I): UnknownSetting {
+    const message = createBaseUnknownSetting();
+    message.name = object.name ?? "";
+    message.meant = object.meant ?? "";
     return message;
   },
 };

@@ -108,6 +108,16 @@ export interface InspectResponse {
   runtime: string;
   /** Set in the last message, which is about no process: others could not be asked, because NATS is away. */
   alone: boolean;
+  /** Variables of its environment that are called like settings and that nothing of the product reads, in order of names. */
+  unknownSettings: UnknownSetting[];
+}
+
+/** A variable that nothing reads. What it holds is not told. */
+export interface UnknownSetting {
+  /** Its name. */
+  name: string;
+  /** The setting whose name is nearest; empty: none is near. */
+  meant: string;
 }
 
 /** A setting of a process. */
@@ -690,7 +700,15 @@ export const InspectRequest: MessageFns<InspectRequest> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { process: undefined, settings: [], metrics: "", logLines: [], runtime: "", alone: false };
+  return {
+    process: undefined,
+    settings: [],
+    metrics: "",
+    logLines: [],
+    runtime: "",
+    alone: false,
+    unknownSettings: [],
+  };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
@@ -712,6 +730,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     }
     if (message.alone !== false) {
       writer.uint32(48).bool(message.alone);
+    }
+    for (const v of message.unknownSettings) {
+      UnknownSetting.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -777,6 +798,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.alone = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.unknownSettings.push(UnknownSetting.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -802,6 +831,74 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     message.logLines = object.logLines?.map((e) => e) || [];
     message.runtime = object.runtime ?? "";
     message.alone = object.alone ?? false;
+    message.unknownSettings = object.unknownSettings?.map((e) => UnknownSetting.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnknownSetting(): UnknownSetting {
+  return { name: "", meant: "" };
+}
+
+export const UnknownSetting: MessageFns<UnknownSetting> = {
+  encode(message: UnknownSetting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.meant !== "") {
+      writer.uint32(18).string(message.meant);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnknownSetting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnknownSetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.meant = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UnknownSetting>): UnknownSetting {
+    return UnknownSetting.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnknownSetting>): UnknownSetting {
+    const message = createBaseUnknownSetting();
+    message.name = object.name ?? "";
+    message.meant = object.meant ?? "";
     return message;
   },
 };
