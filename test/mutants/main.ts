@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MUTANTS } from './list.ts';
 import { type Check, type Mutant, mutated, showCheck } from './mutant.ts';
 import { tryRandom } from './random.ts';
 import { Scratch } from './scratch.ts';
+
+/** Copies take time and memory. */
+const MOST_JOBS = 4;
 
 const USAGE = `usage: node test/mutants/main.ts [--only TEXT] [--no-baseline]
 
@@ -14,7 +18,7 @@ Breaks one rule after the other in a copy of what is committed, and runs what mu
   --only TEXT     breaks whose rule or file has this text in it
   --no-baseline   does not run the same checks on the copy as it is first
 
-       node test/mutants/main.ts random [--package NAME]… [--count N] [--seed N] [--since COMMIT] [--at-least PERCENT]
+       node test/mutants/main.ts random [--package NAME]… [--count N] [--seed N] [--since COMMIT] [--at-least PERCENT] [--jobs N]
 
 Makes random changes of the sources of a package instead, and runs the tests of that package alone. Exit code 1 if too few are noticed.
 
@@ -22,7 +26,8 @@ Makes random changes of the sources of a package instead, and runs the tests of 
   --count N       changes of each package (20); with --since, of all of them together
   --seed N        the same seed makes the same changes of the same sources
   --since COMMIT  only lines that have changed since
-  --at-least PERCENT  what must be noticed (0)`;
+  --at-least PERCENT  what must be noticed (0)
+  --jobs N        changes that are tried at once, each in a copy of its own (as many as there are processors, at most ${MOST_JOBS})`;
 
 /** A check that takes so long has noticed something, too: it hangs. */
 const LIMIT_MS = 300_000;
@@ -39,6 +44,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
     since: { type: 'string' },
     'at-least': { type: 'string', default: '0' },
+    jobs: { type: 'string', default: String(Math.min(availableParallelism(), MOST_JOBS)) },
     help: { type: 'boolean', default: false },
   },
 });
@@ -51,20 +57,16 @@ else {
 }
 
 async function random(): Promise<number> {
-  const scratch = new Scratch();
-  try {
-    const { package: packages, count, seed, since, 'at-least': atLeast } = values;
-    const options = {
-      packages,
-      count: Number(count),
-      seed: Number(seed),
-      since: since ?? null,
-      atLeast: Number(atLeast),
-    };
-    return (await tryRandom(options, scratch)) ? 0 : 1;
-  } finally {
-    scratch.remove();
-  }
+  const { package: packages, count, seed, since, 'at-least': atLeast, jobs } = values;
+  const isFine = await tryRandom({
+    packages,
+    count: Number(count),
+    seed: Number(seed),
+    since: since ?? null,
+    atLeast: Number(atLeast),
+    jobs: Math.max(1, Number(jobs)),
+  });
+  return isFine ? 0 : 1;
 }
 
 async function main(only: string, withBaseline: boolean): Promise<number> {

@@ -1,11 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { seededRandom } from '@spanmesh/ctl/sim/seeded-random';
 import { changedLines } from './changed-lines.ts';
 import { EQUIVALENTS } from './equivalents.ts';
 import { type Mutation, mutationsOf, withMutation } from './mutations.ts';
-import type { Scratch } from './scratch.ts';
+import { ENDLESS, PackageTests, type Patience, type Verdict } from './package-tests.ts';
+import { Scratch } from './scratch.ts';
 
 export interface RandomOptions {
   /** `libs/dmsg`, …; empty: all of them. */
@@ -17,6 +16,8 @@ export interface RandomOptions {
   readonly since: string | null;
   /** Fewer percent that are noticed are a failure. */
   readonly atLeast: number;
+  /** Changes that are tried at once, each in a copy of its own. */
+  readonly jobs: number;
 }
 
 /** A change, and where. */
@@ -39,43 +40,90 @@ const PACKAGES = [
 /** A test hangs, and so has noticed a change, when it takes this long, or this part of what all tests take without one. */
 const HANGS_AFTER_MS = 20_000;
 const HANGS_AFTER_PART = 0.5;
-/** What does not even give up then is ended after this many times as long: twice what all tests take. */
-const ENDED_AFTER_TIMES = 4;
+/** Tests that do not end by themselves are ended after this many times as long as all take without a change: others may run beside them. */
+const ENDED_AFTER_TIMES = 3;
+/** But never before a test has had the time to fail, and to say so, ms. */
+const SAYS_SO_MS = 10_000;
 
-/** Makes random changes, one after the other, and asks the tests of the package. False: too few were noticed. */
-export async function tryRandom(options: RandomOptions, scratch: Scratch): Promise<boolean> {
+/** Makes random changes and asks the tests of the package about each. False: too few were noticed. */
+export async function tryRandom(options: RandomOptions): Promise<boolean> {
   const packages = options.packages.length > 0 ? options.packages : PACKAGES;
   const unknown = packages.filter((one) => !PACKAGES.includes(one));
   if (unknown.length > 0) throw new RangeError(`no package whose changes can be made: ${unknown.join(', ')}`);
   console.log(`seed ${options.seed}`);
-  const groups = packages.map((name) => [name, candidates(name, options.since, scratch)] as const);
-  const samples =
-    options.since === null
-      ? groups.map(([name, all]) => [name, sampleOf(all, options)] as const)
-      : [
-          [
-            `changed since ${options.since}`,
-            sampleOf(
-              groups.flatMap(([, all]) => all),
-              options,
-            ),
-          ] as const,
-        ];
-  let isFine = true;
-  const limits = new Map<string, number>();
-  for (const [name, sample] of samples) {
-    let noticed = 0;
-    for (const candidate of sample) {
-      const limitMs = limits.get(candidate.package) ?? (await hangsAfter(candidate.package, scratch));
-      limits.set(candidate.package, limitMs);
-      if (await isNoticed(candidate, limitMs, scratch)) noticed++;
-      else console.log(`  unnoticed | ${show(candidate)}`);
+  const copies = Array.from({ length: options.jobs }, () => new Scratch());
+  const end = (): void => {
+    for (const copy of copies) copy.remove();
+  };
+  const interrupted = (): void => {
+    for (const tests of running) tests.end();
+    end();
+    process.exit(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
+  try {
+    let isFine = true;
+    for (const [name, sample] of samples(packages, options, copies[0] ?? new Scratch())) {
+      if (!(await trySample(name, sample, options, copies))) isFine = false;
     }
-    const percent = sample.length === 0 ? 100 : (100 * noticed) / sample.length;
-    console.log(`${name}: ${noticed} of ${sample.length} noticed, ${percent.toFixed(0)} %`);
-    if (percent < options.atLeast) isFine = false;
+    return isFine;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
+    end();
   }
-  return isFine;
+}
+
+/** What is to be tried, each sample with what it is of. */
+function samples(packages: readonly string[], options: RandomOptions, scratch: Scratch): [string, Candidate[]][] {
+  const groups = packages.map((name): [string, Candidate[]] => [name, candidates(name, options.since, scratch)]);
+  if (options.since === null) return groups.map(([name, all]) => [name, sampleOf(all, options)]);
+  const all = groups.flatMap(([, some]) => some);
+  return [[`changed since ${options.since}`, sampleOf(all, options)]];
+}
+
+async function trySample(
+  name: string,
+  sample: readonly Candidate[],
+  { atLeast }: RandomOptions,
+  copies: readonly Scratch[],
+): Promise<boolean> {
+  const verdicts: Verdict[] = [];
+  // Package by package: what has been transformed for one is of no use to the next.
+  for (const [one, some] of Map.groupBy(sample, (candidate) => candidate.package)) {
+    const patience = await patienceWith(one, copies[0]);
+    const left = [...some];
+    const tryLeft = async (copy: Scratch): Promise<void> => {
+      const tests = begin(copy, one, patience);
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const verdict = await verdictOn(next, tests, copy);
+        verdicts.push(verdict);
+        if (verdict !== 'failed') console.log(`  ${SHOWN[verdict]} | ${show(next)}`);
+      }
+      stop(tests);
+    };
+    await Promise.all(copies.map(tryLeft));
+  }
+  const noticed = verdicts.filter((verdict) => verdict !== 'passed').length;
+  const hung = verdicts.filter((verdict) => verdict === 'hung').length;
+  const percent = sample.length === 0 ? 100 : (100 * noticed) / sample.length;
+  const ofThem = hung === 0 ? '' : `, ${hung} of them because something hung`;
+  console.log(`${name}: ${noticed} of ${sample.length} noticed, ${percent.toFixed(0)} %${ofThem}`);
+  return percent >= atLeast;
+}
+
+/** Processes that would not end with this one. */
+const running = new Set<PackageTests>();
+const SHOWN: Record<Verdict, string> = { passed: 'unnoticed', failed: 'noticed', hung: 'hung' };
+
+function begin(copy: Scratch, name: string, patience: Patience): PackageTests {
+  const tests = new PackageTests(copy.root, name, patience);
+  running.add(tests);
+  return tests;
+}
+
+function stop(tests: PackageTests): void {
+  tests.end();
+  running.delete(tests);
 }
 
 function candidates(name: string, since: string | null, scratch: Scratch): Candidate[] {
@@ -112,69 +160,27 @@ function sampleOf(all: readonly Candidate[], { count, seed }: RandomOptions): Ca
   return sample;
 }
 
-/** After how many ms a test of the package hangs, on this machine, as busy as it is. @throws Error: its tests fail without a change */
-async function hangsAfter(name: string, scratch: Scratch): Promise<number> {
+/** When tests of the package hang, on this machine, as busy as it is. @throws Error: they fail without a change */
+async function patienceWith(name: string, copy: Scratch | undefined): Promise<Patience> {
+  if (copy === undefined) throw new RangeError('nothing can be tried without a copy');
+  const tests = begin(copy, name, ENDLESS);
   const begun = performance.now();
-  if (!(await passes(name, ['run'], Number.POSITIVE_INFINITY, scratch))) {
-    throw new Error(`the tests of ${name} fail without a change: what they say of one means nothing`);
-  }
-  return Math.max(HANGS_AFTER_MS, HANGS_AFTER_PART * (performance.now() - begun));
+  const verdict = await tests.all();
+  stop(tests);
+  if (verdict !== 'passed') throw new Error(`the tests of ${name} fail without a change: what they say means nothing`);
+  const took = performance.now() - begun;
+  const test = Math.max(HANGS_AFTER_MS, HANGS_AFTER_PART * took);
+  return { test, all: Math.max(test + SAYS_SO_MS, ENDED_AFTER_TIMES * took) };
 }
 
-async function isNoticed(
-  { package: name, file, mutation }: Candidate,
-  limitMs: number,
-  scratch: Scratch,
-): Promise<boolean> {
-  const source = scratch.read(file);
-  scratch.write(file, withMutation(source, mutation));
+async function verdictOn({ file, mutation }: Candidate, tests: PackageTests, copy: Scratch): Promise<Verdict> {
+  const source = copy.read(file);
+  copy.write(file, withMutation(source, mutation));
   try {
-    // The test beside it is quick, and knows most.
-    const beside = file.replace(/\.ts$/, '.test.ts');
-    if (existsSync(join(scratch.root, beside)) && !(await passes(name, ['run', beside], limitMs, scratch))) return true;
-    return !(await passes(name, ['related', '--run', '--passWithNoTests', file], limitMs, scratch));
+    return await tests.related(file);
   } finally {
-    scratch.write(file, source);
+    copy.write(file, source);
   }
-}
-
-/** A test that takes `limitMs` has failed; one that does not even give up then is ended. */
-function passes(name: string, args: readonly string[], limitMs: number, { root }: Scratch): Promise<boolean> {
-  const limit = Number.isFinite(limitMs) ? Math.ceil(limitMs) : 0;
-  const child = spawn(
-    process.execPath,
-    [
-      join(root, 'node_modules/vitest/vitest.mjs'),
-      ...args,
-      '--config',
-      'test/mutants/vitest.config.ts',
-      '--reporter',
-      'dot',
-    ],
-    // In a group of its own: a worker that loops does not notice that its parent is gone.
-    {
-      cwd: root,
-      detached: true,
-      stdio: 'ignore',
-      env: { ...process.env, MUTANTS_PACKAGE: name, MUTANTS_LIMIT_MS: String(limit) },
-    },
-  );
-  const end = (): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  };
-  const timer = limit === 0 ? undefined : setTimeout(end, ENDED_AFTER_TIMES * limit);
-  const interrupted = (): void => {
-    end();
-    process.exit(1);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
-  return new Promise((resolve) => {
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
-      resolve(code === 0);
-    });
-  });
 }
 
 function show({ file, mutation }: Candidate): string {
