@@ -90,11 +90,13 @@ describe('return paths', () => {
     expect(closed).toEqual([one]);
   });
 
-  it('that have closed are forgotten', () => {
+  it('that have closed are forgotten at once', () => {
     const one = open()!;
-    Object.assign(one, { closed: true });
-    clock.advance(IDLE_MS);
-    expect([closed, paths.onDemand, clock.pending]).toEqual([[], 0, 0]);
+    paths.release(one, user, clock.now());
+    paths.forget(one);
+    expect(paths.onDemand).toBe(0);
+    clock.advance(2 * IDLE_MS);
+    expect([closed, clock.pending]).toEqual([[], 0]);
   });
 
   it('close with their idle routes; routes with open transactions are not idle', () => {

@@ -76,6 +76,11 @@ export class ReturnPaths {
     this.#arm();
   }
 
+  /** Forgets a relay that has closed. At once, because a peer can open and close very many between two sweeps. */
+  forget(relay: Relay): void {
+    this.#onDemand.delete(relay);
+  }
+
   /** Adds a route, which is closed once idle. */
   add(route: LinkidRoute): void {
     this.routes.add(route);
@@ -97,7 +102,7 @@ export class ReturnPaths {
     for (const route of this.routes) if (route.open === 0 && route.usedAt <= before) route.close();
     for (const relay of this.#onDemand) {
       const use = useOf(relay);
-      if (relay.closed || relay.wanted) this.#onDemand.delete(relay);
+      if (relay.wanted) this.#onDemand.delete(relay);
       else if (!use.isUsed && use.usedAt <= before) {
         this.#onDemand.delete(relay);
         this.#relays.closeUnused(relay);

@@ -141,6 +141,7 @@ export class Router implements RelayRouting {
     // The endpoint ends the transactions stacked on the relay (circuit); their partners are ended here.
     if (tx !== null) abortPartnersOn(tx);
     relay.use?.relayClosing();
+    this.#returnPaths.forget(relay);
     if (route !== null) {
       relay.route = null;
       this.#trunkRoutes.release(route, relay);
