@@ -78,15 +78,20 @@ export class FailoverWorld {
     try {
       await world.#populate();
     } catch (error) {
-      await world.stop();
+      await world.#end();
       throw error;
     }
     return world;
   }
 
+  /** Everybody goes, and nothing of them is left. */
   async stop(): Promise<void> {
     for (const { raw } of this.peers()) raw.destroy();
-    await this.installation.stop();
+    try {
+      await this.installation.emptied();
+    } finally {
+      await this.#end();
+    }
   }
 
   /** All peers, those of gateway 4 included. */
@@ -226,6 +231,11 @@ export class FailoverWorld {
     for (const [i, { gateway, peer }] of this.takers.entries()) {
       if (gateway === from) this.takers[i] = await this.#taker(to, peer.dialect, i);
     }
+  }
+
+  async #end(): Promise<void> {
+    for (const { raw } of this.peers()) raw.destroy();
+    await this.installation.stop();
   }
 
   async #populate(): Promise<void> {

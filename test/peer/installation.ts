@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { emptied } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
@@ -27,7 +28,7 @@ export interface Surroundings {
 export class ServiceProcess {
   readonly ports: Ports;
   readonly child: ChildProcess;
-  readonly #service: string;
+  readonly service: string;
   readonly #env: Record<string, string>;
   readonly #surroundings: Surroundings;
   /** Resolves when the process has ended and all its output has been read. */
@@ -37,7 +38,7 @@ export class ServiceProcess {
 
   private constructor(service: string, ports: Ports, env: Record<string, string>, surroundings: Surroundings) {
     this.ports = ports;
-    this.#service = service;
+    this.service = service;
     this.#env = env;
     this.#surroundings = surroundings;
     const { stdout = 'pipe', openFiles, tree } = surroundings;
@@ -77,7 +78,7 @@ export class ServiceProcess {
 
   /** Starts the same service again, on the same ports. Call it once this process has stopped. */
   again(): ServiceProcess {
-    return new ServiceProcess(this.#service, this.ports, this.#env, this.#surroundings);
+    return new ServiceProcess(this.service, this.ports, this.#env, this.#surroundings);
   }
 
   /** Waits until the process reports that it is ready. */
@@ -102,6 +103,13 @@ export class ServiceProcess {
     await this.#closed;
     return this.child.exitCode;
   }
+}
+
+/** The processes that still run, as `emptied` takes them. */
+export function living(processes: readonly ServiceProcess[]): { readonly http: number; readonly name: string }[] {
+  return processes
+    .filter(({ child }) => child.exitCode === null && child.signalCode === null)
+    .map(({ ports, service }) => ({ http: ports.http, name: `${service} at ${ports.http}` }));
 }
 
 /** A command prefix that limits the number of open files. */
@@ -155,6 +163,11 @@ export class Installation {
     const { dmsg } = this.#gateways[gateway]!;
     this.#gateways[gateway] = Object.assign(this.#gateways[gateway]!.again(), { dmsg });
     await this.#gateways[gateway].ready();
+  }
+
+  /** Waits until no process holds anything of peers and clients that have gone. */
+  emptied(): Promise<void> {
+    return emptied(living([...this.gateways, this.topology]));
   }
 
   async stop(): Promise<void> {

@@ -12,10 +12,10 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
-import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
+import { freePort, freePorts, type GatewayProcess, living, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
-import { sample } from './scrape.ts';
+import { emptied, sample } from './scrape.ts';
 
 /** Number of processes of each service. */
 export interface Sizes {
@@ -192,6 +192,11 @@ export class NatsInstallation {
       const live = await this.metric(topology, 'spanmesh_topology_gateways_live');
       return live === this.gateways.length ? true : undefined;
     }, 'all gateways are attached');
+  }
+
+  /** Waits until no process holds anything of peers and clients that have gone. */
+  emptied(): Promise<void> {
+    return emptied(living([...this.gateways, ...this.volconfs, ...this.topologies]));
   }
 
   async stop(): Promise<void> {

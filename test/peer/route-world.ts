@@ -215,8 +215,13 @@ export class RouteWorld {
     return found.filter((value) => value !== 0);
   }
 
-  stop(): Promise<void> {
+  /** Everybody goes, and nothing of them is left. */
+  async stop(): Promise<void> {
     for (const { node } of this.#parties.splice(0)) node.destroy();
-    return this.installation.stop();
+    try {
+      await this.installation.emptied();
+    } finally {
+      await this.installation.stop();
+    }
   }
 }

@@ -3,18 +3,22 @@ import { createServer, type Server } from 'node:net';
 import { TopologyLocator } from '@spanmesh/link-gateway/attach/topology-locator';
 import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway } from '@spanmesh/link-gateway/gateway-service';
+import { KEPT as GATEWAY_KEPT } from '@spanmesh/link-gateway/gateway-service';
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
 import { ALL_EVENTS } from '@spanmesh/runtime/bus/bus-names';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
 import { processSettings } from '@spanmesh/runtime/process/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { leftIn } from '@spanmesh/runtime/table-sizes';
 import { LINK_GATEWAY_NAME, SERVICE_NAMES } from '@spanmesh/runtime/tls/service-names';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
+import { KEPT as TOPOLOGY_KEPT } from '@spanmesh/topology/core';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { settings as volconfSettings } from '@spanmesh/volconf/settings';
@@ -22,6 +26,7 @@ import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
 import { LivePeer, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS, RawPeer } from './raw-peer.ts';
+import { SERVICES } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
 const settings = {
@@ -191,13 +196,25 @@ export class VolconfWorld {
     await Promise.all(open.map((peer) => peer.barrier()));
   }
 
+  /** Everybody goes, and nothing of peers is left; operators' targets are there until they are removed. */
   async stop(): Promise<void> {
     this.#giver?.raw.destroy();
     this.#watcher?.raw.destroy();
-    await this.volconf.stop();
-    await this.gateway.stop();
-    await this.topology.stop();
-    await this.ports.stop();
-    await this.#bus.close();
+    const left = () => [
+      ...leftIn(this.gateway.tables(), { ...GATEWAY_KEPT, ...SERVICES }),
+      ...leftIn(this.topology.core.tables(), { ...TOPOLOGY_KEPT, ...SERVICES }),
+    ];
+    try {
+      await until(
+        () => left().length === 0,
+        () => `something is left: ${left().join(', ')}`,
+      );
+    } finally {
+      await this.volconf.stop();
+      await this.gateway.stop();
+      await this.topology.stop();
+      await this.ports.stop();
+      await this.#bus.close();
+    }
   }
 }

@@ -3,7 +3,7 @@ import { startStandalone } from '@spanmesh/standalone/standalone';
 import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts';
-import { scrape } from './scrape.ts';
+import { emptied, scrape } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
 type Standalone = Awaited<ReturnType<typeof startStandalone>>;
@@ -136,11 +136,16 @@ export class World {
     return stopped;
   }
 
+  /** Everybody goes, and nothing of them is left in the router; one that was stopped before has nothing. */
   async stop(): Promise<void> {
     for (const peer of this.#peers) peer.destroy();
     this.#giver.raw.destroy();
     this.#watcher.raw.destroy();
-    await this.stopRouter();
+    try {
+      if (this.#stopped === null) await emptied([{ http: this.standalone.httpPort, name: 'standalone' }]);
+    } finally {
+      await this.stopRouter();
+    }
   }
 }
 

@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const { peer } of peers) peer.raw.destroy();
-  await installation?.stop();
+  await installation?.emptied().finally(() => installation.stop());
 });
 
 /** Connects a peer with a LNK_CONN and spans of its own, from an address of its own. */

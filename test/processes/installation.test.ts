@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const peer of peers) peer.raw.destroy();
-  await installation.stop();
+  await installation.emptied().finally(() => installation.stop());
 });
 
 async function peerAt(gateway: number, dialect: Dialect, name: string): Promise<LivePeer> {

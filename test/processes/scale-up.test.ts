@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all(nodes.map((node) => node.stop()));
-  await installation?.stop();
+  await installation?.emptied().finally(() => installation.stop());
 });
 
 const each = (name: string) =>

@@ -25,13 +25,14 @@ import { listTraffic } from '../peer/traffic.ts';
 
 let installation: NatsInstallation;
 let peer: LivePeer;
+let taker: LivePeer;
 const clients = new Map<ServiceProcess, TopologyClient>();
 
 beforeAll(async () => {
   installation = await NatsInstallation.start({ topologies: 3, gateways: 2, volconfs: 0 });
   peer = await LivePeer.connect({ port: installation.gateways[0]!.dmsg.circuit, dialect: 'circuit', name: 'giver' });
   await peer.openConn({ label: 'giver' });
-  const taker = await LivePeer.connect({
+  taker = await LivePeer.connect({
     port: installation.gateways[1]!.dmsg.circuit,
     dialect: 'circuit',
     name: 'taker',
@@ -43,7 +44,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const client of clients.values()) client.close();
-  await installation.stop();
+  for (const { raw } of [peer, taker]) raw.destroy();
+  await installation.emptied().finally(() => installation.stop());
 });
 
 function clientOf(topology: ServiceProcess): TopologyClient {

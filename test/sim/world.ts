@@ -6,11 +6,12 @@ import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
-import { type Explained, leftIn } from '@spanmesh/runtime/table-sizes';
+import { leftIn } from '@spanmesh/runtime/table-sizes';
 import { KEPT as TOPOLOGY_KEPT } from '@spanmesh/topology/core';
 import { KEPT as VOLCONF_KEPT } from '@spanmesh/volconf/term';
 import { Random } from '../fuzz/random.ts';
 import type { HeldRelay } from '../peer/live-peer.ts';
+import { SERVICES } from '../peer/scrape.ts';
 import { differences, treesOf } from '../peer/trees.ts';
 import { describeMessage } from '../peer/wire.ts';
 import { Kernel, type SimProcess } from './kernel.ts';
@@ -700,16 +701,6 @@ export class World implements PeerWatch {
     return [];
   }
 }
-
-/** Entries that running services have because of each other and of API followers, with the reason for each. */
-const SERVICES: Explained = {
-  gateways: 'they are attached',
-  queues: 'one each',
-  streams: 'one each',
-  watches: 'somebody follows the API',
-  mediaWatches: 'volconf watches each gateway',
-  drains: 'the last ones of each gateway are shown',
-};
 
 /** Tables that still have entries though all peers have left, and volconf's targets. */
 function leftAt(service: Service): string[] {

@@ -65,6 +65,8 @@ async function soak(name: SettingName): Promise<number> {
       print(`round ${round}: whole again after ${Math.round(await made.quiet(HEAL_MS))} ms`);
       round++;
     }
+    await made.leave();
+    print('all have gone, and nothing is left of them');
   } catch (error) {
     failed = true;
     print(`FOUND in round ${round} of seed ${seed}, setting ${name}:\n${(error as Error).message}`);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { credentials, Metadata } from '@grpc/grpc-js';
+import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
 import { freePort } from '../peer/installation.ts';
@@ -53,17 +53,15 @@ export class SoakTarget {
 
   /** Orders volconf to keep a connection to this target; tries until volconf accepts the order. */
   async order(volconfPort: number): Promise<void> {
-    const client = new VolconfClient(`127.0.0.1:${volconfPort}`, credentials.createInsecure());
     const dialect = this.#dialect === 'linkid' ? ProtoDialect.DIALECT_LINKID : ProtoDialect.DIALECT_CIRCUIT;
     const request = { name: this.name, path: `span:${this.#host}:${this.#port}`, dialect };
-    const taken = () =>
-      new Promise<boolean>((resolve) => {
-        client.setTarget(request, new Metadata(), { deadline: Date.now() + ORDER_MS }, (error) =>
-          resolve(error === null),
-        );
-      });
-    while (!(await taken())) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-    client.close();
+    await insist(volconfPort, (client, options, done) => client.setTarget(request, new Metadata(), options, done));
+  }
+
+  /** Has volconf keep none any more. */
+  async cancel(volconfPort: number): Promise<void> {
+    const { name } = this;
+    await insist(volconfPort, (client, options, done) => client.removeTarget({ name }, new Metadata(), options, done));
   }
 
   async come(): Promise<void> {
@@ -111,4 +109,17 @@ export class SoakTarget {
       raw.destroy();
     }
   }
+}
+
+type Order = (client: VolconfClient, options: { deadline: number }, done: (error: ServiceError | null) => void) => void;
+
+/** Orders until it has been done. */
+async function insist(volconfPort: number, order: Order): Promise<void> {
+  const client = new VolconfClient(`127.0.0.1:${volconfPort}`, credentials.createInsecure());
+  const isDone = () =>
+    new Promise<boolean>((resolve) => {
+      order(client, { deadline: Date.now() + ORDER_MS }, (error) => resolve(error === null));
+    });
+  while (!(await isDone())) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  client.close();
 }

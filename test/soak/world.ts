@@ -104,6 +104,14 @@ export class SoakWorld {
     return world;
   }
 
+  /** Everybody goes, and nothing of them is left in any table. @throws Error: something is */
+  async leave(): Promise<void> {
+    for (const peer of this.peers) peer.stop();
+    for (const target of this.targets) await target.cancel(this.installation.volconfs[0]?.ports.grpc ?? 0);
+    for (const target of this.targets) target.go();
+    await this.installation.emptied();
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#asking);
     for (const peer of this.peers) peer.stop();

@@ -28,7 +28,7 @@ const MISNAMED = [
 /** Reads a metric when it is scraped: the hot path only keeps a plain number field. */
 export type ReadNumber = () => number;
 /** Reads several values, by the value of the metric's one label. */
-export type ReadLabelled = () => Record<string, number>;
+export type ReadLabelled = () => Readonly<Record<string, number>>;
 
 /** One of several counts of a metric. */
 export interface Counted {
@@ -148,7 +148,7 @@ export class Metrics {
 }
 
 function setAll(
-  read: number | Record<string, number>,
+  read: number | Readonly<Record<string, number>>,
   label: string | undefined,
   set: (labels: Record<string, string>, value: number) => void,
 ): void {

@@ -1,9 +1,10 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayTrunks } from './trunk/gateway-trunks.ts';
 
 /** The part of a gateway that the gauges read. */
 export interface MeasuredGateway {
-  counts(): Record<string, number>;
+  tables(): TableSizes;
   readonly queuedBytes: number;
   readonly trunks: Pick<GatewayTrunks, 'counts' | 'queuedBytes'> | null;
 }
@@ -14,7 +15,7 @@ export interface MeasuredGateway {
  */
 export function registerOpenMetrics(to: Metrics, gateway: MeasuredGateway): void {
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
-  to.gauge(name('open'), 'Entries of each table.', () => gateway.counts(), 'table');
+  to.gauge(name('open'), 'Entries of each table.', () => gateway.tables(), 'table');
   to.gauge(name('queued_bytes'), 'Bytes that wait for peers.', () => gateway.queuedBytes);
   const { trunks } = gateway;
   if (trunks === null) return;

@@ -41,6 +41,7 @@ function measured(): Measured {
     directory: { waiting: 36 },
     api: { watches: 37 },
     nonsense: 38,
+    tables: () => ({ roster: 61, graves: 0 }),
     follower: { isLive: true, snapshots: 41, differences: 42, unknownChanges: 43, view: { lagMs: 5000 } },
     publisher: { followers: 51, messages: 52, bytes: 53, queuedBytes: 54, cutOff: 55 },
   } as unknown as Measured;
@@ -73,6 +74,8 @@ describe('what topology measures', () => {
       'relays_closed_total{reason="gone"}': 33,
       'relays_closed_total{reason="refused"}': 24,
       'relays_closed_total{reason="snapshot"}': 25,
+      'open{table="roster"}': 61,
+      'open{table="graves"}': 0,
       queued_bytes: 34,
       history_bytes: 35,
       directory_waiting: 36,

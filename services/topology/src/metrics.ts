@@ -1,6 +1,7 @@
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { GrpcTraffic } from '@spanmesh/runtime/grpc/grpc-traffic';
 import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Api } from './api/api.ts';
 import type { Commander } from './attach/commander.ts';
 import type { GatewayControl } from './attach/gateway-control.ts';
@@ -37,6 +38,8 @@ export interface Measured {
   processes(): Pick<ProcessesKnown, 'missing'>;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
+  /** Entries of every table. */
+  tables(): TableSizes;
 }
 
 /** What topology measures; everything is read from plain fields when it is scraped. */
@@ -83,6 +86,7 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     () => ({ ...commander.closed, ...closed }),
     'reason',
   );
+  metrics.gauge('spanmesh_topology_open', 'Entries of each table.', () => measured.tables(), 'table');
   metrics.gauge(
     'spanmesh_topology_queued_bytes',
     'Commands (estimated) that wait for gateways to read.',

@@ -38,6 +38,7 @@ it('a replica that leads shows what its term has', async () => {
   const term = {
     fleet: { size: 2 },
     media: { size: 3, slots: 4 },
+    tables: () => ({ slots: 61 }),
     reconciler: { targets: () => states.map((kind) => ({ state: { kind } })), dialling: 5, timers: 6 },
   } as unknown as Term;
   expect(await scraped({ leads: true, epoch: 7, term, api: { watches: 8 }, totals })).toEqual({
@@ -49,6 +50,7 @@ it('a replica that leads shows what its term has', async () => {
     'targets{state="stopped"}': 1,
     'targets{state="connect"}': 3,
     'targets{state="running"}': 2,
+    'open{table="slots"}': 61,
     dialling: 5,
     waiting: 6,
     watches: 8,

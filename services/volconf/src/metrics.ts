@@ -41,6 +41,12 @@ export function registerMetrics(metrics: Metrics, volconf: MeasuredVolconf): voi
     },
     'state',
   );
+  metrics.gauge(
+    name('open'),
+    'Entries of each table; none where it does not lead.',
+    () => volconf.term?.tables() ?? {},
+    'table',
+  );
   metrics.gauge(name('dialling'), 'Attempts under way.', () => volconf.term?.reconciler.dialling ?? 0);
   metrics.gauge(name('waiting'), 'Targets that wait for a time.', () => volconf.term?.reconciler.timers ?? 0);
   metrics.gauge(name('watches'), 'Watches of targets.', () => volconf.api.watches);

@@ -1,9 +1,12 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { samples } from '@spanmesh/runtime/metrics.fixture';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LinkGatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
+import { registerOpenMetrics } from '../register-open-metrics.ts';
 import {
   MAX_TRUNKS,
   QUEUE_HIGH_BYTES,
@@ -125,7 +128,8 @@ describe('trunks between two gateways', () => {
     });
 
     // Limits: trunk/limits.ts WAITING_LIMIT_BYTES
-    it('queues messages up to a limit while the trunk is opened, and refuses new users beyond it', () => {
+    // Causes: metric spanmesh_gateway_trunk_queued_bytes
+    it('queues messages up to a limit while the trunk is opened, and refuses new users beyond it', async () => {
       pair.a.hold = new Promise(() => {});
       const route = pair.route(1);
       const aux = new Uint8Array(1024 * 1024);
@@ -135,6 +139,18 @@ describe('trunks between two gateways', () => {
       }
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 90 }, 'circuit', null)).toBeNull();
       expect(route.data.isHigh).toBe(true);
+      const metrics = new Metrics();
+      registerOpenMetrics(metrics, { tables: () => ({}), queuedBytes: 0, trunks: pair.a.trunks });
+      expect((await samples(metrics)).gateway_trunk_queued_bytes).toBeGreaterThanOrEqual(WAITING_LIMIT_BYTES);
+    });
+
+    // Causes: metric spanmesh_gateway_trunk_ignored_messages_total
+    it('counts what means nothing on a trunk', async () => {
+      const route = await established();
+      route.endpoint.oneWay(BLK_READ);
+      route.endpoint.oneWay(LNK_PING, 0, null, null, route);
+      await until(() => pair.b.terminal.heard.length === 1);
+      expect(pair.b.trunks.metrics.ignoredMessages).toBe(1);
     });
   });
 
@@ -148,6 +164,7 @@ describe('trunks between two gateways', () => {
     const ask = () => pair.b.trunks.openTrunk({ from: 'c.00000003', to: pair.b.id, version: 1 });
     const portOf = (address: string) => Number(address.slice(1));
 
+    // Causes: metric spanmesh_gateway_trunk_tokens_refused_total
     it('closes a connection with a wrong token', async () => {
       const { address } = ask();
       const { socket, closed } = dial(portOf(address));
@@ -213,6 +230,7 @@ describe('trunks between two gateways', () => {
   describe('credits', () => {
     const KIB64 = new Uint8Array(64 * 1024);
 
+    // Causes: metric spanmesh_gateway_trunk_credit_waits_total, spanmesh_gateway_trunk_credits_sent_total
     it('slow one destination down without the others', async () => {
       const slow = await established(1);
       const fast = pair.route(2);
@@ -240,6 +258,7 @@ describe('trunks between two gateways', () => {
       await until(() => low === 1);
       expect(pressure.isHigh).toBe(false);
       expect(pair.a.trunks.metrics.creditWaits).toBeGreaterThan(0);
+      expect(pair.b.trunks.metrics.creditsSent).toBeGreaterThan(0);
     });
 
     it('count messages that are thrown away, ends, and messages for transactions that are gone', async () => {
