@@ -24,10 +24,14 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 
 /**
  * Makes a Debian package for this machine's architecture, in `work`, and puts it into `out`. Node is in it: Debian 12 has none that
- * is new enough. Needs dpkg-deb.
+ * is new enough. Needs dpkg-deb. `compression`: most of the time goes into it.
  * @returns the package's path
  */
-export async function packForDebian(work: string, out: string): Promise<string> {
+export async function packForDebian(
+  work: string,
+  out: string,
+  { compression = 'xz' }: { readonly compression?: 'xz' | 'none' } = {},
+): Promise<string> {
   const { version, description } = readManifest();
   const architecture = ARCHITECTURES[process.arch];
   if (architecture === undefined) throw new Error(`there is no package for ${process.arch}`);
@@ -71,7 +75,8 @@ Description: ${description}
   );
   mkdirSync(out, { recursive: true });
   const file = join(out, `spanmesh_${version}_${architecture}.deb`);
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z1', '--build', work, file], { stdio: 'pipe' });
+  const packing = compression === 'xz' ? ['-Zxz', '-z1'] : ['-Znone'];
+  execFileSync('dpkg-deb', ['--root-owner-group', ...packing, '--build', work, file], { stdio: 'pipe' });
   return file;
 }
 

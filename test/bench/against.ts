@@ -10,15 +10,21 @@ const run = promisify(execFile);
 /** The code that measures, and the waiting that it uses. */
 const MEASURES = ['test/bench', 'libs/runtime/src/patience.fixture.ts'];
 
+/** npm's arguments to install what services need, and nothing else: no development packages, and no scripts. */
+const ONLY_SERVICES = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+
 /** The commit to compare with cannot be checked out. */
 export class RevisionError extends Error {}
 
 /**
  * Checks a commit out beside this one, but with the measuring code of this one, so that both are measured alike.
- * Packages are linked from here if the lock files are equal, and installed otherwise. Call `remove` at the end.
+ * Packages are linked from here if the lock files are equal, and installed otherwise (`services`: only what services need). Call `remove` at the end.
  * @throws RevisionError
  */
-export async function checkOut(revision: string): Promise<{ tree: string; remove: () => Promise<void> }> {
+export async function checkOut(
+  revision: string,
+  { packages = 'all' }: { readonly packages?: 'all' | 'services' } = {},
+): Promise<{ tree: string; remove: () => Promise<void> }> {
   const git = (...args: string[]) => run('git', ['-C', HERE, ...args]);
   await git('cat-file', '-e', `${revision}^{commit}`).catch((cause: unknown) => {
     const how = 'a shallow clone lacks it until `git fetch --unshallow`';
@@ -33,7 +39,7 @@ export async function checkOut(revision: string): Promise<{ tree: string; remove
   try {
     await git('worktree', 'add', '--detach', tree, revision);
     if ((await lockOf(tree)) === (await lockOf(HERE))) await linkPackages(tree);
-    else await run('npm', ['ci'], { cwd: tree });
+    else await run('npm', ['ci', ...(packages === 'all' ? [] : ONLY_SERVICES)], { cwd: tree });
     for (const path of MEASURES) await cp(join(HERE, path), join(tree, path), { recursive: true });
     return { tree, remove };
   } catch (cause) {

@@ -29,7 +29,7 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
   beforeAll(async () => {
     home = mkdtempSync(join(tmpdir(), 'spanmesh-debian-'));
     mkdirSync(join(home, 'work'));
-    file = await packForDebian(join(home, 'work'), home);
+    file = await packForDebian(join(home, 'work'), home, { compression: 'none' });
     rmSync(join(home, 'work'), { recursive: true });
     execFileSync('dpkg-deb', ['-x', file, join(home, 'root')]);
   }, PATIENCE_MS);

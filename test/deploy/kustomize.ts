@@ -6,11 +6,21 @@ import type { KubeObject } from './kube-object.ts';
 
 export const MANIFESTS = join(import.meta.dirname, '../../deploy/k8s');
 
+/** What was rendered before, as it was: kubectl takes a second, and many tests look at the same overlays. */
+const rendered = new Map<string, readonly KubeObject[]>();
+
 /**
  * What `kubectl apply -k` would send: an overlay, with further components on top as a user's own overlay adds them. No cluster is
- * asked.
+ * asked. The objects are the caller's own.
  */
 export function render(overlay: string, components: readonly string[] = []): KubeObject[] {
+  const key = [overlay, ...components].join();
+  const objects = rendered.get(key) ?? rendering(overlay, components);
+  rendered.set(key, objects);
+  return structuredClone([...objects]);
+}
+
+function rendering(overlay: string, components: readonly string[]): KubeObject[] {
   if (components.length === 0) return objectsOf(kubectl(['kustomize', join(MANIFESTS, 'overlays', overlay)]));
   return renderOwn(overlay, { namespace: 'spanmesh', components });
 }

@@ -11,8 +11,8 @@ const ci = readFileSync(join(root, '.ci/run'), 'utf8');
 /** What a command that goes on for ever prints when it has come to its work. */
 const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
   [/^npm start$/, /standalone serves/],
-  [/^npx spanmesh run (?!.*--help)/, /listening|leads|standalone serves/],
-  [/^npx spanmesh sim (?!.*--duration)/, /peers up/],
+  [/^\S+(?: |\/)spanmesh run (?!.*--help)/, /listening|leads|standalone serves/],
+  [/^\S+(?: |\/)spanmesh sim (?!.*--duration)/, /peers up/],
   [/^nats-server /, /Server is ready/],
 ];
 /** A command that has not ended, or come to its work, after this long is at fault; generous, for slow machines. Milliseconds. */
@@ -44,7 +44,7 @@ describe('every command of the documentation works', () => {
   )(
     '$document',
     async ({ commands }) => {
-      for (const command of commands) await run(command);
+      for (const command of quick(commands)) await run(command);
     },
     10 * PATIENCE_MS,
   );
@@ -74,6 +74,22 @@ async function run({ where, command: written }: DocCommand): Promise<void> {
     child.on('close', (code) => done(code === 0 && runsOn === undefined ? 'ok' : `ended with exit code ${code}`));
   });
   expect(outcome, `${where}: ${command}\n${output.slice(-2000)}`).toBe('ok');
+}
+
+/**
+ * The first `npx spanmesh` of a document is run as it is written. What npx does is the same for all the others, and takes longer than most
+ * of them: they are run by the launcher that it finds.
+ */
+function quick(commands: readonly DocCommand[]): DocCommand[] {
+  let isFirst = true;
+  return commands.map((written) => {
+    const command = written.command.replaceAll(/\bnpx spanmesh\b/g, (npx) => {
+      if (!isFirst) return 'node_modules/.bin/spanmesh';
+      isFirst = false;
+      return npx;
+    });
+    return { ...written, command };
+  });
 }
 
 /** `.ci/run` names it: it is run there, once, and not from within the tests. */

@@ -55,7 +55,8 @@ const believing = (where: string): Record<string, string> => ({
   SPANMESH_NATS_TLS_CA: join(directory, where, 'ca.crt'),
 });
 
-describe('a NATS server that knows services by their certificates', () => {
+// Side by side: most of the time they wait.
+describe.concurrent('a NATS server that knows services by their certificates', () => {
   it.each(['topology', 'volconf'])('lets %s in', { timeout: 4 * PATIENCE_MS }, async (service) => {
     const process = await start(service, showing(service));
     await process.ready();

@@ -22,7 +22,7 @@ const PATIENCE_MS = 90_000;
 
 let before: Awaited<ReturnType<typeof checkOut>>;
 beforeAll(async () => {
-  before = await checkOut(REVISION);
+  before = await checkOut(REVISION, { packages: 'services' });
 }, CHECK_OUT_MS);
 afterAll(() => before?.remove());
 
