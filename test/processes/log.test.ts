@@ -105,6 +105,7 @@ describe('a log that cannot be written', () => {
     await expectService(process);
   });
 
+  // Causes: metric spanmesh_log_lines_lost_total
   it('because the reader of the pipe is gone: lines are counted', async () => {
     const pipe = new Pipe();
     pipe.close();

@@ -12,6 +12,7 @@ let installation: NatsInstallation | undefined;
 
 afterEach(() => installation?.stop());
 
+// Causes: metric spanmesh_nats_connected, spanmesh_nats_losses_total
 it('a way to NATS that was silent is found again once, and what was tried meanwhile disturbs nothing', async () => {
   const monitor = await freePort();
   const network = new LoopbackNetwork();

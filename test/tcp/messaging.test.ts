@@ -8,7 +8,7 @@ import {
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { until } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CALL_BACK, ECHO, EchoNode, FLOOD, SILENCE } from '../peer/echo-node.ts';
 import { ask, echoCluster, echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
 import { type Dialect, LNK_ERROR, LNK_PING } from '../peer/wire.ts';
@@ -25,20 +25,26 @@ const nodes: EchoNode[] = [];
 /** Further gRPC channels that a test has opened. */
 const channels: MessagingClient[] = [];
 
-beforeEach(async () => {
-  world = await World.start({ markers: 'circuit', settings: { SPANMESH_ON_DEMAND_IDLE: '100ms' } });
+const startWorld = () => World.start({ markers: 'circuit', settings: { SPANMESH_ON_DEMAND_IDLE: '100ms' } });
+
+beforeAll(async () => {
+  world = await startWorld();
   client = messagingClient(world.standalone.grpcPort);
 });
 
 afterEach(async () => {
-  client.close();
   for (const channel of channels.splice(0)) channel.close();
   await Promise.all(nodes.splice(0).map((node) => node.stop()));
-  await world.stop();
+  await world.clear();
 });
 
-async function startNode(dialect: Dialect, node: number): Promise<EchoNode> {
-  const made = await EchoNode.start(world.port(dialect), dialect, node);
+afterAll(async () => {
+  client?.close();
+  await world?.stop();
+});
+
+async function startNode(dialect: Dialect, node: number, at = world): Promise<EchoNode> {
+  const made = await EchoNode.start(at.port(dialect), dialect, node);
   nodes.push(made);
   return made;
 }
@@ -204,6 +210,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     next.stream.cancel();
   });
 
+  // Causes: code messaging/client-route.ts INVALID_ARGUMENT
   it.each<[string, Partial<RoutedMessage>[], RegExp]>([
     ['a number that is in use', [opening(1)], /open already/],
     ['a message after its end', [{ transaction: 1, command: SILENCE, delete: true }, { transaction: 1 }], /closed/],
@@ -219,17 +226,21 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     });
   });
 
+  // Causes: metric spanmesh_messaging_messages_late_total
   it('ignores late messages for a transaction that is gone', async () => {
+    const late = async () => (await world.metrics()).get('spanmesh_messaging_messages_late_total') ?? 0;
+    const before = await late();
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     route.send({ transaction: 5, command: ECHO, delete: true });
     route.send(opening(1));
     expect(await route.message()).toMatchObject({ transaction: 1 });
-    expect((await world.metrics()).get('spanmesh_messaging_messages_late_total')).toBe(1);
+    expect(await late()).toBe(before + 1);
     route.stream.cancel();
   });
 
   // Limits: messaging/limits.ts MAX_ROUTE_TRANSACTIONS
+  // Causes: code messaging/client-route.ts RESOURCE_EXHAUSTED
   it('takes no more transactions than allowed', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
@@ -238,29 +249,39 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     expect(await route.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
+  // Causes: code messaging/messaging.ts UNAVAILABLE
   it('ends with UNAVAILABLE when the gateway stops', async () => {
-    const node = await startNode(dialect, 7);
-    const route = await RouteClient.open(client, echoNode(dialect, 7));
-    const waits = expect(ask(client, method.resolveNode, { node: echoNode(dialect, 8) })).rejects;
+    const own = await startWorld();
+    const there = messagingClient(own.standalone.grpcPort);
+    channels.push(there);
+    const node = await startNode(dialect, 7, own);
+    const route = await RouteClient.open(there, echoNode(dialect, 7));
+    const waits = expect(ask(there, method.resolveNode, { node: echoNode(dialect, 8) })).rejects;
     const refused = waits.toMatchObject({ code: status.UNAVAILABLE });
-    await count('routeCalls', 1);
+    await until(
+      () => own.counts().routeCalls === 1,
+      () => 'a call',
+    );
     route.send(opening(1));
     await route.message();
-    const stopped = world.stopRouter();
+    const stopped = own.stopRouter();
     expect(await route.ended).toMatchObject({ code: status.UNAVAILABLE });
     await refused;
     await node.stop();
     await stopped;
+    await own.stop();
   });
 
   it('loses no messages when the client reads late', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     route.stream.pause();
+    const toClients = async () => (await world.metrics()).get('spanmesh_messaging_messages_to_clients_total') ?? 0;
+    const before = await toClients();
     route.send(opening(1, { command: FLOOD, payload: words(500, 50_000) }));
     // By now the router does not read the node's connection any more.
     await until(
-      async () => (await world.metrics()).get('spanmesh_messaging_messages_to_clients_total')! > 0,
+      async () => (await toClients()) > before,
       () => 'messages on the way',
     );
     route.stream.resume();
@@ -465,6 +486,7 @@ describe.each(DIALECTS)('a handle on a %s cluster', (dialect) => {
     });
   });
 
+  // Causes: code messaging/messaging.ts INVALID_ARGUMENT
   it('is refused for an invalid cluster or lease', async () => {
     const cluster = { ...echoCluster(dialect), id: 'tank' };
     const refused = { code: status.INVALID_ARGUMENT };

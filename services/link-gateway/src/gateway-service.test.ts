@@ -769,6 +769,7 @@ describe('given limits', () => {
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_MAX_LINKS_PER_CONNECTION
+  // Causes: line refused: too many open
   it('refuses links beyond the limit of a connection', async () => {
     const made = await start({ env: { SPANMESH_MAX_LINKS_PER_CONNECTION: '1' } });
     const { peer } = await made.established('circuit');

@@ -96,6 +96,7 @@ async function leads({ core }: Topology): Promise<void> {
 }
 
 describe('a topology replica', () => {
+  // Causes: metric spanmesh_topology_attach_received_bytes_total, spanmesh_topology_attach_received_messages_total, spanmesh_topology_attach_sent_bytes_total, spanmesh_topology_attach_sent_messages_total
   it('leads, takes gateways on, relays, answers, and measures', async () => {
     const { topology, metrics, address } = await replica(newBus());
     await leads(topology);
@@ -124,6 +125,23 @@ describe('a topology replica', () => {
     for (const what of ['received_bytes', 'received_messages', 'sent_bytes', 'sent_messages']) {
       expect(text).toMatch(new RegExp(`^spanmesh_topology_attach_${what}_total [1-9]`, 'm'));
     }
+  });
+
+  // Causes: metric spanmesh_topology_calls_forwarded_total
+  it('passes on what the leader alone answers', async () => {
+    const bus = newBus();
+    const first = await replica(bus);
+    await leads(first.topology);
+    await attach(smallGateway(), first.address);
+    await until(() => first.topology.notReady() === null);
+    const { metrics, address } = await replica(bus);
+    const api = new TopologyClient(address, credentials.createInsecure());
+    cleanups.push(() => api.close());
+    const code = await new Promise((resolve) =>
+      api.closeConnection({ connection: 'nobody', reason: '' }, (error) => resolve(error?.code)),
+    );
+    expect(code).toBe(status.NOT_FOUND);
+    expect(await metrics.text()).toContain('spanmesh_topology_calls_forwarded_total 1');
   });
 
   it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {

@@ -97,6 +97,7 @@ describe('the API answers', () => {
     });
   });
 
+  // Causes: code volconf/src/api.ts UNAVAILABLE
   it('a watch with UNAVAILABLE where nobody leads', () => {
     const { api } = rig();
     expect(new Watcher(api).error).toMatchObject({ code: status.UNAVAILABLE, details: 'nobody leads' });
@@ -113,6 +114,7 @@ describe('the API answers', () => {
     });
   });
 
+  // Causes: code volconf/src/api.ts RESOURCE_EXHAUSTED
   it.each([
     ['missing', status.NOT_FOUND],
     ['too-many', status.RESOURCE_EXHAUSTED],
@@ -126,6 +128,7 @@ describe('the API answers', () => {
     expect(log).toEqual([]);
   });
 
+  // Causes: code grpc/api-error.ts INTERNAL
   it('with INTERNAL, and not with what went wrong, when that is our fault; the log says it', async () => {
     const fail = () => Promise.reject(new Error('a secret'));
     const { api, log } = rig({ operators: () => ({ set: fail }) as unknown as OperatorTargets });
@@ -145,6 +148,7 @@ describe('the API answers', () => {
     },
   );
 
+  // Causes: code volconf/src/api.ts INVALID_ARGUMENT
   it.each(['host', 'span:', 'span:host:0'])('the path %j with INVALID_ARGUMENT', async (path) => {
     await expect(call(rig().api, 'setTarget', { ...FAR, path })).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
@@ -179,6 +183,7 @@ describe('the API answers', () => {
     },
   );
 
+  // Causes: code volconf/src/api.ts NOT_FOUND
   it('for a target that is not there with NOT_FOUND, and no more of its name than fits', async () => {
     const { api } = rig({ term: () => EMPTY_TERM });
     const error = await call(api, 'getTarget', { name: 'x'.repeat(1000) }).catch((error: unknown) => error);

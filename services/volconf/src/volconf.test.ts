@@ -920,6 +920,7 @@ describe('the API', () => {
     expect(news.at(-1)).toBe('events.target.none a removed');
   });
 
+  // Causes: event TARGET_CONNECTING, TARGET_FAILED, TARGET_UP
   it('and in the events: tried once, failing with a count, and connected', async () => {
     world = await World.start();
     world.hosts.set('host', 'refuses');

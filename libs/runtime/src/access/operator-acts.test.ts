@@ -86,6 +86,7 @@ async function api() {
 }
 
 describe('What an operator does', () => {
+  // Causes: event OPERATOR_ACT
   it('is told with who, from where, what, and why it was refused', async () => {
     const { told, operate, metadata, set } = await api();
     expect(await set('lab', metadata(operate))).toBe(status.OK);
@@ -106,6 +107,7 @@ describe('What an operator does', () => {
     expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['gw', '50 % of its connections']]);
   });
 
+  // Causes: code access/api-access.ts PERMISSION_DENIED
   it('is not what somebody may not do, nor what only reads', async () => {
     const { told, operate, read, client, metadata, set } = await api();
     expect(await set('lab', metadata(read))).toBe(status.PERMISSION_DENIED);

@@ -58,6 +58,7 @@ describe('What a replica has heard', () => {
   });
 
   // Limits: events/event-collector.ts MAX_SOURCES
+  // Causes: metric spanmesh_topology_events_lost_total
   it('remembers so many processes, and forgets who has been silent for longest', () => {
     const { collector } = world();
     const source = (n: number) => n.toString(16).padStart(32, '0');
@@ -72,6 +73,7 @@ describe('What a replica has heard', () => {
     expect(collector.lost).toBe(2);
   });
 
+  // Causes: metric spanmesh_topology_events_total
   it('counts what happened by kind, not what a history tells of it, and begins once', () => {
     const { collector, history } = world();
     collector.begin([event(`${A}.1`)]);

@@ -14,6 +14,7 @@ function shares() {
 
 const exhausted = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
 
+// Causes: code grpc/call-shares.ts RESOURCE_EXHAUSTED
 it('a user has his share and no more, is named, and leaves the rest to others', () => {
   const { of, log } = shares();
   const ends = [1, 2, 3].map(() => of.begin('routes', 'user:a'));

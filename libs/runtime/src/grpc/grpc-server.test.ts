@@ -182,6 +182,7 @@ describe('GrpcServer', () => {
     await expect(reflect(address, { listServices: '*' })).resolves.toBeDefined();
   });
 
+  // Causes: code grpc/health-service.ts NOT_FOUND
   it('answers health checks for itself and each service', async () => {
     const client = health(await server.start());
     expect([await statusOf(client, ''), await statusOf(client, TOPOLOGY)]).toEqual(['SERVING', 'SERVING']);
@@ -272,6 +273,7 @@ describe('GrpcServer', () => {
     expect(seen).toEqual(['SERVING', 'NOT_SERVING']);
   });
 
+  // Causes: code grpc/open-calls.ts RESOURCE_EXHAUSTED
   it('bounds the calls of its health service on a connection, with and without a message', async () => {
     const session = http2(`http://127.0.0.1:${await server.start()}`);
     const codes = Array.from({ length: 40 }, (_, i) => {

@@ -49,6 +49,7 @@ async function talking(handler: (call: Call) => void) {
   return { talk, lines, clock };
 }
 
+// Causes: code grpc/guarded-service.ts INTERNAL
 it('a message that cannot be encoded costs its stream, which is told to its handler, and is logged once an interval', async () => {
   let cancelled = 0;
   const { talk, lines, clock } = await talking((call) => {

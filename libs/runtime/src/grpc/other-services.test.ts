@@ -187,6 +187,7 @@ const set = (client: VolconfClient, metadata?: Metadata) =>
   outcome(client.setTarget.bind(client), SetTargetRequest.create(), metadata);
 
 describe('an API of what other processes answer', () => {
+  // Causes: metric spanmesh_calls_passed_on_total
   it('passes calls on, and says who has answered', async () => {
     const { answering, address, metrics } = await pair();
     const client = open(VolconfClient, address);
@@ -206,6 +207,7 @@ describe('an API of what other processes answer', () => {
     expect(await get).toBe('UNAVAILABLE: in my own words');
   });
 
+  // Causes: code grpc/other-services.ts UNAVAILABLE
   it('says in its own words that nobody answers, and that nobody is known', async () => {
     let where: string | null = '127.0.0.1:1';
     const { address } = await passing(secured(TOPOLOGY_NAME, {}), {
@@ -422,6 +424,7 @@ describe('who makes a call that is passed on', () => {
   });
 });
 
+// Causes: metric spanmesh_calls_passed_on_limits_total, spanmesh_calls_passed_on
 it('passes on so many calls of one, and no more', async () => {
   const { answering, address, metrics } = await pair();
   const clients = Array.from({ length: 2 }, () =>
@@ -436,7 +439,9 @@ it('passes on so many calls of one, and no more', async () => {
   expect(await ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   await answering.called(most);
   expect(answering.watches).toHaveLength(most);
-  expect(await metrics.text()).toContain('spanmesh_calls_passed_on_limits_total{service="volconf"} 1');
+  const text = await metrics.text();
+  expect(text).toContain('spanmesh_calls_passed_on_limits_total{service="volconf"} 1');
+  expect(text).toContain(`spanmesh_calls_passed_on{service="volconf"} ${most}`);
 });
 
 function drained(stream: Writable): Promise<boolean> {

@@ -38,6 +38,7 @@ function passMany(address: string, count: number): { code: status | null }[] {
 
 describe('calls that are passed on', () => {
   // Limits: grpc/passed-calls.ts MAX_FORWARDED_CALLS, grpc/passed-calls.ts MAX_FORWARDED_CALLS_PER_PRINCIPAL
+  // Causes: code grpc/passed-calls.ts RESOURCE_EXHAUSTED
   it('are so many of one address, and so many of all: then whoever has most gives way', () => {
     const limited: string[] = [];
     calls = new PassedCalls({}, { limited: ({ resource }) => limited.push(resource) });
@@ -68,6 +69,7 @@ describe('calls that are passed on', () => {
     expect(calls.passed).toBe(2);
   });
 
+  // Causes: code grpc/passed-calls.ts UNAVAILABLE
   it('end when the leader is another, those at its address excepted', () => {
     calls = new PassedCalls();
     const call = pass('192.0.2.1');

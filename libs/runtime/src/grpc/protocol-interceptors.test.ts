@@ -55,6 +55,7 @@ describe('a service port', () => {
     expect(rule.refused).toEqual({});
   });
 
+  // Causes: code grpc/protocol-interceptors.ts UNIMPLEMENTED
   it.each([3, 7, 0, null])('of version 5 refuses callers of version %s', async (speaks) => {
     const { address, rule } = await serve(5);
     const said = speaks || 1;

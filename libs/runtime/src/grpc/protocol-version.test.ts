@@ -47,6 +47,7 @@ describe('agree', () => {
 });
 
 describe('ProtocolRule', () => {
+  // Causes: metric spanmesh_protocol_refusals_total, spanmesh_protocol_version
   it('counts each refusal, and logs the same one once in a while', async () => {
     const clock = new FakeClock();
     const lines: { msg: string; own: number; theirs: number; suppressed: number }[] = [];

@@ -107,6 +107,7 @@ describe('HttpServer', () => {
   });
 
   // Limits: process/http-server.ts MAX_CONNECTIONS
+  // Causes: metric spanmesh_http_connections_displaced_total
   it('answers a probe while others hold connections and say nothing', async () => {
     // More than it takes.
     const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));

@@ -1,5 +1,6 @@
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
+  type InspectResponse,
   type ListProcessesResponse,
   ProcessClient,
   SetLogLevelRequest,
@@ -133,6 +134,7 @@ describe('ProcessControl', () => {
     }
   });
 
+  // Causes: code process/process-control.ts NOT_FOUND
   it('changes all, those of a service, or one by whatever it is called', async () => {
     const gateway = await process('link-gateway', { gateway: 'gw-1.0badcafe' });
     const topology = await process('topology');
@@ -149,6 +151,7 @@ describe('ProcessControl', () => {
     );
   });
 
+  // Causes: code process/process-control.ts FAILED_PRECONDITION
   it('of a gateway changes the gateway alone, and says who else was meant', async () => {
     const gateway = await process('link-gateway', { gateway: 'gw-1.0badcafe' });
     const topology = await process('topology');
@@ -161,6 +164,7 @@ describe('ProcessControl', () => {
     expect(topology.control.logLevel.level).toBe('warn');
   });
 
+  // Causes: code process/process-control.ts UNAVAILABLE
   it('says whom it could not reach', async () => {
     const [topology, volconf] = [await process('topology'), await process('volconf')];
     await volconf.servicePort.stop(0);
@@ -198,6 +202,7 @@ describe('ProcessControl', () => {
     expect(await set(topology.client, { level: 'debug', service: 'volconf' })).toMatch(/^NOT_FOUND: .* NATS is away/);
   });
 
+  // Causes: code process/process-control.ts INVALID_ARGUMENT
   it.each([
     [{ level: 'loud' }, /^INVALID_ARGUMENT: .*trace, debug, info/],
     [{ level: 'debug', durationMs: 86_400_001 }, /^INVALID_ARGUMENT: .*24 hours.*SPANMESH_LOG_LEVEL/],
@@ -206,6 +211,23 @@ describe('ProcessControl', () => {
     const { client, control } = await process('topology');
     expect(await set(client, request)).toMatch(why);
     expect(control.logLevel.state.kind).toBe('configured');
+  });
+
+  // Causes: code process/process-control.ts RESOURCE_EXHAUSTED
+  it('is asked what all know by one at a time, and by the next when that is over', async () => {
+    const { client } = await process('topology');
+    const inspect = (name = '') =>
+      new Promise<string>((resolve) => {
+        const services: string[] = [];
+        client
+          .inspect({ process: name })
+          .on('data', (report: InspectResponse) => services.push(report.process?.service ?? ''))
+          .on('end', () => resolve(services.join()))
+          .on('error', ({ code }: ServiceError) => resolve(status[code] ?? ''));
+      });
+    expect(await Promise.all([inspect(), inspect()])).toEqual(['topology', 'RESOURCE_EXHAUSTED']);
+    expect(await inspect()).toBe('topology');
+    expect(await inspect('x'.repeat(301))).toBe('INVALID_ARGUMENT');
   });
 
   it('says by whom, and believes nobody who says it himself', async () => {

@@ -126,6 +126,7 @@ describe('a service port', () => {
     expect(refused).toBe(0);
   });
 
+  // Causes: code access/service-callers.ts PERMISSION_DENIED
   it('refuses other services, by name, and says so in the log', async () => {
     const address = await serve(requirements());
     const client = open(DirectoryClient, address, as(certificates.watched([VOLCONF_NAME])));
@@ -312,6 +313,7 @@ describe('the API', () => {
     );
   });
 
+  // Causes: code access/api-access.ts UNAUTHENTICATED
   it('refuses streams, too, before they begin', async () => {
     const known = tokens();
     const client = open(TopologyClient, await serve({ gate: apiGate(() => known.value) }));

@@ -49,6 +49,7 @@ it('notes what peers have written up to a length, in attributes and in what fail
   expect(['w', 'c', 'f'].map(longest)).toEqual([256, 256, 256]);
 });
 
+// Causes: metric spanmesh_trace_parts_sent_total
 it('counts the steps that are sent, and those that do not fit into the queue', async () => {
   const [tracer, counts] = await tracerTo((request, response) => request.resume().on('end', () => response.end()), {
     OTEL_BSP_MAX_QUEUE_SIZE: '2',
@@ -60,6 +61,8 @@ it('counts the steps that are sent, and those that do not fit into the queue', a
   await expect.poll(() => ({ ...counts })).toEqual({ sent: 4, queueFull: 3, notTaken: 0 });
 });
 
+// Causes: metric spanmesh_trace_parts_lost_total
+// Causes: line traces cannot be sent
 it('counts the steps that the collector does not take, and logs in a sentence why', async () => {
   lines.length = 0;
   const refuse: RequestListener = (request, response) => {

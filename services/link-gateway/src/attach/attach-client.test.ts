@@ -600,6 +600,7 @@ describe('a gateway that is not taken on', () => {
     expect(client.refused).toBeNull();
   });
 
+  // Causes: line not attached to topology
   it.each([
     [RefusalReason.REFUSAL_REASON_NAME_TAKEN, /SPANMESH_GATEWAY_NAME/],
     [RefusalReason.REFUSAL_REASON_OTHER_INSTALLATION, /SPANMESH_INSTALLATION/],
@@ -622,7 +623,9 @@ describe('a gateway that is not taken on', () => {
     const told = { by: leader.address, why: 'This is why.', advice: expect.stringMatching(advice) };
     expect(client.refused).toMatchObject(told);
     const lines = log.filter(({ topology }) => topology === leader.address);
-    expect(lines).toMatchObject([{ level: 'warn', details: 'This is why.', advice: told.advice }]);
+    expect(lines).toMatchObject([
+      { level: 'warn', msg: 'not attached to topology', details: 'This is why.', advice: told.advice },
+    ]);
     expect([client.attachedOnce, host.happened]).toEqual([false, []]);
     const { stream } = await leader.stream(4);
     stream.write({

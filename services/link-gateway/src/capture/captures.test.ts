@@ -163,6 +163,7 @@ describe('A capture', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_CAPTURES
+  // Causes: code link-gateway/src/capture/captures.ts NOT_FOUND, link-gateway/src/capture/captures.ts RESOURCE_EXHAUSTED
   it('is refused on a connection that has one, and past MAX_CAPTURES in all', async () => {
     const peers = await Promise.all(Array.from({ length: MAX_CAPTURES + 1 }, () => peerOf()));
     const [first, ...others] = peers.map(({ connection }) => connection);

@@ -43,6 +43,8 @@ async function leave(peer: RawPeer, dialect: Dialect): Promise<void> {
 }
 
 describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dialect) => {
+  // Causes: line drain begins: connections are closed in order, busy ones last
+  // Causes: line drain is done
   it('sends FIN as soon as the peer has answered, and counts connections closed in order and cut off', async () => {
     const made = await start();
     const { peer } = await made.established(dialect);
@@ -52,6 +54,10 @@ describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dial
     await until(() => made.gateway.counts().connections === 1);
     made.clock.advance(5_000);
     await stopped;
+    const begins = made.log.filter(
+      ({ msg }) => msg === 'drain begins: connections are closed in order, busy ones last',
+    );
+    expect(begins).toMatchObject([{ level: 'info', connections: 2 }]);
     expect(outcome(made)).toMatchObject({ closed: 1, cut: 1 });
     expect(made.gateway.counts()).toMatchObject({ connections: 0, transactions: 0 });
   });

@@ -109,6 +109,7 @@ describe('the messages that wait for a client', () => {
   });
 
   // Limits: messaging/limits.ts CLIENT_LIMIT_BYTES
+  // Causes: code messaging/client-stream.ts RESOURCE_EXHAUSTED
   it('are bounded in bytes: RESOURCE_EXHAUSTED', () => {
     const client = new SlowClient();
     for (let n = 0; client.stuck === null; n++) client.say(n, 1_000_000);

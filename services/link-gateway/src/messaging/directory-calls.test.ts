@@ -113,6 +113,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(await failure(ask(0))).toBeNull();
   });
 
+  // Causes: code messaging/directory-calls.ts UNAVAILABLE
   it('are not asked for a caller that has given up, nor once the gateway stops', async () => {
     expect(await failure(calls.findCluster(cluster(1), 1, { signal: AbortSignal.abort(), principal: 'a' }))).toBe(
       status.CANCELLED,

@@ -75,6 +75,7 @@ describe('handles', () => {
   });
 
   // Limits: messaging/limits.ts MAX_RENEWALS
+  // Causes: code messaging/handles.ts INVALID_ARGUMENT
   it('are renewed a thousand at a time', () => {
     const { handles } = world();
     const { handle } = handles.acquire(cluster(1), 0);
@@ -108,6 +109,7 @@ describe('handles', () => {
     expect(clock.pending).toBe(0);
   });
 
+  // Causes: code messaging/handles.ts NOT_FOUND
   it('that exist are renewed even if others in the call are gone', () => {
     const { clock, handles } = world();
     const { handle } = handles.acquire(cluster(1), 1000);

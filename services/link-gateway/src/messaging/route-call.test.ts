@@ -202,6 +202,8 @@ describe('a call that opens a route', () => {
     expect(second.stream.sent[0]?.opened?.link).toBe('x.00000001:4');
   });
 
+  // Causes: code messaging/route-call.ts DEADLINE_EXCEEDED
+  // Causes: code messaging/route-call.ts INVALID_ARGUMENT
   it('waits for the time that the client names, and no longer', async () => {
     const { clock, start, asked, over } = world();
     const [usual, short] = [start(), start()];
@@ -256,6 +258,7 @@ describe('an open route', () => {
     expect(stream.reading).toBe(true);
   });
 
+  // Causes: code messaging/route-call.ts UNAVAILABLE
   it('is counted until it ends, however it ends', async () => {
     const { opened, metrics, links, routes, endpoint, over } = world();
     const [one, two, three] = [await opened(), await opened(), await opened()];

@@ -23,6 +23,7 @@ function told(): unknown[] {
 }
 
 describe('events of peers', () => {
+  // Causes: event PEER_UP, LNK_CONN, PEER_DOWN
   it('tell that a peer connects, asks for spans, and goes, and why', async () => {
     const { peer } = await gateway.established('circuit');
     peer.destroy();
@@ -50,6 +51,7 @@ describe('events of peers', () => {
     expect(gateway.told).toEqual([]);
   });
 
+  // Causes: event DRAIN
   it('tell, when the gateway stops, that it drains and that its peers go for that reason', async () => {
     await gateway.established('linkid');
     const stopped = gateway.stop();

@@ -42,6 +42,7 @@ function limited({ log }: TestGateway): unknown[] {
 }
 
 describe('of links at another gateway', () => {
+  // Causes: event LIMIT_HIT
   it('too many cost their principal its relays here, and neither who asks for them nor who offers others', async () => {
     const made = await start();
     const asking = [];

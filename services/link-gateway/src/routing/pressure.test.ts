@@ -72,6 +72,7 @@ async function crowd(gateways: 1 | 2 = 1) {
 }
 
 describe('given a receiver that does not read, and twenty senders', () => {
+  // Causes: metric spanmesh_gateway_pauses_total
   it('the senders are paused with little queued, others go on, and all arrives when the receiver reads again', async () => {
     const { stuck, other, otherRelay, finals, gateway } = await crowd();
     const quick = new Finals();

@@ -89,6 +89,7 @@ const READS = [
 const ORDERS = ['drainGateway', 'closeConnection', 'captureConnection'] as const;
 
 describe('where nobody leads and nothing is known', () => {
+  // Causes: code topology/src/api/api.ts UNAVAILABLE
   it.each([...READS, ...ORDERS])('%s is UNAVAILABLE', async (method) => {
     const leader = new FakeLeader({ leads: false });
     leader.lose();

@@ -160,6 +160,7 @@ describe('FindNode', () => {
     await waiting(0);
   });
 
+  // Causes: code directory/directory.ts INVALID_ARGUMENT
   it.each([
     [undefined, /Name a node/],
     [named(''), /Name a node/],
@@ -175,6 +176,7 @@ describe('FindNode', () => {
     expect(error).toMatchObject({ code: status.INVALID_ARGUMENT, details: expect.stringMatching(details) });
   });
 
+  // Causes: code directory/directory.ts UNAVAILABLE
   it('ends all waits when the replica does not lead any more', async () => {
     const { leader, find, waiting } = await installation();
     const found = find(exactly(5));
@@ -228,6 +230,8 @@ function asked(leader: FakeLeader, node: NodeSelector, gateway = 'a.00000001') {
 
 describe('the directory', () => {
   // Limits: directory/directory.ts MAX_WAITING
+  // Causes: code directory/directory.ts RESOURCE_EXHAUSTED
+  // Causes: metric spanmesh_topology_directory_waiting
   it('keeps so many calls waiting, and one more when one has gone', () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);

@@ -27,6 +27,7 @@ describe('a filter of events', () => {
   });
 
   // Limits: events/limits.ts MAX_KINDS, events/limits.ts MAX_SUBJECT_CHARS
+  // Causes: code events/event-filter.ts INVALID_ARGUMENT
   it('names so many kinds and a subject so long, and no more', () => {
     const kinds = (count: number) => Array.from({ length: count }, () => UP);
     expect(eventFilter({ kinds: kinds(MAX_KINDS), subject: '' })(event)).toBe(true);

@@ -117,6 +117,7 @@ describe('ListEvents', () => {
     expect(await subjects({ since: new Date(clock.wall() - 1000) })).toEqual([[FAILED, 'a']]);
   });
 
+  // Causes: code events/events-api.ts INVALID_ARGUMENT
   it('refuses what makes no sense', async () => {
     const { add, list } = world();
     add('a');
@@ -253,6 +254,7 @@ describe('WatchEvents', () => {
     expect(history.numberOf(stream.sent[1]?.resumeToken ?? '')).toBe(1);
   });
 
+  // Causes: metric spanmesh_topology_event_watches
   it('ends with the replica, and when whoever watches goes', () => {
     const { api, watch, clock } = world();
     const [gone, left] = [watch(), watch()];

@@ -107,6 +107,7 @@ describe('a capture', () => {
     });
   });
 
+  // Causes: code operate/captures.ts UNAVAILABLE
   it('ends at the gateway when nobody looks on any more, and when this replica does not lead', async () => {
     const { capture, captures } = installation();
     const came = new Promise<Upstream>((resolve) => {
@@ -168,6 +169,7 @@ describe('a capture', () => {
   });
 
   // Limits: operate/captures.ts MAX_CAPTURES_PASSED
+  // Causes: code operate/captures.ts RESOURCE_EXHAUSTED
   it('is one of sixteen at a time', async () => {
     const { capture } = installation();
     const calls = Array.from({ length: MAX_CAPTURES_PASSED }, () => capture());
@@ -178,6 +180,7 @@ describe('a capture', () => {
   });
 
   // Limits: operate/captures.ts MAX_CAPTURE_MS
+  // Causes: code operate/captures.ts INVALID_ARGUMENT
   it('lasts an hour at most', () => {
     const { capture, connection } = installation();
     expect(() => capture(connection, 3_600_000)).not.toThrow();

@@ -83,6 +83,7 @@ describe('DrainGateway', () => {
     expect(a.ordered.map(({ order }) => order)).toEqual(['o-1']);
   });
 
+  // Causes: code operate/find-gateway.ts INVALID_ARGUMENT
   it.each([
     ['nobody', 0.5, '', status.NOT_FOUND],
     ['a', 0, '', status.INVALID_ARGUMENT],
@@ -101,6 +102,7 @@ describe('DrainGateway', () => {
   });
 
   // Limits: operate/drains.ts MAX_DRAIN_MS
+  // Causes: code operate/drains.ts INVALID_ARGUMENT
   it('takes a deadline of a day, and names that bound to whoever asks for more', async () => {
     const { leader, a, b, client } = await installation();
     const longer = await drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_001 }).ended;
@@ -114,6 +116,7 @@ describe('DrainGateway', () => {
   });
 
   // Limits: operate/drains.ts MAX_RUNNING
+  // Causes: code operate/drains.ts RESOURCE_EXHAUSTED
   it('is refused while a gateway runs eight, and taken when one of them is done', async () => {
     const { leader, a, b, client } = await installation();
     for (let i = 0; i < MAX_RUNNING; i++) {
@@ -191,6 +194,7 @@ describe('DrainGateway', () => {
     expect(calls.map(({ got }) => got[0]?.order)).toEqual([longest, expect.stringMatching(/^1-[0-9]+$/)]);
   });
 
+  // Causes: code operate/drains.ts UNAVAILABLE
   it('fails while the leader may not command, and when the gateway goes', async () => {
     const { leader, a, b, client } = await installation();
     leader.lease.valid = false;
@@ -224,6 +228,7 @@ describe('CloseConnection', () => {
   });
 
   // Limits: operate/close-connection.ts MAX_REASON_CHARS
+  // Causes: code operate/close-connection.ts INVALID_ARGUMENT
   it('takes a reason of 200 characters, or none', async () => {
     const { leader, a, b, client, connections } = await installation();
     const longest = 'x'.repeat(200);
@@ -236,6 +241,7 @@ describe('CloseConnection', () => {
     expect(a.closing.map(({ reason }) => reason)).toEqual([`by an operator: ${longest}`, 'by an operator']);
   });
 
+  // Causes: code operate/find-gateway.ts UNAVAILABLE
   it('and DrainGateway fail while the gateway is not attached', async () => {
     const { leader, a, client, connections } = await installation();
     a.disconnect();
@@ -245,6 +251,7 @@ describe('CloseConnection', () => {
     expect(await drain(client, { gateway: 'a', share: 1 }).ended).toMatchObject(unavailable);
   });
 
+  // Causes: code operate/find-gateway.ts NOT_FOUND, operate/find-gateway.ts FAILED_PRECONDITION
   it('fails for one that is not there, for one of an old gateway, and for a reason of two lines', async () => {
     const { leader, a, client, connections } = await installation();
     const old = new FakeGateway('old');

@@ -61,6 +61,7 @@ describe('a standby', () => {
     expect(leader.core.publisher.bytes - before).toBeLessThan(few);
   });
 
+  // Causes: metric spanmesh_topology_replica_unknown_changes_total
   it('passes over a change of a kind that it does not know, counts it, and goes on', () => {
     const { leader, gateway, connection, standby, same } = installation();
     // TreeChange { gateway = 1, field 99 = {} } in a delta, as a leader of another version would send it.
@@ -167,6 +168,7 @@ describe('a standby', () => {
   });
 
   // Limits: replication/standby-stream.ts MAX_STANDBY_BYTES
+  // Causes: metric spanmesh_topology_followers_cut_off_total
   it('that does not read is cut off, and comes back with a snapshot', () => {
     const { leader, gateway, standby, same } = installation();
     const slow = standby.call;
@@ -266,6 +268,7 @@ describe('a standby', () => {
     expect([read.mock.calls.length, changing.mock.calls.length]).toEqual([1, 0]);
   });
 
+  // Causes: metric spanmesh_topology_replica_differences_total, spanmesh_topology_replica_snapshots_total, spanmesh_topology_replica_following
   it('begins again when it is not what the leader has', () => {
     const { leader, gateway, connection, standby, same } = installation();
     const { trees } = standby.follower.view!;

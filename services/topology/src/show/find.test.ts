@@ -38,6 +38,7 @@ describe('a node', () => {
     expect(findOneNode(nodesOf(tree), 'nobody')).toBeUndefined();
   });
 
+  // Causes: code show/find.ts INVALID_ARGUMENT, show/find.ts NOT_FOUND
   it('that is not there, or not named, is an error', () => {
     const { find } = withNodes(1);
     expect(errorOf(() => find('nobody'))).toMatchObject({ code: status.NOT_FOUND });

@@ -1,6 +1,9 @@
+import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
 import { Core, type CoreOptions, type Following } from '../core.ts';
+import { registerMetrics } from '../metrics.ts';
 import { FakeLease } from './fake-lease.fixture.ts';
 import { FakePresence } from './fake-presence.fixture.ts';
 
@@ -12,6 +15,11 @@ export class FakeLeader {
   readonly presence: FakePresence;
   readonly clock: FakeClock;
   readonly core: Core;
+  /** What it has told people. */
+  readonly told: Happened[] = [];
+  /** Lines of its log from `warn` on: only if `isLogged`. */
+  readonly log: Record<string, unknown>[] = [];
+  #metrics: Metrics | undefined;
 
   constructor({
     epoch = 1,
@@ -20,8 +28,10 @@ export class FakeLeader {
     following,
     leads = true,
     unitsPerTurn = Number.POSITIVE_INFINITY,
+    isLogged = false,
     ...options
   }: Partial<CoreOptions> & {
+    isLogged?: boolean;
     epoch?: number;
     presence?: FakePresence;
     clock?: FakeClock;
@@ -46,7 +56,12 @@ export class FakeLeader {
         lease: this.lease,
         presence,
         clock,
-        logger: createLogger({ level: 'silent', service: 'test' }),
+        logger: createLogger({
+          level: isLogged ? 'warn' : 'silent',
+          service: 'test',
+          destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
+        }),
+        events: { tell: (happened) => void this.told.push(happened) },
         later: (turn) => this.turns.push(turn),
         ...(following && { following }),
       },
@@ -54,6 +69,15 @@ export class FakeLeader {
     this.lease.onRaise = () => this.lead();
     presence.listeners.push(() => this.core.term.presenceChanged());
     if (leads) this.lead();
+  }
+
+  /** What it measures. Made when it is asked for: most never are. */
+  get metrics(): Metrics {
+    if (this.#metrics === undefined) {
+      this.#metrics = new Metrics();
+      registerMetrics(this.#metrics, this.core);
+    }
+    return this.#metrics;
   }
 
   /** A turn passes that its work waits for, if it does. */

@@ -48,6 +48,7 @@ export class World {
   /** Whether a replica can reach the store of leases. */
   readonly leases = new Map<Volconf, { away: boolean }>();
   readonly log: Record<string, unknown>[] = [];
+  readonly #metrics = new Map<Volconf, Metrics>();
   /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
   readonly unregistered = new Set<FakeGateway>();
   /** Gateways that say in the registry that they are going to stop. */
@@ -104,6 +105,7 @@ export class World {
     const address = `127.0.0.1:${this.#address++}`;
     const { bus, clock } = this;
     const lease = { away: false };
+    const metrics = new Metrics();
     const faulty: Bus = {
       publish: (subject, data) => bus.publish(subject, data),
       subscribe: (subject, fn) => bus.subscribe(subject, fn),
@@ -127,15 +129,23 @@ export class World {
           service: 'test',
           destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
         }),
-        metrics: new Metrics(),
+        metrics,
         grpcServer: { addService: () => undefined as never },
         connect: ({ name }) => this.gateways.find((gateway) => gateway.name === name)?.port() ?? null,
       },
     );
     this.replicas.add(volconf);
     this.leases.set(volconf, lease);
+    this.#metrics.set(volconf, metrics);
     await volconf.start();
     return volconf;
+  }
+
+  /** What a replica measures. */
+  metricsOf(volconf: Volconf): Metrics {
+    const metrics = this.#metrics.get(volconf);
+    if (metrics === undefined) throw new Error('no replica of this world');
+    return metrics;
   }
 
   /** Operators' targets as they are in the store. */

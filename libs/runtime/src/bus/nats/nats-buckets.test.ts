@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../clock.ts';
+import { FakeClock } from '../../fake-clock.ts';
 import { Metrics } from '../../metrics.ts';
 import { recordingLogger } from '../../tls/certificates.fixture.ts';
+import { BusError } from '../bus.ts';
 import { openBus } from '../open-bus.ts';
+import { NatsBuckets } from './nats-buckets.ts';
 import { NatsBus } from './nats-bus.ts';
 import { NatsServerProcess, natsOptionsFor, stoppedNatsCluster } from './nats-server.fixture.ts';
 
@@ -35,6 +38,7 @@ async function refusal(at: NatsServerProcess, env: Record<string, string> = {}):
 }
 
 describe('a cluster that still forms', () => {
+  // Causes: line buckets of NATS cannot be had yet; they are waited for
   it('is waited for, whichever servers come when', async () => {
     const [first, second, third] = (await stoppedNatsCluster()) as [
       NatsServerProcess,
@@ -58,6 +62,40 @@ describe('a cluster that still forms', () => {
       .toBeGreaterThan(0);
     expect(lines.join('')).not.toContain('"error"');
   }, 150_000);
+});
+
+describe('a bucket that is found to be wrong once the process runs', () => {
+  // Causes: line a bucket of NATS is not what the settings say
+  it('is an error in the log, once in ten seconds, and ends nothing', async () => {
+    const clock = new FakeClock();
+    const { lines, logger } = recordingLogger();
+    let asked = 0;
+    const bus = {
+      link: { connected: true } as NatsBus['link'],
+      open: async () => {
+        asked++;
+        throw new BusError(asked > 11 ? 'closed' : 'settings', 'it has one copy', {
+          setting: 'SPANMESH_NATS_REPLICAS',
+        });
+      },
+    };
+    const looks = new NatsBuckets(['leases'], { bus, clock, logger }).keepLooking();
+    while (asked < 12) {
+      clock.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await looks;
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: 'error',
+        msg: 'a bucket of NATS is not what the settings say',
+        setting: 'SPANMESH_NATS_REPLICAS',
+        why: 'it has one copy',
+        suppressed: 0,
+      },
+      { level: 'error', suppressed: 9 },
+    ]);
+  });
 });
 
 describe('what does not pass', () => {

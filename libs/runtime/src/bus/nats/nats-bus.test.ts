@@ -95,6 +95,7 @@ describe('a server that is not there', () => {
     expect(decode((await kv.get('k'))!.value)).toBe('x');
   });
 
+  // Causes: line NATS cannot be reached yet: this process goes on, and finds the others when it can
   it('does not hold up a start for long, and is logged', async () => {
     const away = await server();
     await away.stop();

@@ -1,7 +1,10 @@
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { samples } from '@spanmesh/runtime/metrics.fixture';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { isFailed } from '../../gateway-error.ts';
 import { type Found, LookUps } from './look-ups.ts';
+import { registerLookUps } from './names-of-targets.ts';
 
 interface Running {
   readonly name: string;
@@ -56,6 +59,16 @@ describe('names that are looked up', () => {
   });
 
   // Limits: names/limits.ts MAX_LOOK_UPS
+  // Causes: metric spanmesh_gateway_look_ups, spanmesh_gateway_look_ups_waiting
+  it('are shown while they run, and while they wait', async () => {
+    const metrics = new Metrics();
+    registerLookUps(metrics, lookUps);
+    for (let i = 0; i < 20; i++) void ask(`host${i}.example`, 'a');
+    expect(await samples(metrics)).toEqual({ gateway_look_ups: 16, gateway_look_ups_waiting: 4 });
+    clock.advance(60_000);
+    expect(await samples(metrics)).toEqual({ gateway_look_ups: 0, gateway_look_ups_waiting: 0 });
+  });
+
   it('askers have their turns, however many names one has', async () => {
     for (const asker of ['a', 'b', 'c', 'd']) for (let i = 0; i < 40; i++) void ask(`${asker}${i}`, asker);
     expect(lookUps.running).toBe(64);

@@ -14,7 +14,12 @@ export function namesOfTargets({ clock, metrics }: { readonly clock: Clock; read
     lookUp: dnsLookUp({ conf: readResolverConf }),
     clock,
   });
-  metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
-  metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
+  registerLookUps(metrics, lookUps);
   return (host, asking) => lookUps.resolve(host, asking);
+}
+
+/** Gives the numbers of look-ups their names. Call once a process and gateway. */
+export function registerLookUps(to: Metrics, lookUps: Pick<LookUps, 'running' | 'waiting'>): void {
+  to.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
+  to.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
 }

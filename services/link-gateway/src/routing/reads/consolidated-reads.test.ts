@@ -28,6 +28,7 @@ async function allRead(askers: readonly Asker[], { last = true } = {}): Promise<
 const bases = () => world.asked.map(({ base }) => base);
 
 describe('reads of the same block at the same time', () => {
+  // Causes: metric spanmesh_gateway_reads_consolidated_total
   it.each([
     [1, 'here'],
     [2, 'there'],
@@ -223,6 +224,7 @@ describe('beside a write', () => {
 });
 
 describe('when the first asker goes', () => {
+  // Causes: metric spanmesh_gateway_reads_asked_again_total
   it.each<[string, (a: Asker, answer: AskerAnswer) => void]>([
     ['aborts', ({ member }, { tx }) => member.node.endpoint.end(tx, 0, true)],
     ['is cut off', ({ member }) => member.node.destroy()],
