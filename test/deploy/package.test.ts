@@ -28,7 +28,10 @@ describe('the npm package, installed where the project is not', () => {
     async ({ name, omit }) => {
       const at = join(home, name.replaceAll(' ', '-'));
       mkdirSync(at);
-      execFileSync('npm', ['install', '--no-audit', '--no-fund', ...omit, tarball], { cwd: at, stdio: 'pipe' });
+      execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...omit, tarball], {
+        cwd: at,
+        stdio: 'pipe',
+      });
       const collector = await OtlpReceiver.start();
       const standalone = await Running.start(
         at,

@@ -592,4 +592,32 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(0 + 1)',
     why: 'Without aux data the field is 0 in each unit.',
   },
+  {
+    file: 'libs/dmsg/src/wire/out-buffer.ts',
+    line: 'if (buf !== this.#passed) {',
+    kind: 'condition',
+    replace: 'true',
+    why: 'The memory of the same buffer is the same, and is not counted again: the check only saves looking at it.',
+  },
+  {
+    file: 'libs/dmsg/src/wire/header-crc.ts',
+    line: 'for (let byte = 0; byte < 4; byte++) {',
+    kind: 'boundary',
+    replace: '(byte) <= (4)',
+    why: 'A typed array ignores what is written past its end.',
+  },
+  {
+    file: 'libs/dmsg/src/wire/crc.ts',
+    line: 'if (nativeCrc32c !== null && end - start >= NATIVE_CRC_BYTES) {',
+    kind: 'logic',
+    replace: '(nativeCrc32c !== null)',
+    why: 'Both implementations give the same CRC; which one is used for a few bytes is a matter of speed.',
+  },
+  {
+    file: 'libs/dmsg/src/crypto/gf128.ts',
+    line: 'for (let bit = 0; bit < 128; bit++) {',
+    kind: 'constant',
+    replace: '(128 + 1)',
+    why: 'There is no word past the fourth: its bits count as 0.',
+  },
 ];

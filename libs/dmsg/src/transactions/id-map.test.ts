@@ -29,6 +29,13 @@ describe('IdMap', () => {
     );
   });
 
+  it('takes an id that it has not a second time, and keeps what it had', () => {
+    const map = new IdMap<{ n: number }>();
+    const first = { n: 1 };
+    expect([map.insert(7, 8, first), map.insert(7, 8, { n: 2 }), map.size]).toEqual([true, false, 1]);
+    expect(map.find(7, 8)).toBe(first);
+  });
+
   it('takes signed and unsigned halves as the same bits', () => {
     const map = new IdMap<{ n: number }>();
     const value = { n: 1 };

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_ERROR, LNK_PAD, LNK_PING, LNK_SPAN } from '../command.ts';
 import type { DialectRules } from '../dialect.ts';
 import { CIRCUIT, LINKID } from '../dialect.ts';
@@ -310,6 +310,20 @@ describe('without a dialect', () => {
     expect(reader.pendingBytes).toBe(0);
     reader.push(ack(CIRCUIT, 2), recorder);
     expect(recorder.frames).toHaveLength(3);
+  });
+
+  it('memory for a message whose rest comes in one chunk is allocated once, besides that of its core header', () => {
+    const payload = Buffer.alloc(448, 5);
+    const whole = encodeMessage({ rules: CIRCUIT, cmd: 0x00077708, payload, aux: Buffer.alloc(60_000, 3), salt: 0 });
+    const recorder = new Recorder();
+    const reader = new FrameReader({ rules: CIRCUIT });
+    reader.push(whole.subarray(0, 10), recorder);
+    const made = vi.spyOn(Buffer, 'allocUnsafeSlow');
+    reader.push(whole.subarray(10), recorder);
+    const sizes = made.mock.calls.map(([bytes]) => bytes);
+    made.mockRestore();
+    expect(recorder.frames).toHaveLength(1);
+    expect(sizes).toEqual([64, whole.length]);
   });
 
   it('setRules keeps the beginning of a cut message', () => {
