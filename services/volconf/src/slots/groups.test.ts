@@ -38,6 +38,13 @@ describe('what is wanted of slots', () => {
     expect([wishes(), shown]).toEqual([[], []]);
   });
 
+  it('is nothing where a slot has no target', () => {
+    const { groups, slot, wishes } = rig('all');
+    const [bare] = [slot(0, 1), slot(1, 2)];
+    bare.target = null;
+    expect([wishes(), groups.tables().undecided]).toEqual([['slot 1: host'], 0]);
+  });
+
   it('with the policy priority is the best, and the next as soon as that has failed', () => {
     const { groups, slot, wishes, shown } = rig('priority');
     const [worse, better] = [slot(0, 1), slot(1, 2)];
