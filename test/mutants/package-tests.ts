@@ -10,6 +10,11 @@ export interface HostRequest {
   readonly of: 'all' | 'related';
 }
 
+/** What it says meanwhile, whenever a test has ended. */
+export interface HostProgress {
+  readonly isAlive: true;
+}
+
 /** What it answers. */
 export interface HostAnswer {
   readonly passed: boolean;
@@ -24,12 +29,12 @@ export type Verdict = 'passed' | 'failed' | 'hung';
 export interface Patience {
   /** A test that takes so long has failed. */
   readonly test: number;
-  /** Tests that do not even give up then, because they loop, are ended after so long. */
-  readonly all: number;
+  /** Tests of which none ends for so long loop: they do not even give up, and are ended. */
+  readonly silence: number;
 }
 
 /** Before it is known how long they take. */
-export const ENDLESS: Patience = { test: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
+export const ENDLESS: Patience = { test: Number.POSITIVE_INFINITY, silence: Number.POSITIVE_INFINITY };
 
 const HOST = join(import.meta.dirname, 'test-host.ts');
 
@@ -73,15 +78,19 @@ export class PackageTests {
   async #ask(request: HostRequest): Promise<Verdict> {
     this.#host ??= await this.#start();
     const { child, gone } = this.#host;
-    const { all } = this.#patience;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      if (Number.isFinite(all)) timer = setTimeout(resolve, all, 'late');
-    });
+    const { silence } = this.#patience;
+    const { promise: late, resolve: tooLate } = Promise.withResolvers<'late'>();
+    const timer = Number.isFinite(silence) ? setTimeout(tooLate, silence, 'late') : undefined;
+    const { promise: answer, resolve: answered } = Promise.withResolvers<HostAnswer>();
+    const listen = (message: HostProgress | HostAnswer): void => {
+      if ('isAlive' in message) timer?.refresh();
+      else answered(message);
+    };
+    child.on('message', listen);
     child.send(request);
-    const answer = once(child, 'message').then(([message]) => message as HostAnswer);
     const result = await Promise.race([answer, gone, late]);
     clearTimeout(timer);
+    child.off('message', listen);
     if (typeof result !== 'string') return result.passed ? 'passed' : result.hung ? 'hung' : 'failed';
     // What ends the host itself is noticed, too.
     this.end();

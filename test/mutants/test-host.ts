@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { BaseSequencer, createVitest, type TestSpecification } from 'vitest/node';
 import { distance } from './nearest.ts';
-import type { HostAnswer, HostRequest } from './package-tests.ts';
+import type { HostAnswer, HostProgress, HostRequest } from './package-tests.ts';
 
 /** Nearest to the change first: what is beside it knows most of it, and the first that fails ends the run. */
 class NearestFirst extends BaseSequencer {
@@ -29,6 +29,7 @@ const vitest = await createVitest({
   reporters: [
     {
       onTestCaseResult(test) {
+        process.send?.({ isAlive: true } satisfies HostProgress);
         const { state } = test.result();
         if (state === 'failed' && limitMs > 0 && (test.diagnostic()?.duration ?? 0) >= limitMs) isHung = true;
       },
