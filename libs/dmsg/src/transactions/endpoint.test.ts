@@ -219,6 +219,17 @@ describe.each(both)('row: protocol errors (%s)', (_, rules, rev) => {
     expectViolation(new RecordingSide({ rules }), LNK_ERROR | DELETE | REPLY, {}, 'DELETE with msgid 0');
   });
 
+  it('opens as many as it may have open, both sides’ counted, and no more', () => {
+    const side = new RecordingSide({ rules, maxOpen: 2 });
+    side.hear(LNK_SPAN | CREATE, { msgid: ID });
+    const mine = side.endpoint.open(LNK_SPAN, null, side.handler);
+    expect(() => side.endpoint.open(LNK_SPAN, null, side.handler)).toThrow('too many open transactions');
+    side.endpoint.end(mine);
+    side.hear(LNK_SPAN | REPLY | CREATE | DELETE | rev, { msgid: idOf(mine) });
+    side.endpoint.open(LNK_SPAN, null, side.handler);
+    expect(side.endpoint.openCount).toBe(2);
+  });
+
   // Limits: transactions/endpoint.ts DEFAULT_MAX_TRANSACTIONS
   it('more open transactions than the limit: PARAM', () => {
     const side = new RecordingSide({ rules, maxTransactions: 2 });
@@ -406,6 +417,13 @@ describe('one-way messages', () => {
 });
 
 describe('linkid addresses', () => {
+  it('a transaction of ours goes from and to the link ids it is given, all 64 bits of them', () => {
+    const side = new RecordingSide({ rules: LINKID });
+    const address = { sourceLo: 1, sourceHi: 2, targetLo: 3, targetHi: 4 };
+    side.endpoint.open(BLK_OPEN, null, side.handler, null, 0, null, address);
+    expect(side.said()).toEqual(['80500102 100000001 200000001>400000003']);
+  });
+
   it('an answer to a routed transaction swaps source and target', () => {
     const side = new RecordingSide({ rules: LINKID });
     side.hear(BLK_OPEN | CREATE, { msgid: ID, circuit: { lo: 0x88, hi: 0x8 }, target: { lo: 0x99, hi: 0x9 } });
