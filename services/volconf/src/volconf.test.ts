@@ -6,7 +6,7 @@ import { ALL_EVENTS, EVENT_REPORTS, SIGNS_OF_LIFE } from '@spanmesh/runtime/bus/
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OrderError } from './gateways/gateway-port.ts';
-import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
+import { MAX_WATCHES, MAX_WATCHES_PER_USER, STORE_RETRY_MS } from './limits.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
 let world: World;
@@ -519,6 +519,21 @@ describe('replicas', () => {
     await world.addReplica();
     await world.advance(1000);
     expect(world.connections()).toEqual([`media ${MEDIA}/slot 1 new:987`, `${OWNER_3} h3:987`]);
+  });
+
+  it('hang up what nobody wants once they can read what operators want, not before', async () => {
+    world = await World.start();
+    await world.targets.put('far', 'span:far');
+    await world.advance(100);
+    await world.stopReplica(world.leader);
+    await world.targets.remove('far');
+    world.targetsAway = true;
+    await world.addReplica();
+    await world.advance(20_000);
+    expect([world.leader.term!.fleet.allHeard, world.connections()]).toEqual([true, ['far far:987']]);
+    world.targetsAway = false;
+    await world.advance(STORE_RETRY_MS + 100);
+    expect(world.connections()).toEqual([]);
   });
 
   it('connect anew only when what stands elsewhere has been hung up', async () => {

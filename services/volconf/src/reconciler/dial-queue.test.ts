@@ -50,7 +50,7 @@ describe('targets whose try is due', () => {
     queue.add(target('c'));
     queue.add(target('d'));
     expect(begun(queue)).toEqual(['b/0', 'c/0']);
-    // Who has had two and has one left has one under way.
+    // With one of b's ended there is one try more, and the turn is that of d, not of b again.
     queue.add(target('greedy', 99));
     queue.end('b');
     queue.add(target('b', 2));
@@ -58,6 +58,20 @@ describe('targets whose try is due', () => {
     // What is reserved is free again as soon as fewer are under way.
     for (let n = 0; n < 3; n++) queue.end('greedy');
     expect(queue.next).toBeDefined();
+  });
+
+  it('leave it to nobody who has had two under way and still has one', () => {
+    const queue = new DialQueue({ max: 32 });
+    for (const n of [1, 2, 3]) queue.add(target('b', n));
+    for (let n = 0; n < 40; n++) queue.add(target('greedy', n));
+    expect(begun(queue).filter((owner) => owner.startsWith('b'))).toEqual(['b/1', 'b/2', 'b/3']);
+    queue.end('b');
+    queue.end('b');
+    expect(begun(queue)).toHaveLength(2);
+    queue.add(target('b', 4));
+    expect(queue.next).toBeUndefined();
+    queue.end('b');
+    expect(begun(queue)).toEqual(['greedy/29', 'b/4']);
   });
 
   it('count once, however often they are added, and are gone when they are taken away', () => {

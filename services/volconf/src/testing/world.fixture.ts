@@ -1,5 +1,5 @@
 import { encodeVolconf, LNK_VOLCONF_BYTES, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
-import type { Bus } from '@spanmesh/runtime/bus/bus';
+import { type Bus, BusError, type KeyValue } from '@spanmesh/runtime/bus/bus';
 import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
 import { FaultyKv } from '@spanmesh/runtime/bus/in-process/faulty-kv';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
@@ -47,6 +47,8 @@ export class World {
   readonly replicas = new Set<Volconf>();
   /** Whether a replica can reach the store of leases. */
   readonly leases = new Map<Volconf, { away: boolean }>();
+  /** Whether nobody can read the store of operators' targets. */
+  targetsAway = false;
   readonly log: Record<string, unknown>[] = [];
   readonly #metrics = new Map<Volconf, Metrics>();
   /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
@@ -110,10 +112,12 @@ export class World {
       publish: (subject, data) => bus.publish(subject, data),
       subscribe: (subject, fn) => bus.subscribe(subject, fn),
       close: () => bus.close(),
-      kv: async (bucket) =>
-        bucket === LEASES_BUCKET
-          ? new FaultyKv(await bus.kv(bucket), { clock, next: () => ({ kind: lease.away ? 'fail' : 'ok' }) })
-          : bus.kv(bucket),
+      kv: async (bucket) => {
+        const kv = await bus.kv(bucket);
+        if (bucket === TARGETS_BUCKET) return this.#readable(kv);
+        if (bucket !== LEASES_BUCKET) return kv;
+        return new FaultyKv(kv, { clock, next: () => ({ kind: lease.away ? 'fail' : 'ok' }) });
+      },
     };
     const volconf = createVolconf(
       {
@@ -139,6 +143,22 @@ export class World {
     this.#metrics.set(volconf, metrics);
     await volconf.start();
     return volconf;
+  }
+
+  /** The store of operators' targets, which cannot be watched while it is away. */
+  #readable(kv: KeyValue): KeyValue {
+    return {
+      get: (key) => kv.get(key),
+      put: (key, value) => kv.put(key, value),
+      create: (key, value) => kv.create(key, value),
+      update: (key, value, revision) => kv.update(key, value, revision),
+      delete: (key, revision) => kv.delete(key, revision),
+      keys: () => kv.keys(),
+      watch: async (fn, key) => {
+        if (this.targetsAway) throw new BusError('unavailable', 'no server');
+        return kv.watch(fn, key);
+      },
+    };
   }
 
   /** What a replica measures. */
