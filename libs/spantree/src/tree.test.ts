@@ -441,6 +441,11 @@ describe('objects that come and go', () => {
     expect([linkid.relaysOf(first.node), linkid.has(first)]).toEqual([[], false]);
     tree.removeLnkConn(lnkConn);
     expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
+    // What has its slot now has relays of its own.
+    const next = tree.addLnkConn(tree.addConnection('g', 11), 11, filter);
+    tree.flush(ignored);
+    expect([next.slot, next.has(first)]).toEqual([lnkConn.slot, true]);
+    expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
   });
 
   it('list the relays on one LNK_CONN, without those of the next slot', () => {

@@ -33,6 +33,7 @@ describe('encodeMessage', () => {
     ]) {
       expect(errorOf(() => encodeMessage(fields))?.code).toBe(ErrorCode.FIELD);
     }
+    expect(() => encodeMessage({ rules: LINKID, cmd: 0, salt })).toThrow('bad header size');
   });
 
   it('goes up to the limits', () => {
