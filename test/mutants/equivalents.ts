@@ -746,4 +746,32 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(BLOCKS_AT) - (BATCH_CHUNKS * BLOCKS_BYTES)',
     why: 'one page of memory either way',
   },
+  {
+    file: 'libs/spantree/src/model/row.ts',
+    line: 'const length = Math.max(slot + 1, Math.min(had * 2, slots));',
+    kind: 'constant',
+    replace: '(2 + 1)',
+    why: 'how far a row grows beyond what it needs is a matter of speed, and bounded by the slots in use',
+  },
+  {
+    file: 'libs/spantree/src/model/row.ts',
+    line: 'run = at > 0 && sparse[at - 1] === slot ? run + 1 : 0;',
+    kind: 'boundary',
+    replace: '(at) >= (0)',
+    why: 'before the first there is undefined, which is no slot',
+  },
+  {
+    file: 'libs/spantree/src/tree.ts',
+    line: 'for (let at = 0; at < row.length; at++) {',
+    kind: 'boundary',
+    replace: '(at) <= (row.length)',
+    why: 'behind the last cell it reads 0, which is no ref',
+  },
+  {
+    file: 'services/volconf/src/reconciler/timer-heap.ts',
+    line: 'if (last === undefined || last === entry) return;',
+    kind: 'logic',
+    replace: '(last === entry)',
+    why: 'with an entry in it the heap has a last one, and the compiler cannot know',
+  },
 ];

@@ -219,6 +219,20 @@ describe('what a replica says of itself', () => {
     }
   });
 
+  it('is since when its lease has not been valid, when time has passed it by', async () => {
+    const { topology } = await replica(newBus());
+    await until(() => {
+      clock.advance(20);
+      return topology.core.view()?.role === ReplicaRole.REPLICA_ROLE_LEADER;
+    });
+    expect(topology.core.view()?.lagMs).toBe(0);
+    // As after a pause of the process: no renewal has been answered meanwhile.
+    clock.advance(3_600_000);
+    const view = topology.core.view();
+    expect(view?.role).toBe(ReplicaRole.REPLICA_ROLE_FROZEN);
+    expect(view?.lagMs).toBeGreaterThan(3_599_000);
+  });
+
   it('is nothing any more when it has stopped, and nothing of it goes on', async () => {
     const { topology, address } = await replica(newBus());
     await leads(topology);

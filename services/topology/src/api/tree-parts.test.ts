@@ -42,6 +42,21 @@ function linksIn(all: readonly GetTreeResponse[]): unknown[] {
   );
 }
 
+it.each([
+  [0, [0]],
+  [2048, [2048]],
+  [2049, [2048, 1]],
+])('a link with %i relays is in as many entries as they need, at least one', (relays, expected) => {
+  const own = new FakeLeader();
+  const [source, readers] = [new FakeGateway('a'), new FakeGateway('b')];
+  source.openLink(source.openConnection('circuit'), 1);
+  for (let n = 0; n < relays; n++) readers.openLnkConn(readers.openConnection('circuit'), 7);
+  settle(own, [source, readers]);
+  const all = [...treeParts(own.core.state.trees, WHOLE, 'r')];
+  const entries = all.flatMap(({ clusters }) => clusters.flatMap(({ nodes }) => nodes.flatMap(({ links: of }) => of)));
+  expect(entries.map(({ relays: targets }) => targets.length)).toEqual(expected);
+});
+
 describe('parts of a tree', () => {
   it('show one state, whatever changes while they are read', () => {
     const before = [...parts()];

@@ -77,6 +77,17 @@ describe('What a leader tells of who comes and goes', () => {
     ]);
   });
 
+  it('are not replicas that went while another one led: that one has told of them', () => {
+    const { members, living, news, term } = world();
+    living.push({ kind: 'topology', id: 'x', name: 'host:1' }, { kind: 'volconf', id: 'y', name: 'host:2' });
+    term();
+    living.pop();
+    term();
+    news();
+    members.look();
+    expect(news()).toEqual([]);
+  });
+
   // Limits: attach/member-events.ts MAX_REPLICAS
   it('are of as many replicas as are remembered, and of another one when one has gone', () => {
     const { members, living, news, term } = world();
