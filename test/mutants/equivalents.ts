@@ -774,4 +774,18 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(last === entry)',
     why: 'with an entry in it the heap has a last one, and the compiler cannot know',
   },
+  {
+    file: 'libs/runtime/src/lease/lease.ts',
+    line: 'if (this.#running && this.#holds() && this.#revision > revision) await this.#write(epoch, this.#revision);',
+    kind: 'logic',
+    replace: '(this.#running)',
+    why: 'the revision of a lease that is lost is 0, which is above none',
+  },
+  {
+    file: 'libs/runtime/src/events/event-history.ts',
+    line: 'if (oldest === undefined || next === undefined) return;',
+    kind: 'logic',
+    replace: '(oldest === undefined)',
+    why: 'there are more entries than may stay, and the compiler cannot know',
+  },
 ];
