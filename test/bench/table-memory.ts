@@ -109,6 +109,7 @@ function measureGateway(): unknown {
     clock: { now: () => 0 },
     shares: { chargeRelay: () => {} },
     tables,
+    endings: { run: () => {} },
   });
   const sources = [...tables.links.values()].map(({ source }) => source);
   measure('relay, at its gateway, with its transaction', (LINKS * RELAYS_EACH) / 10, (i) => {

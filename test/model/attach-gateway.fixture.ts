@@ -90,7 +90,8 @@ export class ModelGateway {
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
     const shares = { chargeRelay: () => {}, enforceRelays: () => {}, isOverRelays: false };
-    this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, shares, tables });
+    const endings = { run: (_principal: string, job: Iterable<number>) => void [...job] };
+    this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, shares, tables, endings });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
     this.#runner = new CommandRunner({
@@ -134,6 +135,10 @@ export class ModelGateway {
       },
       end: (tx: Transaction<Relay | null>) => {
         if (open.delete(tx)) this.closes++;
+      },
+      cutting: (tx: Transaction<Relay | null>) => {
+        endpoint.end(tx);
+        return null;
       },
     };
     const id = this.tables.nextNumber();

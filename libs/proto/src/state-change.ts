@@ -21,6 +21,8 @@ const LINK_REF_BYTES = 96;
 const DRAIN_BYTES = 120;
 /** A gateway's id in a list of ids. */
 const GATEWAY_BYTES = 76;
+/** A text in a list of texts, without its characters, which may take four bytes each. */
+const TEXT_BYTES = 4;
 /** Numbers of one relay set that go into one message. */
 const MOST_NUMBERS = 65_536;
 
@@ -104,6 +106,14 @@ const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
     merge: (before, after) => after ?? before,
     isLast: false,
   },
+  withheld: {
+    isSet: (withheld) => withheld !== undefined,
+    bytes: (withheld) =>
+      (withheld?.principals ?? []).reduce((sum, { length }) => sum + TEXT_BYTES + 4 * length, ENTRY_BYTES),
+    // Told whole each time.
+    merge: (before, after) => after ?? before,
+    isLast: false,
+  },
   stopping: {
     isSet: (stopping) => stopping,
     bytes: number,
@@ -158,6 +168,11 @@ export class StateChangeParts {
   /** How the gateway is connected with others. */
   trunks(trunks: StateChange['trunks']): void {
     this.#set('trunks', trunks);
+  }
+
+  /** Whose links at other gateways the gateway relays none of. */
+  withheld(withheld: StateChange['withheld']): void {
+    this.#set('withheld', withheld);
   }
 
   stopping(stopping: boolean): void {

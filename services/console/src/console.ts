@@ -9,6 +9,7 @@ import { listenError } from '@spanmesh/runtime/grpc/listen-error';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { HttpConnections } from '@spanmesh/runtime/process/http-connections';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
+import { ShareLog } from '@spanmesh/runtime/shares/share-log';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { secureContextOptions } from '@spanmesh/runtime/tls/tls-material';
 import { VERSION } from '@spanmesh/runtime/version';
@@ -86,7 +87,7 @@ export class Console {
   readonly #api: ApiClient;
   readonly #assets: ReadonlyMap<string, Asset>;
   readonly #server: Server | TlsServer;
-  readonly #connections = new HttpConnections({ limit: MAX_CONNECTIONS });
+  readonly #connections: HttpConnections;
   readonly #throttle: Throttle;
 
   /** @throws SettingError: it would listen on an address that others reach, without TLS. */
@@ -105,6 +106,11 @@ export class Console {
     }
     this.sessions = new Sessions({ clock });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const shareLog = new ShareLog({ logger: deps.logger, throttle: this.#throttle });
+    this.#connections = new HttpConnections(
+      { limit: MAX_CONNECTIONS },
+      { limited: (limit) => shareLog.limited(limit) },
+    );
     this.#api = new ApiClient({ address: deps.apiAddress, files });
     this.#assets = deps.assets ?? (consoleListen === null ? new Map() : readAssets());
     this.#rule = {

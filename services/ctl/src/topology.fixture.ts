@@ -85,7 +85,7 @@ export function exampleTrees(): ClusterTree[] {
           links: [
             {
               link: linkOf(NODE, 1, { rnss: 7, relays: 1 }),
-              relays: [{ lnkConn: 'gw.1:900', connection: 'gw.1:103' }],
+              relays: [{ lnkConn: 'gw.1:900', connection: 'gw.1:103', withheld: false }],
             },
             { link: linkOf(NODE, 2, { dist: 1, suspect: true }), relays: [] },
           ],

@@ -4,6 +4,7 @@ import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
+import { EventKind } from '@spanmesh/proto/v1/events';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { Dialect as ApiDialect, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
@@ -12,6 +13,13 @@ import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './testing/gateway.fixture.ts';
 import { RawPeer, word } from './testing/raw-peer.fixture.ts';
+
+/** Whom events name for a limit, and of what. */
+function limitsTold({ told }: TestGateway): string[] {
+  return told
+    .filter(({ kind }) => kind === EventKind.EVENT_KIND_LIMIT_HIT)
+    .map(({ principal, limit }) => `${principal} ${limit?.limit}`);
+}
 
 const PING = 0x00000101;
 const PING_REPLY = '20000101';
@@ -533,11 +541,14 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
         };
         const node = { key: nodeKey, label: 'vol0', pfsType: 8, links: 1, bestDist: 1 };
         const cluster = { key, nodes: 1, links: 1, peerTypeName: 'BLOCK' };
-        const relays = [{ lnkConn: 'other.1:2', connection: 'other.1:7' }];
+        const relays = [{ lnkConn: 'other.1:2', connection: 'other.1:7', withheld: false }];
         yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays }] }] }] };
-        // The next parts continue: further relays of the last link, then a further node of the last cluster
-        // (topology.proto, GetTreeResponse).
-        const further = [{ lnkConn: 'other.1:3', connection: 'other.1:8' }];
+        // Further relays of the last link, and a further node of the last cluster (topology.proto, GetTreeResponse).
+        const further = [
+          { lnkConn: 'other.1:3', connection: 'other.1:8', withheld: false },
+          // Not open on the wire.
+          { lnkConn: 'other.1:4', connection: 'other.1:9', withheld: true },
+        ];
         yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays: further }] }] }] };
         const other = { ...node, key: { ...nodeKey, id: 'm-id' } };
         yield { revision: '', clusters: [{ cluster, nodes: [{ node: other, links: [] }] }] };
@@ -763,9 +774,25 @@ describe('given limits', () => {
     const refused = await made.peer('circuit');
     await refused.end();
     expect(made.gateway.counters.refused['too-many-from-address']).toBe(1);
+    expect(limitsTold(made)).toEqual(['127.0.0.1 connections']);
     peer.destroy();
     await made.attach.until((delta) => delta.connectionsClosed.length === 1);
     await expect(made.established('circuit')).resolves.toBeDefined();
+  });
+
+  it('names who stacks transactions deeper than they may be', async () => {
+    const made = await start();
+    const { peer } = await made.established('circuit');
+    const levels = Array.from({ length: 20 }, (_, i) => i + 1);
+    // Commands that nobody knows: each is answered at once, and its own half stays open.
+    const stacked = levels.map((lo) => ({
+      cmd: 0x80777701,
+      msgid: { lo, hi: 7 },
+      ...(lo > 1 && { circuit: { lo: lo - 1, hi: 7 } }),
+    }));
+    peer.say(...stacked);
+    for (const _ of levels) await peer.next();
+    expect(limitsTold(made)).toEqual(['127.0.0.1 stacked transactions']);
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_MAX_LINKS_PER_CONNECTION
@@ -777,6 +804,7 @@ describe('given limits', () => {
     peer.say({ cmd: 0x80001207, msgid: { lo: 2, hi: 2 }, payload: spanPayload('circuit') });
     expect(word(await peer.next())).toBe(`e80fff01 ${NOSUPP}`);
     expect(made.log.find(({ msg }) => msg === 'refused: too many open')).toMatchObject({ what: 'LNK_SPAN', limit: 1 });
+    expect(limitsTold(made)).toEqual(['127.0.0.1 LNK_SPANs of a connection']);
   });
 
   // Limits: link-gateway/src/limits.ts DEFAULT_MAX_TRANSACTIONS

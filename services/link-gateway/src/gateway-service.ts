@@ -67,7 +67,7 @@ import type { LocalClients } from './routing/local-clients.ts';
 import { Router } from './routing/router.ts';
 import { NO_TRUNKS, type RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
-import { Endings } from './shares/endings.ts';
+import { Endings, type EndingsOptions } from './shares/endings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
 import { relayMsgid } from './shell/relay-msgid.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
@@ -100,6 +100,8 @@ export interface GatewayDependencies {
    */
   readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
   readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
+  /** How much ends at once of what ends because something else has; default: as `Endings` says. */
+  readonly endings?: EndingsOptions;
   /** Traces of the effects of links and commands; default: none. */
   readonly tracing?: Pick<Tracing, 'tracer'>;
 }
@@ -184,7 +186,7 @@ export class Gateway implements Service, AttachHost {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
-    const endings = new Endings({}, { failed: (err) => this.#failed(err) });
+    const endings = new Endings(deps.endings ?? {}, { failed: (err) => this.#failed(err) });
     this.#endings = endings;
     const shares = new GatewayShares(options, { limited, endings });
     this.#shares = shares;
@@ -204,7 +206,16 @@ export class Gateway implements Service, AttachHost {
         name: options.name,
         node: gatewayUuid(this.id),
       },
-      { clock, metrics, tables, relays, links, flow, trunks },
+      {
+        clock,
+        metrics,
+        tables,
+        relays,
+        links,
+        flow,
+        trunks,
+        inSlices: (principal, job) => endings.run(principal, job),
+      },
     );
     const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn, events: peerEvents });
     const dispatcher = new Dispatcher({
@@ -242,13 +253,14 @@ export class Gateway implements Service, AttachHost {
     });
     this.#entrance = new Entrance(options, { clock, logger, events, shares, limited });
     const refusals = new RefusalLog({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle, refusals };
+    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle, refusals, shares };
     this.#listeners = new Listeners(options, { entry: this.#entry, logger });
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
       ...this.#entry,
       options,
       clock,
+      shares,
       resolve: deps.resolve ?? namesOfTargets(deps),
       policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
     });
@@ -276,7 +288,8 @@ export class Gateway implements Service, AttachHost {
       classes: this.#router.classes,
       clock,
     });
-    const offerers = new RemoteOfferers({ shares, relays, endings });
+    const withholds = (limit: PoolLimit) => shareLog.withholds(limit);
+    const offerers = new RemoteOfferers({ shares, relays, endings, reports, withholds });
     this.#offerers = offerers;
     tables.onForgotten = (source) => offerers.forget(source);
     const ordered = { prober: this.#prober, drains: this.#drains, offerers };
@@ -460,6 +473,8 @@ export class Gateway implements Service, AttachHost {
     const parts = new StateChangeParts(PART_BYTES);
     this.#messaging.held.cut(parts);
     parts.trunks(this.#trunks?.state() ?? { established: [], unreachable: [] });
+    const principals = this.#offerers.withheld();
+    if (principals.length > 0) parts.withheld({ principals });
     this.#drains.cut(parts);
     return finishing(cutSnapshot(this.#tables, parts), parts);
   }
@@ -518,6 +533,8 @@ export class Gateway implements Service, AttachHost {
     const tables = this.#tables;
     return {
       flow,
+      inSlices: (gateway, job) => this.#endings.run(gateway, job),
+      limited: (limit) => this.#shares.limited(limit),
       sendLimit: this.#options.sendLimit,
       destinations: {
         connectionOfLink: (link) => tables.links.get(link)?.peer.id ?? 0,

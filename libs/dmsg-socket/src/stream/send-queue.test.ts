@@ -74,7 +74,22 @@ describe('the queue of a socket', () => {
     expect(heard.filter((what) => what === 'drained')).toHaveLength(2);
   });
 
-  it('copies bytes that have to wait out of a larger buffer, once', async () => {
+  it('counts what waits elsewhere for its turn, and says when that has gone', () => {
+    const { heard, queue, put } = setUp();
+    queue.out.hold(LIMIT);
+    expect(heard.splice(0)).toEqual(['flush later']);
+    queue.flush();
+    expect([queue.bytes, heard.splice(0)]).toEqual([LIMIT, []]);
+    queue.out.hold(1);
+    queue.flush();
+    expect(heard.splice(0)).toEqual(['flush later', 'over limit']);
+    queue.out.hold(-LIMIT - 1);
+    put(10);
+    queue.flush();
+    expect([queue.bytes, heard.splice(0).at(-1)]).toEqual([10, 'drained']);
+  });
+
+  it('copies what has to wait out of a larger buffer, once', async () => {
     const { socket, queue } = setUp();
     const read = Buffer.alloc(64 * 1024, 1);
     for (let i = 0; i < 5; i++) {

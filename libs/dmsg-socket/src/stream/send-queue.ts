@@ -84,6 +84,8 @@ export class SendQueue {
   #sliceBytes = 0;
   /** The number of waiting bytes that the owner was last told. */
   #told = 0;
+  /** What waited elsewhere at the last flush. */
+  #outside = 0;
   /**
    * What must happen before more is written: the socket's `drain` event, or the end of the write of a piece
    * (`#handPiece`).
@@ -129,16 +131,21 @@ export class SendQueue {
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
-  /** Bytes that the kernel has not taken yet: this turn's messages, the waiting slices, and those in the socket. */
+  /** Bytes that the kernel has not taken: of this turn, waiting, here or for their turn, and in the socket. */
   get bytes(): number {
-    return this.out.bytes + this.#sliceBytes + this.#socket.writableLength;
+    return this.out.bytes + this.out.waitingBytes + this.#sliceBytes + this.#socket.writableLength;
   }
 
   /** Takes this turn's messages out of `out` and writes as much as the socket takes. */
   flush(): void {
     this.#takeOut();
     this.#write();
+    const { waitingBytes } = this.out;
+    const isLess = waitingBytes < this.#outside;
+    this.#outside = waitingBytes;
     if (this.#tell() > this.#options.limitBytes) this.#owner.overLimit();
+    // No `drain` need follow, and somebody may wait.
+    else if (isLess && !this.#isBlocked) this.#owner.drained();
   }
 
   /** Tells the owner if the number of waiting bytes has changed, and returns that number. */

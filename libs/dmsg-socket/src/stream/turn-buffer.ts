@@ -64,6 +64,14 @@ export class TurnBuffer extends OutBuffer {
     super.pass(buf, start, end);
   }
 
+  /** Counted when it is written next, soon: a reader that has brought it may have to wait. */
+  override hold(bytes: number): void {
+    super.hold(bytes);
+    const notes = this.#notes;
+    if (notes === null || notes.flow.read === 0) this.#began();
+    else notes.flow.sentTo(notes.destination);
+  }
+
   override take(): Uint8Array[] {
     this.#takenTurn = this.#notes?.flow.crowdedTurn ?? 0;
     return super.take();

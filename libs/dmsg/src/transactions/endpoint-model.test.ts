@@ -16,7 +16,7 @@ import { CIRCUIT, type DialectRules, LINKID } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { carry, RecordingSide } from './recording-side.fixture.ts';
-import type { Transaction } from './transaction.ts';
+import type { EndingJob, Transaction } from './transaction.ts';
 
 const dialects: [string, DialectRules][] = [
   ['linkid', LINKID],
@@ -38,6 +38,10 @@ const step = fc.record({
     'oneWay',
     'hear',
     'hear',
+    'cut',
+    'work',
+    'work',
+    'work',
     'lost',
   ),
   pick: fc.nat(),
@@ -54,13 +58,18 @@ const reaction = fc.constantFrom('nothing', 'nothing', 'answer', 'end', 'endCirc
 class ModelSide extends RecordingSide {
   readonly known: Transaction[] = [];
   readonly ownIds = new Set<string>();
+  /** What is done in slices and is not over. */
+  readonly #jobs: EndingJob[];
   #reactions: readonly string[];
   #next = 0;
   /** Reactions open transactions too, so there must be a limit for the test to end. */
   #opensLeft = 40;
 
-  constructor(rules: DialectRules, maxDepth: number, reactions: readonly string[]) {
-    super({ rules, maxDepth });
+  /** `isSliced`: what ends because something else does ends one by one, as `work` is called. */
+  constructor(rules: DialectRules, maxDepth: number, reactions: readonly string[], isSliced = false) {
+    const jobs: EndingJob[] = [];
+    super({ rules, maxDepth, endedAtOnce: 1 }, isSliced ? { inSlices: (job) => void jobs.push(job) } : {});
+    this.#jobs = jobs;
     this.#reactions = reactions;
     this.onOpen = (tx) => {
       this.known.push(tx);
@@ -74,6 +83,16 @@ class ModelSide extends RecordingSide {
     this.onGone = (tx) => {
       if (!tx.openedByPeer) expect(this.ownIds.delete(`${tx.msgidLo},${tx.msgidHi}`)).toBe(true);
     };
+  }
+
+  get isWorking(): boolean {
+    return this.#jobs.length > 0;
+  }
+
+  /** One slice of one of those. */
+  work(pick = 0): void {
+    const at = pick % Math.max(1, this.#jobs.length);
+    if (this.#jobs[at]?.next().done === true) this.#jobs.splice(at, 1);
   }
 
   stopReacting(): void {
@@ -145,6 +164,12 @@ function act(
     case 'abort':
       if (tx !== undefined) endpoint.end(tx, 0, what === 'abort');
       break;
+    case 'cut':
+      if (tx !== undefined) endpoint.cut(tx);
+      break;
+    case 'work':
+      side.work(pick);
+      break;
     case 'oneWay':
       endpoint.oneWay(LNK_PING, 0, null, null, flag && side.rules.stacked ? (tx ?? null) : null);
       break;
@@ -170,30 +195,43 @@ function hearSome(side: ModelSide, peer: ModelSide, pick: number): void {
 }
 
 function carryAll(a: ModelSide, b: ModelSide): void {
-  while (a.out.bytes > 0 || b.out.bytes > 0) {
+  while (a.out.bytes > 0 || b.out.bytes > 0 || a.isWorking || b.isWorking) {
+    a.work();
+    b.work();
     carry(a, b);
     carry(b, a);
   }
 }
 
-describe.each(dialects)('two endpoints and the bytes between them (%s)', (_, rules) => {
-  it('never see a protocol error, make every final notification exactly once and keep nothing', () => {
+const ways = dialects.flatMap(([name, rules]): [string, DialectRules, boolean][] => [
+  [name, rules, false],
+  [`${name}, in slices`, rules, true],
+]);
+
+describe.each(ways)('two endpoints and the bytes between them (%s)', (_, rules, isSliced) => {
+  it('never see a protocol error, tell everyone exactly once and keep nothing', () => {
     const steps = fc.array(step, { maxLength: 120, size: 'max' });
     fc.assert(
       fc.property(steps, fc.array(reaction), fc.array(reaction), fc.nat(3), (script, first, second, depth) => {
-        const sides = [new ModelSide(rules, 5, first), new ModelSide(rules, 2 + depth, second)] as const;
+        const sides = [
+          new ModelSide(rules, 5, first, isSliced),
+          new ModelSide(rules, 2 + depth, second, isSliced),
+        ] as const;
         for (const one of script) act(sides[one.side]!, sides[1 - one.side]!, one);
         const [a, b] = sides;
         for (const side of sides) side.stopReacting();
         if (a.endpoint.isLost || b.endpoint.isLost) {
-          for (const side of sides) side.endpoint.lost(ErrorCode.EOF);
+          for (const side of sides) {
+            side.endpoint.lost(ErrorCode.EOF);
+            while (side.isWorking) side.work();
+          }
         } else {
           carryAll(a, b);
           for (const side of sides) for (const tx of side.open) side.endpoint.end(tx);
           carryAll(a, b);
         }
         for (const side of sides) {
-          expect(side.endpoint.openCount).toBe(0);
+          expect([side.endpoint.openCount, side.endpoint.isEnding, side.out.waitingBytes]).toEqual([0, false, 0]);
           expect(side.ownIds.size).toBe(0);
           expect(side.known.filter((tx) => side.finals.get(tx) !== 1)).toEqual([]);
           expect(side.known.filter((tx) => side.gone.get(tx) !== 1)).toEqual([]);

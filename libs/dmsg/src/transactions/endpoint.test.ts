@@ -698,15 +698,18 @@ describe('handlers that call back', () => {
     expect(side.endpoint.transactions().every((open) => !open.openedByPeer)).toBe(true);
   });
 
-  it('may open on the circuit that is being closed, as long as the peer has not closed it', () => {
+  it('may open nothing on the circuit that is being closed: its DELETE comes last', () => {
     const { side, tx } = withPeers(CIRCUIT);
     side.hear(BLK_OPEN | CREATE | DELETE, { msgid: OTHER, circuit: ID });
+    side.said();
+    const lost = expect.objectContaining({ code: ErrorCode.LOSTLINK });
     side.onGone = () => {
-      if (side.endpoint.openCount < 3 && !tx.ended) side.endpoint.open(BLK_READ, tx, side.handler);
+      if (!tx.ended) expect(() => side.endpoint.open(BLK_READ, tx, side.handler)).toThrow(lost);
     };
     side.endpoint.end(tx);
-    expect(side.endpoint.openCount).toBe(2);
+    expect([side.gone.size, side.endpoint.openCount]).toEqual([1, 1]);
+    expect(side.said()).toEqual(['fc0fff01 88 77 error 21', 'e80fff01 77 0']);
     side.hear(LNK_ERROR | DELETE, { msgid: ID });
-    expect([side.endpoint.openCount, side.heard().slice(-1)]).toEqual([0, ['lost 1 error 21']]);
+    expect(side.endpoint.openCount).toBe(0);
   });
 });

@@ -3,10 +3,15 @@ import type { DialectRules } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
+import { closeSilently, Failures, tellLost } from './final-notices.ts';
+import { OwnLastMessage, PassedLastMessage } from './last-message.ts';
 import { advance, checkReplyFlags, isAddressed, keepsAddress, runsOn, violation } from './receive-rules.ts';
+import { ENDED_AT_ONCE, isBelowCut, isBelowEnding, isBelowGone, StackedEnds } from './stacked-ends.ts';
 import {
+  CUT,
   DISCARD,
-  ENDED,
+  ENDING,
+  type EndingJob,
   GONE,
   type LinkAddress,
   RX_CREATED,
@@ -31,9 +36,6 @@ export const DEFAULT_MAX_DEPTH = 16;
  * worst. A peer that opens more loses its connection.
  */
 export const DEFAULT_MAX_TRANSACTIONS = 1 << 18;
-
-/** How many handlers are told of a lost link between two `yield`s of `losing`. */
-const TOLD_AT_ONCE = 64;
 
 /**
  * The bit of REVTRANS means something else in the linkid dialect: the aux data is somewhere else. Nobody supports that,
@@ -61,10 +63,17 @@ export interface EndpointOptions {
    * again).
    */
   readonly generation?: number;
+  /** Transactions that end with what they are stacked on between two `yield`s of what is done in slices; default: ENDED_AT_ONCE. */
+  readonly endedAtOnce?: number;
 }
 
 export interface EndpointDependencies extends TransactionWriterDependencies {
   readonly handler: EndpointHandler;
+  /**
+   * Takes what is to be done where much is stacked on something that ends: some of it at once, or nothing, and the rest in later turns of the
+   * event loop. Default: all of it at once.
+   */
+  readonly inSlices?: (job: EndingJob) => void;
 }
 
 /** Takes the transactions that the peer opens, and its one-way messages. */
@@ -100,6 +109,7 @@ export class Endpoint implements TransactionEndpoint {
   refusedCircuit = 0;
 
   readonly #stacked: boolean;
+  readonly #ends: StackedEnds;
   readonly #maxDepth: number;
   readonly #maxTransactions: number;
   readonly #handler: EndpointHandler;
@@ -119,6 +129,8 @@ export class Endpoint implements TransactionEndpoint {
     this.#handler = deps.handler;
     this.#table = new TransactionTable(options.generation);
     this.#writer = new TransactionWriter(options.rules, deps);
+    const { inSlices = allAtOnce } = deps;
+    this.#ends = new StackedEnds(options, { endpoint: this, table: this.#table, writer: this.#writer, inSlices });
   }
 
   /** Messages sent, passed ones included. */
@@ -139,6 +151,11 @@ export class Endpoint implements TransactionEndpoint {
   /** Transactions that either side has opened so far. */
   get openedCount(): number {
     return this.#table.added;
+  }
+
+  /** Something that much is stacked on is ending, and not over. */
+  get isEnding(): boolean {
+    return this.#ends.size > 0;
   }
 
   /** Whether `lost` or `losing` was called. */
@@ -163,12 +180,12 @@ export class Endpoint implements TransactionEndpoint {
 
   /** A transaction that we opened, by its msgid. */
   findOwn(lo: number, hi: number): Transaction | undefined {
-    return this.#table.findOwn(lo, hi);
+    return this.#unlessGone(this.#table.findOwn(lo, hi));
   }
 
   /** A transaction that the peer opened, by its msgid. */
   findPeers(lo: number, hi: number): Transaction | undefined {
-    return this.#table.findPeers(lo, hi);
+    return this.#unlessGone(this.#table.findPeers(lo, hi));
   }
 
   /**
@@ -191,8 +208,8 @@ export class Endpoint implements TransactionEndpoint {
     // protocol.md, "Transactions": both sides may use a msgid; REVTRANS (circuit) or REPLY (linkid) says whose it is.
     const tx =
       (cmd & (this.#stacked ? REVTRANS : REPLY)) !== 0
-        ? this.#table.findOwn(msgidLo, msgidHi)
-        : this.#table.findPeers(msgidLo, msgidHi);
+        ? this.findOwn(msgidLo, msgidHi)
+        : this.findPeers(msgidLo, msgidHi);
     // A transaction is never in the table without its circuit, so one that is found and names the same circuit proves
     // that the circuit is alive.
     if (tx === undefined || (this.#stacked && !runsOn(tx, frame))) {
@@ -209,8 +226,12 @@ export class Endpoint implements TransactionEndpoint {
       this.dropped++;
       return;
     }
+    if (this.#ends.size !== 0 && isBelowCut(tx)) {
+      this.#receiveCut(tx, cmd);
+      return;
+    }
     tx.handler.onMessage(tx, frame);
-    if ((cmd & DELETE) !== 0) this.#settle(tx, null);
+    if ((cmd & DELETE) !== 0) this.#ends.finish(tx);
   }
 
   /**
@@ -252,9 +273,9 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Sends a message in a transaction. `cmd` is a command, with DELETE if this is our last message, and ABORT if the end
-   * is not orderly; the other flags follow from the state. DELETE first ends everything stacked on `tx`, as `end` does.
-   * False, and counted in `dropped`, if our direction is deleted.
+   * Sends a message in a transaction. `cmd` is a command, with DELETE if it is our last one, with ABORT if it is not an orderly
+   * end; the other flags follow from the state. DELETE ends first what is stacked on `tx`, as `end` does, and goes out after that.
+   * False, and counted as dropped, if our direction is deleted.
    * @throws DmsgError FIELD: message out of bounds.
    */
   send(
@@ -264,14 +285,18 @@ export class Endpoint implements TransactionEndpoint {
     payload: Uint8Array | null = null,
     aux: Uint8Array | null = null,
   ): boolean {
-    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isClosed(tx)) {
       this.dropped++;
       return false;
     }
     this.#writer.check(cmd, payload, aux);
-    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
-    this.#writer.write(tx, cmd & CALLERS_BITS, error, payload, aux);
-    this.#sent(tx, cmd, ended);
+    const ours = cmd & CALLERS_BITS;
+    if ((cmd & DELETE) !== 0 && tx.firstChild !== null) {
+      this.#ends.end(tx, new OwnLastMessage(this.#writer, tx, ours, error, payload, aux));
+      return true;
+    }
+    this.#writer.write(tx, ours, error, payload, aux);
+    this.#sent(tx, cmd);
     return true;
   }
 
@@ -281,37 +306,66 @@ export class Endpoint implements TransactionEndpoint {
    * frame unchanged, if our direction is deleted.
    */
   forward(tx: Transaction, frame: Frame): boolean {
-    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isClosed(tx)) {
       this.dropped++;
       return false;
     }
     const { cmd } = frame;
-    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
+    if ((cmd & DELETE) !== 0 && tx.firstChild !== null) {
+      this.#ends.end(tx, new PassedLastMessage(this.#writer, tx, frame, true));
+      return true;
+    }
     this.#writer.pass(tx, frame);
-    this.#sent(tx, cmd, ended);
+    this.#sent(tx, cmd);
     return true;
   }
 
   /** As `forward`, but passes on a copy: the frame stays as it is and may be sent to others, too. */
   forwardCopy(tx: Transaction, frame: Frame): boolean {
-    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isClosed(tx)) {
       this.dropped++;
       return false;
     }
     const { cmd } = frame;
-    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
+    if ((cmd & DELETE) !== 0 && tx.firstChild !== null) {
+      this.#ends.end(tx, new PassedLastMessage(this.#writer, tx, frame, false));
+      return true;
+    }
     this.#writer.passCopy(tx, frame);
-    this.#sent(tx, cmd, ended);
+    this.#sent(tx, cmd);
     return true;
   }
 
   /**
-   * Closes our direction with a bare LNK_ERROR|DELETE, after ending everything stacked on `tx`, leaves first, with
-   * ABORT and LOSTLINK (protocol.md, "stacking"). Does nothing if our direction is closed already.
+   * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with ABORT and
+   * LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already. Nothing is sent in it, or on it at any depth, once
+   * this returns, though the ends may go out in slices.
    */
   end(tx: Transaction, error = 0, abort = false): void {
-    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
-    this.send(tx, abort ? LNK_ERROR | DELETE | ABORT : LNK_ERROR | DELETE, error);
+    this.#inSlices(this.ending(tx, error, abort));
+  }
+
+  /** `end`, for whoever goes on when it is over: what is left to be done for it; null: nothing. */
+  ending(tx: Transaction, error = 0, abort = false): EndingJob | null {
+    return this.#bareEnd(tx, error, abort, false);
+  }
+
+  /**
+   * `end`, because what is stacked on it has lost its way: the handler of each hears of it (onCircuitClosing) as it ends. What the peer still
+   * says there is thrown away; of its ends the handlers hear as of a loss.
+   */
+  cut(tx: Transaction, error = 0, abort = false): void {
+    this.#inSlices(this.cutting(tx, error, abort));
+  }
+
+  /** `cut`, as `ending` is `end`. */
+  cutting(tx: Transaction, error = 0, abort = false): EndingJob | null {
+    return this.#bareEnd(tx, error, abort, true);
+  }
+
+  /** All that is ending with what it is stacked on, for whoever goes on when nothing is any more. In slices. */
+  settling(): EndingJob {
+    return this.#ends.settling();
   }
 
   /**
@@ -319,10 +373,11 @@ export class Endpoint implements TransactionEndpoint {
    * routing needs this for messages that are thrown away. The transaction leaves the table with the peer's DELETE.
    */
   abandon(tx: Transaction): void {
-    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
-    const ended = tx.firstChild === null ? null : this.#table.leavesFirst(tx).filter(closeSilently);
+    if (this.#isClosed(tx)) return;
+    const ended = tx.firstChild === null ? [] : this.#table.leavesFirst(tx).filter(closeSilently);
     closeSilently(tx);
-    this.#settle(tx, ended);
+    for (const child of ended) this.#ends.finish(child);
+    this.#ends.finish(tx);
   }
 
   /**
@@ -338,7 +393,7 @@ export class Endpoint implements TransactionEndpoint {
     circuit: Transaction | null = null,
     address: LinkAddress | null = null,
   ): boolean {
-    if (this.#isLost || circuit?.ended === true) {
+    if (this.#isLost || (circuit !== null && this.#takesNothing(circuit))) {
       this.dropped++;
       return false;
     }
@@ -351,7 +406,7 @@ export class Endpoint implements TransactionEndpoint {
    * away. False as `oneWay`.
    */
   forwardOneWay(frame: Frame, circuit: Transaction | null, address: LinkAddress | null = null): boolean {
-    if (this.#isLost || circuit?.ended === true) {
+    if (this.#isLost || (circuit !== null && this.#takesNothing(circuit))) {
       this.dropped++;
       return false;
     }
@@ -364,27 +419,26 @@ export class Endpoint implements TransactionEndpoint {
    * "Transactions"), leaves first. Nothing is sent, now or later.
    */
   lost(error: number): void {
-    const losing = this.losing(error);
-    while (losing.next().done !== true);
+    allAtOnce(this.losing(error));
   }
 
   /**
    * As `lost`, in slices. When this returns, the link is lost: nothing can be sent or opened on it. The handlers are
    * told while the caller iterates. Each `yield` gives how many were told since the one before.
    */
-  losing(error: number): Generator<number, void> {
+  losing(error: number): EndingJob {
     const isFirst = !this.#isLost;
     this.#isLost = true;
     return isFirst ? this.#tellingLost(error) : nobodyIsTold();
   }
 
-  *#tellingLost(error: number): Generator<number, void> {
+  *#tellingLost(error: number): EndingJob {
     const failures = new Failures();
     let told = 0;
     for (let tx = this.#table.firstLeaf(); tx !== null; tx = this.#table.firstLeaf()) {
       this.#table.remove(tx);
       tellLost(tx, error, failures);
-      if (++told < TOLD_AT_ONCE) continue;
+      if (++told < ENDED_AT_ONCE) continue;
       yield told;
       told = 0;
     }
@@ -398,8 +452,8 @@ export class Endpoint implements TransactionEndpoint {
     // would answer with msgid 0, which breaks a peer.
     if ((cmd & CREATE) !== 0) throw violation(frame, 'CREATE with msgid 0');
     const circuit = this.#circuitOf(frame);
-    // A transaction 0 never exists, so an ABORT with msgid 0 is for a transaction that is not there: dropped quietly.
-    if (circuit === undefined || (cmd & ABORT) !== 0) {
+    // There never is a transaction 0, so these are messages for one that is not there.
+    if (circuit === undefined || (cmd & ABORT) !== 0 || (circuit !== null && this.#isCut(circuit))) {
       this.dropped++;
       return;
     }
@@ -457,12 +511,21 @@ export class Endpoint implements TransactionEndpoint {
   #circuitOf(frame: Frame): Transaction | null | undefined {
     const { circuitLo, circuitHi } = frame;
     if (!this.#stacked || (circuitLo | circuitHi) === 0) return null;
-    return (frame.cmd & REVCIRC) !== 0
-      ? this.#table.findOwn(circuitLo, circuitHi)
-      : this.#table.findPeers(circuitLo, circuitHi);
+    return (frame.cmd & REVCIRC) !== 0 ? this.findOwn(circuitLo, circuitHi) : this.findPeers(circuitLo, circuitHi);
+  }
+
+  /** What the peer says on something that is cut goes nowhere; its end is one. */
+  #receiveCut(tx: Transaction, cmd: number): void {
+    if ((cmd & DELETE) === 0) {
+      this.dropped++;
+      return;
+    }
+    tx.handler.onLost(tx, ErrorCode.LOSTLINK);
+    this.#ends.finish(tx);
   }
 
   #accept(frame: Frame, circuit: Transaction | null): void {
+    if (this.#table.peerCount >= this.#maxTransactions) this.#ends.step();
     if (this.#table.peerCount >= this.#maxTransactions) {
       throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxTransactions });
     }
@@ -482,7 +545,15 @@ export class Endpoint implements TransactionEndpoint {
       stacked ? 0 : frame.circuitHi,
     );
     tx.state = (frame.cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED;
-    this.#table.add(tx);
+    if (this.#ends.size !== 0) this.#unlist(frame);
+    const isLate = circuit !== null && this.#takesNothing(circuit);
+    this.#table.add(tx, isLate);
+    if (isLate) {
+      // Before its circuit's end, which may be waiting for others to end first.
+      this.refusedCircuit++;
+      this.#ends.abort(tx);
+      return;
+    }
     if (tx.depth > this.#maxDepth) {
       // The refused transaction stays in the table until the peer's DELETE, which would otherwise be a protocol error.
       this.refusedDepth++;
@@ -500,10 +571,13 @@ export class Endpoint implements TransactionEndpoint {
     handler: TransactionHandler<Data>,
     address: LinkAddress | null,
   ): Transaction<Data> {
+    if (this.#table.size >= this.#maxOpen) this.#ends.step();
     if (this.#table.size >= this.#maxOpen) {
       throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxOpen });
     }
-    if (this.#isLost || circuit?.ended === true) throw new DmsgError(ErrorCode.LOSTLINK, 'the circuit has ended');
+    if (this.#isLost || (circuit !== null && this.#takesNothing(circuit))) {
+      throw new DmsgError(ErrorCode.LOSTLINK, 'the circuit has ended');
+    }
     if (circuit !== null && (circuit.endpoint !== this || !this.#stacked)) {
       throw new DmsgError(ErrorCode.PARAM, 'not a circuit of this link');
     }
@@ -532,91 +606,60 @@ export class Endpoint implements TransactionEndpoint {
     this.#table.add(tx);
   }
 
-  #sent(tx: Transaction, cmd: number, ended: Transaction[] | null): void {
+  #sent(tx: Transaction, cmd: number): void {
     if ((cmd & DELETE) === 0) {
       tx.state |= TX_CREATED;
       return;
     }
-    tx.state |= TX_CREATED | TX_DELETED;
-    this.#settle(tx, ended);
+    closeSilently(tx);
+    this.#ends.finish(tx);
   }
 
-  /**
-   * Sends the ends of everything stacked on `tx`, leaves first, without calling a handler. Returns the transactions
-   * that are now deleted in both directions.
-   */
-  #endStacked(tx: Transaction): Transaction[] | null {
-    if (tx.firstChild === null) return null;
-    return this.#table.leavesFirst(tx).filter((child) => {
-      if ((child.state & TX_DELETED) !== 0) return false;
-      this.#writer.write(child, LNK_ERROR | DELETE | ABORT, ErrorCode.LOSTLINK, null, null);
-      return closeSilently(child);
-    });
+  /** Nothing can be sent in it: our direction is closed, or is going to be, or what it is stacked on ends. */
+  #isClosed(tx: Transaction): boolean {
+    return (
+      this.#isLost ||
+      (tx.state & (TX_DELETED | ENDING | GONE)) !== 0 ||
+      (this.#ends.size !== 0 && tx.circuit !== null && isBelowEnding(tx))
+    );
   }
 
-  /** Takes transactions that are deleted in both directions out of the table: those of `ended`, then `tx` if it is. */
-  #settle(tx: Transaction, ended: Transaction[] | null): void {
-    if (ended !== null) for (const child of ended) this.#finish(child);
-    this.#finish(tx);
+  /** Nothing can be opened or sent on it. */
+  #takesNothing(circuit: Transaction): boolean {
+    return (circuit.state & ENDING) !== 0 || circuit.ended || (this.#ends.size !== 0 && isBelowEnding(circuit));
   }
 
-  /**
-   * If `tx` is deleted in both directions, takes it and everything stacked on it out of the table and tells the
-   * handlers.
-   */
-  #finish(tx: Transaction): void {
-    if ((tx.state & (ENDED | GONE)) !== ENDED) return;
-    if (tx.firstChild !== null) {
-      // protocol.md, "stacking": when a transaction ends, everything stacked on it ends too, by itself.
-      const stacked = this.#table.leavesFirst(tx);
-      for (const child of stacked) this.#table.remove(child);
-      this.#table.remove(tx);
-      stacked.push(tx);
-      notifyLost(stacked, ErrorCode.LOSTLINK);
-      return;
-    }
-    this.#table.remove(tx);
-    tx.handler.onGone?.(tx);
+  #isCut(circuit: Transaction): boolean {
+    return this.#ends.size !== 0 && ((circuit.state & CUT) !== 0 || isBelowCut(circuit));
   }
-}
 
-/** Marks our direction as deleted. True if both directions are now. */
-function closeSilently(tx: Transaction): boolean {
-  tx.state |= TX_CREATED | TX_DELETED;
-  return (tx.state & RX_DELETED) !== 0;
-}
+  /** What is gone with what it was stacked on is not there for anybody, told or not. */
+  #unlessGone(tx: Transaction | undefined): Transaction | undefined {
+    return tx !== undefined && this.#ends.size !== 0 && isBelowGone(tx) ? undefined : tx;
+  }
 
-/** Makes the final notifications for transactions that have left the table. */
-function notifyLost(gone: readonly Transaction[], error: number): void {
-  const failures = new Failures();
-  for (const tx of gone) tellLost(tx, error, failures);
-  failures.throwFirst();
-}
+  /** The peer opens a transaction: what had the msgid before is gone, but it may not have been told. */
+  #unlist({ msgidLo, msgidHi }: Frame): void {
+    const before = this.#table.findPeers(msgidLo, msgidHi);
+    if (before !== undefined) this.#table.unlist(before);
+  }
 
-/**
- * Makes the final notifications for one transaction. What its handler throws is noted, so that the others are still
- * told.
- */
-function tellLost(tx: Transaction, error: number, failures: Failures): void {
-  try {
-    if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);
-    tx.handler.onGone?.(tx);
-  } catch (thrown) {
-    failures.note(thrown);
+  #inSlices(job: EndingJob | null): void {
+    if (job !== null) this.#ends.inSlices(job);
+  }
+
+  #bareEnd(tx: Transaction, error: number, abort: boolean, isCut: boolean): EndingJob | null {
+    if (this.#isClosed(tx)) return null;
+    const cmd = (abort ? LNK_ERROR | DELETE | ABORT : LNK_ERROR | DELETE) >>> 0;
+    if (tx.firstChild !== null) return this.#ends.endBare(tx, cmd, error, isCut);
+    this.#writer.write(tx, cmd, error, null, null);
+    this.#sent(tx, cmd);
+    return null;
   }
 }
 
-/** Exceptions of handlers: the first one is thrown once all handlers have been told. */
-class Failures {
-  #first: { readonly thrown: unknown } | null = null;
+function* nobodyIsTold(): EndingJob {}
 
-  note(thrown: unknown): void {
-    this.#first ??= { thrown };
-  }
-
-  throwFirst(): void {
-    if (this.#first !== null) throw this.#first.thrown;
-  }
+function allAtOnce(job: EndingJob): void {
+  while (job.next().done !== true);
 }
-
-function* nobodyIsTold(): Generator<number, void> {}

@@ -6,7 +6,7 @@ import { keepFrame } from '../wire/kept-frame.ts';
 import { encodeMessage, type Id64, type MessageFields } from '../wire/message.ts';
 import { OutBuffer } from '../wire/out-buffer.ts';
 import { SaltSequence } from '../wire/salt.ts';
-import { Endpoint, type EndpointOptions } from './endpoint.ts';
+import { Endpoint, type EndpointDependencies, type EndpointOptions } from './endpoint.ts';
 import type { Transaction, TransactionHandler } from './transaction.ts';
 
 /** A message as tests compare it: `cmd msgid circuit[>target] [error]`, all hexadecimal. */
@@ -67,11 +67,12 @@ export class RecordingSide {
   readonly reader: FrameReader;
   readonly #ears: FrameReader;
 
-  constructor(options: EndpointOptions) {
+  constructor(options: EndpointOptions, deps: Pick<EndpointDependencies, 'inSlices'> = {}) {
     this.rules = options.rules;
     this.reader = new FrameReader({ rules: options.rules });
     this.#ears = new FrameReader({ rules: options.rules });
     this.endpoint = new Endpoint(options, {
+      ...deps,
       out: this.out,
       salts: new SaltSequence({ next: () => 0 }),
       handler: {

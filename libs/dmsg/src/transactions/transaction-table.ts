@@ -1,5 +1,5 @@
 import { IdMap } from './id-map.ts';
-import { GONE, type Transaction } from './transaction.ts';
+import { GONE, SWEPT, type Transaction, UNLISTED } from './transaction.ts';
 
 /**
  * The open transactions of one connection. They are found by msgid in two separate spaces (ours and the peer's:
@@ -57,8 +57,11 @@ export class TransactionTable {
     return (this.#generation + 1) >>> 0;
   }
 
-  /** Puts in a transaction that is not there. If it is ours it must have been made with `nextLo` and `nextHi`. */
-  add(tx: Transaction): void {
+  /**
+   * Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. Whatever it is stacked on is not SWEPT
+   * then, unless it is going to be at once itself.
+   */
+  add(tx: Transaction, isSwept = false): void {
     this.added++;
     if (tx.openedByPeer) {
       this.#peers.insert(tx.msgidLo, tx.msgidHi, tx);
@@ -67,37 +70,94 @@ export class TransactionTable {
       this.#slots[this.#freeSlots.pop() ?? this.#slots.length] = tx;
       this.#ownCount++;
     }
-    const circuit = tx.circuit;
-    const next = circuit === null ? this.#firstRoot : circuit.firstChild;
-    tx.nextSibling = next;
-    if (next !== null) next.prevSibling = tx;
-    if (circuit === null) this.#firstRoot = tx;
-    else circuit.firstChild = tx;
+    const { circuit } = tx;
+    if (!isSwept && circuit !== null && (circuit.state & SWEPT) !== 0) this.#unsweep(circuit);
+    this.#linkFirst(tx);
   }
 
-  /** Takes one transaction out and marks it GONE. Everything stacked on it must have been taken out before. */
+  /**
+   * Take out one transaction and mark it GONE. What is stacked on it stays below it, and in the table, but is not found from above any
+   * more: each of it is to be taken out as well.
+   */
   remove(tx: Transaction): void {
     tx.state |= GONE;
-    if (tx.openedByPeer) {
-      this.#peers.delete(tx.msgidLo, tx.msgidHi);
-    } else {
-      const slot = tx.msgidLo - 1;
-      this.#slots[slot] = null;
-      this.#freeSlots.push(slot);
-      this.#ownCount--;
-      // Generations are counted for the whole table, so empty slots need not be kept.
-      if (this.#ownCount === 0) {
-        this.#slots = [];
-        this.#freeSlots = [];
-      }
-    }
-    const { prevSibling, nextSibling } = tx;
-    if (prevSibling !== null) prevSibling.nextSibling = nextSibling;
-    else if (tx.circuit === null) this.#firstRoot = nextSibling;
-    else tx.circuit.firstChild = nextSibling;
-    if (nextSibling !== null) nextSibling.prevSibling = prevSibling;
+    if (!tx.openedByPeer) this.#freeSlot(tx.msgidLo - 1);
+    else if ((tx.state & UNLISTED) === 0) this.#peers.delete(tx.msgidLo, tx.msgidHi);
+    this.#unlink(tx);
     tx.nextSibling = null;
     tx.prevSibling = null;
+  }
+
+  /** The peer's msgid of a transaction that is not told yet that it is gone is free for another one. */
+  unlist(tx: Transaction): void {
+    tx.state |= UNLISTED;
+    this.#peers.delete(tx.msgidLo, tx.msgidHi);
+  }
+
+  /** Puts one that is stacked on something behind all others that are, marked SWEPT. */
+  sweep(tx: Transaction): void {
+    tx.state |= SWEPT;
+    if (tx.nextSibling === null) return;
+    const { circuit } = tx;
+    this.#unlink(tx);
+    const first = circuit === null ? this.#firstRoot : circuit.firstChild;
+    // Another one is there: the one that was next.
+    const last = first?.prevSibling ?? null;
+    tx.prevSibling = last;
+    tx.nextSibling = null;
+    if (last !== null) last.nextSibling = tx;
+    if (first !== null) first.prevSibling = tx;
+  }
+
+  #unsweep(tx: Transaction): void {
+    for (let at: Transaction | null = tx; at !== null && (at.state & SWEPT) !== 0; at = at.circuit) {
+      at.state &= ~SWEPT;
+      this.#unlink(at);
+      this.#linkFirst(at);
+    }
+  }
+
+  #linkFirst(tx: Transaction): void {
+    const { circuit } = tx;
+    const next = circuit === null ? this.#firstRoot : circuit.firstChild;
+    tx.nextSibling = next;
+    if (next === null) {
+      tx.prevSibling = tx;
+    } else {
+      tx.prevSibling = next.prevSibling;
+      next.prevSibling = tx;
+    }
+    this.#setFirst(circuit, tx);
+  }
+
+  #freeSlot(slot: number): void {
+    this.#slots[slot] = null;
+    this.#freeSlots.push(slot);
+    this.#ownCount--;
+    // Generations are counted for the whole table, so the slots may go when nothing is in them.
+    if (this.#ownCount === 0) {
+      this.#slots = [];
+      this.#freeSlots = [];
+    }
+  }
+
+  /** Takes it off its list; its own links stay as they are. */
+  #unlink({ circuit, prevSibling, nextSibling }: Transaction): void {
+    // What stands before the first one is the last one, which nothing follows.
+    if (prevSibling === null || prevSibling.nextSibling === null) this.#setFirst(circuit, nextSibling);
+    else prevSibling.nextSibling = nextSibling;
+    if (nextSibling !== null) nextSibling.prevSibling = prevSibling;
+    else this.#setLast(circuit, prevSibling);
+  }
+
+  #setFirst(circuit: Transaction | null, first: Transaction | null): void {
+    if (circuit === null) this.#firstRoot = first;
+    else circuit.firstChild = first;
+  }
+
+  #setLast(circuit: Transaction | null, last: Transaction | null): void {
+    const first = circuit === null ? this.#firstRoot : circuit.firstChild;
+    if (first !== null) first.prevSibling = last;
   }
 
   /** The first of `leavesFirst(null)`; null: the table is empty. */
@@ -123,8 +183,16 @@ export class TransactionTable {
   }
 }
 
-function lowest(tx: Transaction): Transaction {
+/** The first leaf below it, or itself. */
+export function lowest(tx: Transaction): Transaction {
   let at = tx;
   while (at.firstChild !== null) at = at.firstChild;
   return at;
+}
+
+/** The first of what is stacked on it, leaves first, that is not SWEPT; null: all is. */
+export function firstUnswept(top: Transaction): Transaction | null {
+  let at = top;
+  for (let child = at.firstChild; child !== null && (child.state & SWEPT) === 0; child = at.firstChild) at = child;
+  return at === top ? null : at;
 }

@@ -31,16 +31,23 @@ export interface TransactionWriterDependencies {
  */
 export class TransactionWriter {
   readonly #writer: MessageWriter;
+  readonly #out: Outbox;
   readonly #sending: ((on: Transaction | null) => void) | null;
 
   constructor(rules: DialectRules, { out, salts, sending }: TransactionWriterDependencies) {
     this.#writer = new MessageWriter(rules, out, salts);
+    this.#out = out;
     this.#sending = sending ?? null;
   }
 
   /** Messages sent so far, passed ones included. */
   get messages(): number {
     return this.#writer.messages;
+  }
+
+  /** So many bytes more (negative: fewer) wait to be written. */
+  hold(bytes: number): void {
+    this.#out.hold(bytes);
   }
 
   /** @throws DmsgError FIELD: a message of this command cannot be written. */

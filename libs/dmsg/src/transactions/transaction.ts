@@ -12,6 +12,14 @@ export const TX_CREATED = 4;
 export const TX_DELETED = 8;
 /** The transaction has left the table: nothing is sent or received in it any more. */
 export const GONE = 16;
+/** Our DELETE is due, and comes when what is stacked on it has ended: until then nothing is sent in it, or on it at any depth. */
+export const ENDING = 32;
+/** With ENDING: nor is anything taken of what the peer says on it at any depth, but its ends. */
+export const CUT = 64;
+/** Its circuit is ending, or has: our direction was closed for that. It stands behind those of which that is not so. */
+export const SWEPT = 128;
+/** What it was stacked on is gone, it is still to be told, and the peer has used its msgid again. */
+export const UNLISTED = 256;
 
 /** Both directions are deleted. (A direction is deleted only after it was created.) */
 export const ENDED = RX_DELETED | TX_DELETED;
@@ -29,9 +37,9 @@ export interface TransactionHandler<Data = unknown> {
    */
   onMessage(tx: Transaction<Data>, frame: Frame): void;
   /**
-   * The transaction ended without a DELETE of the peer: the link was lost or the circuit ended (protocol.md,
-   * "Transactions": as if the peer had sent ABORT|DELETE with this error). It has left the table: sending in it does
-   * nothing, and neither does sending in any other transaction of a lost link.
+   * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
+   * peer had sent ABORT|DELETE with this error). It is out of the table already, or leaves it with our own end; sending in it does
+   * nothing, nor in any other of a link that was lost.
    */
   onLost(tx: Transaction<Data>, error: number): void;
   /** The transaction has left the table, for whatever reason. Always the last call, after the final notification. */
@@ -51,7 +59,7 @@ export interface TransactionHandler<Data = unknown> {
    * callback calls this.
    */
   onSending?(): void;
-  /** The owner of the circuit is about to end it: end what the transaction has elsewhere, too. */
+  /** Its circuit is cut (`TransactionEndpoint.cut`): whatever it has elsewhere is to end, too. Its own end is being sent. */
   onCircuitClosing?(tx: Transaction<Data>): void;
   /**
    * True: somebody waits for answers in this transaction, so a connection that is closed in order leaves time for them.
@@ -73,6 +81,9 @@ export interface LinkAddress {
   readonly targetLo: number;
   readonly targetHi: number;
 }
+
+/** Ends of transactions, in slices. Each `yield` is how many since the one before. */
+export type EndingJob = Generator<number, void>;
 
 /**
  * What users of transactions may do with one side of a connection; endpoint.ts says what each method does and throws.
@@ -104,6 +115,10 @@ export interface TransactionEndpoint {
   forward(tx: Transaction, frame: Frame): boolean;
   forwardCopy(tx: Transaction, frame: Frame): boolean;
   end(tx: Transaction, error?: number, abort?: boolean): void;
+  ending(tx: Transaction, error?: number, abort?: boolean): EndingJob | null;
+  cut(tx: Transaction, error?: number, abort?: boolean): void;
+  cutting(tx: Transaction, error?: number, abort?: boolean): EndingJob | null;
+  settling(): EndingJob;
   abandon(tx: Transaction): void;
   oneWay(
     cmd: number,
@@ -117,12 +132,14 @@ export interface TransactionEndpoint {
 }
 
 /**
- * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint
- * changes:
- * * RX_CREATED, RX_DELETED: the peer's direction, set by the peer's CREATE and DELETE;
- * * TX_CREATED, TX_DELETED: our direction;
- * * GONE: both directions were deleted, or the circuit ended, or the link was lost. Transactions form a tree (circuit
- *   dialect): each is in the list of children of the circuit that it runs on.
+ * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint changes:
+ *
+ * * RX_CREATED, RX_DELETED: the peer's direction, set by its CREATE and DELETE;
+ * * TX_CREATED, TX_DELETED: ours;
+ * * GONE: both were deleted, or its circuit ended, or the link was lost;
+ * * ENDING, CUT, SWEPT, UNLISTED: what is stacked on something ends, which may take more than one turn (stacked-ends.ts).
+ *
+ * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
  */
 export class Transaction<Data = unknown> {
   readonly endpoint: TransactionEndpoint;
@@ -154,7 +171,7 @@ export class Transaction<Data = unknown> {
   /** Set by `bind` for the handler, which alone reads it; null before. */
   data: Data = null as Data;
 
-  /** Links of the tree, kept by the table. */
+  /** The tree, kept by the table. Of a first child `prevSibling` is the last one. */
   firstChild: Transaction | null = null;
   nextSibling: Transaction | null = null;
   prevSibling: Transaction | null = null;
@@ -209,14 +226,19 @@ export class Transaction<Data = unknown> {
     return (this.state & TX_CREATED) !== 0;
   }
 
-  /** Whether our direction is closed: nothing can be sent any more. */
+  /** Our direction is closed, or about to be: nothing can be sent any more. */
   get txDeleted(): boolean {
-    return (this.state & TX_DELETED) !== 0;
+    return (this.state & (TX_DELETED | ENDING)) !== 0;
   }
 
-  /** Whether nothing can be stacked on it any more: it is gone, or deleted in both directions, or its link is lost. */
+  /** Nothing can be stacked on it any more: gone, or deleted in both directions, it or what it is stacked on, or its link is lost. */
   get ended(): boolean {
-    return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED || this.endpoint.isLost;
+    return (
+      (this.state & GONE) !== 0 ||
+      (this.state & ENDED) === ENDED ||
+      this.endpoint.isLost ||
+      this.circuit?.ended === true
+    );
   }
 }
 

@@ -52,6 +52,7 @@ describe('a message that is written', () => {
         end += bytes;
       },
       pass: () => {},
+      hold: () => {},
       sent: () => buf.subarray(100, end),
     };
   }

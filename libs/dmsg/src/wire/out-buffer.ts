@@ -22,6 +22,8 @@ export class OutBuffer implements Outbox {
   buf: Uint8Array = NOTHING;
   view: DataView = NO_VIEW;
   at = 0;
+  /** Bytes that wait elsewhere to be written here: not among `bytes`. */
+  waitingBytes = 0;
 
   #arenaUsed = 0;
   #nextArena = FIRST_ARENA_BYTES;
@@ -73,6 +75,10 @@ export class OutBuffer implements Outbox {
       }
     }
     this.#add(buf, start, end);
+  }
+
+  hold(bytes: number): void {
+    this.waitingBytes += bytes;
   }
 
   /** Returns everything queued, in order, and starts anew. */

@@ -16,4 +16,6 @@ export interface Outbox {
   readonly at: number;
   /** Appends `buf[start .. end)` without a copy: the caller gives the range away and never writes to it again. */
   pass(buf: Uint8Array, start: number, end: number): void;
+  /** So many bytes more (negative: fewer) wait elsewhere to be written here: who bounds what waits counts them. */
+  hold(bytes: number): void;
 }

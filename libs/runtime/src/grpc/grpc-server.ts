@@ -56,7 +56,7 @@ export class GrpcServer {
   /** Open now, and how many were too many. */
   readonly connections: GrpcConnections;
   /** Open calls of the health service, which is open to everybody. */
-  readonly publicCalls = new OpenCalls();
+  readonly publicCalls: OpenCalls;
   readonly #listener = createServer({ noDelay: true });
   readonly #services: string[] = [];
   /** Services that setServing declared not serving. */
@@ -112,6 +112,7 @@ export class GrpcServer {
     this.#health.set('', 'NOT_SERVING');
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const shareLog = new ShareLog({ logger, throttle: this.#throttle, ...(events && { events }) });
+    this.publicCalls = new OpenCalls({ limited: (limit) => shareLog.limited(limit) });
     this.connections = new GrpcConnections(
       { resource: `connections to ${setting}`, bounds: connections },
       { limited: (limit) => shareLog.limited(limit) },

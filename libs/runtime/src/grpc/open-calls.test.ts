@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { PoolLimit } from '../shares/pool.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ended: string[] = [];
@@ -27,9 +28,11 @@ describe('calls that everybody may make', () => {
 
   // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS_PER_ADDRESS
   it('have a bound for each address', () => {
-    const calls = new OpenCalls();
+    const limited: PoolLimit[] = [];
+    const calls = new OpenCalls({ limited: (limit) => void limited.push(limit) });
     for (let i = 0; i < 256; i++) expect(calls.add(callFrom('a', i))).toBeNull();
     expect(calls.add(callFrom('a', 256))).toContain('256');
+    expect(limited).toMatchObject([{ resource: 'calls of the health service', principal: 'a', held: 256, limit: 256 }]);
     expect(calls.add(callFrom('b', 1))).toBeNull();
   });
 

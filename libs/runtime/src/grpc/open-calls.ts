@@ -4,6 +4,8 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
+import { addressPrincipal } from '../shares/address-principal.ts';
+import type { PoolBound, PoolLimit } from '../shares/pool.ts';
 
 /** Most open calls of the health service on one connection: a client watches a service or two. */
 const MAX_PUBLIC_CALLS_PER_CONNECTION = 16;
@@ -28,6 +30,12 @@ export class OpenCalls {
   readonly #perConnection = new Map<string, number>();
   /** Calls that were refused or ended for these limits. */
   refused = 0;
+  readonly #limited: (limit: PoolLimit) => void;
+
+  /** `limited`: told each time that an address has too many. */
+  constructor({ limited = () => {} }: { readonly limited?: (limit: PoolLimit) => void } = {}) {
+    this.#limited = limited;
+  }
 
   get size(): number {
     return this.#open.size;
@@ -37,11 +45,11 @@ export class OpenCalls {
   add(call: OpenCall): string | null {
     const { address, connection } = call;
     if ((this.#perConnection.get(connection) ?? 0) >= MAX_PUBLIC_CALLS_PER_CONNECTION) {
-      this.refused++;
+      this.#refused(address, 'share', MAX_PUBLIC_CALLS_PER_CONNECTION);
       return `A connection may have ${MAX_PUBLIC_CALLS_PER_CONNECTION} such calls open.`;
     }
     if ((this.#perAddress.get(address) ?? 0) >= MAX_PUBLIC_CALLS_PER_ADDRESS) {
-      this.refused++;
+      this.#refused(address, 'share', MAX_PUBLIC_CALLS_PER_ADDRESS);
       return `An address may have ${MAX_PUBLIC_CALLS_PER_ADDRESS} such calls open.`;
     }
     if (this.#open.size >= MAX_PUBLIC_CALLS) this.#endOne();
@@ -58,12 +66,24 @@ export class OpenCalls {
     count(this.#perConnection, call.connection, -1);
   }
 
+  #refused(address: string, bound: PoolBound, limit: number): void {
+    this.refused++;
+    const held = this.#perAddress.get(address) ?? 0;
+    this.#limited({
+      resource: 'calls of the health service',
+      bound,
+      principal: addressPrincipal(address),
+      held,
+      limit,
+    });
+  }
+
   #endOne(): void {
     let most = '';
     for (const [address, calls] of this.#perAddress) if (calls > (this.#perAddress.get(most) ?? 0)) most = address;
     for (const call of this.#open) {
       if (call.address !== most) continue;
-      this.refused++;
+      this.#refused(most, 'total', MAX_PUBLIC_CALLS);
       this.remove(call);
       call.end(`There are ${MAX_PUBLIC_CALLS} such calls open, and your address has most of them.`);
       return;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import type { PoolLimit } from '../shares/pool.ts';
 import { HttpConnections } from './http-connections.ts';
 
 const LIMIT = 3;
@@ -10,10 +11,11 @@ function from(remoteAddress: string): Socket {
 }
 
 function setUp(...addresses: string[]) {
-  const connections = new HttpConnections({ limit: LIMIT });
+  const limited: PoolLimit[] = [];
+  const connections = new HttpConnections({ limit: LIMIT }, { limited: (limit) => void limited.push(limit) });
   const sockets = addresses.map(from);
   for (const socket of sockets) connections.add(socket);
-  return { connections, sockets, closed: () => sockets.map(({ destroyed }) => destroyed) };
+  return { connections, sockets, limited, closed: () => sockets.map(({ destroyed }) => destroyed) };
 }
 
 describe('connections past their number', () => {
@@ -28,8 +30,9 @@ describe('connections past their number', () => {
   });
 
   it('one of the address that has most gives way', () => {
-    const { connections, closed } = setUp('quiet', 'loud', 'loud');
+    const { connections, closed, limited } = setUp('quiet', 'loud', 'loud');
     connections.add(from('other'));
+    expect(limited).toMatchObject([{ resource: 'HTTP connections', bound: 'total', principal: 'loud', held: 2 }]);
     expect(closed()).toEqual([false, true, false]);
   });
 

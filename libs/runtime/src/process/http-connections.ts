@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { addressPrincipal } from '../shares/address-principal.ts';
+import type { PoolLimit } from '../shares/pool.ts';
 
 interface Kept {
   readonly address: string;
@@ -12,13 +14,16 @@ interface Kept {
  */
 export class HttpConnections {
   readonly #limit: number;
+  readonly #limited: (limit: PoolLimit) => void;
   /** The connection that was last used longest ago comes first. */
   readonly #kept = new Map<Socket, Kept>();
   /** Connections that had to give way. */
   displaced = 0;
 
-  constructor({ limit }: { readonly limit: number }) {
+  /** `limited`: told each time that an address had to give way. */
+  constructor({ limit }: { readonly limit: number }, { limited }: { readonly limited: (limit: PoolLimit) => void }) {
     this.#limit = limit;
+    this.#limited = limited;
   }
 
   get size(): number {
@@ -57,6 +62,8 @@ export class HttpConnections {
     const [socket] = ofAddress.find(([, { requests }]) => requests === 0) ?? ofAddress[0] ?? [];
     if (socket === undefined) return;
     this.displaced++;
+    const bound = { resource: 'HTTP connections', bound: 'total', limit: this.#limit } as const;
+    this.#limited({ ...bound, principal: addressPrincipal(most), held: ofAddress.length });
     this.#kept.delete(socket);
     socket.destroy();
   }

@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { HostPort } from '../address.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import { listenError } from '../grpc/listen-error.ts';
-import type { Logger } from '../log/logger.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
+import { ShareLog } from '../shares/share-log.ts';
 import { HttpConnections } from './http-connections.ts';
 
 /** Largest headers of a request, bytes. */
@@ -18,6 +21,9 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const LOOK_MS = 2000;
 /** Connections at one time; health checks and scrapes need a handful. Past it the one idle for longest is closed. */
 const MAX_CONNECTIONS = 256;
+
+/** How often it is said of one address that it had to give way, ms. */
+const LOG_INTERVAL_MS = 10_000;
 
 /** Answers requests that are not this server's own; false when it does not know the path either. */
 export type HttpFallback = (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
@@ -34,7 +40,7 @@ export class HttpServer {
   readonly #logger: Logger;
   readonly #fallback: HttpFallback | undefined;
   readonly #server: Server;
-  readonly #connections = new HttpConnections({ limit: MAX_CONNECTIONS });
+  readonly #connections: HttpConnections;
 
   /** `setting`: the name that a SettingError gives when the port cannot be had. `ready`: null, or why not. */
   constructor(
@@ -44,7 +50,16 @@ export class HttpServer {
       metrics,
       logger,
       fallback,
-    }: { ready: () => string | null; metrics: Metrics; logger: Logger; fallback?: HttpFallback },
+      events,
+      clock = systemClock,
+    }: {
+      ready: () => string | null;
+      metrics: Metrics;
+      logger: Logger;
+      fallback?: HttpFallback;
+      events?: EventTeller;
+      clock?: Clock;
+    },
   ) {
     this.#listen = listen;
     this.#setting = setting;
@@ -52,6 +67,12 @@ export class HttpServer {
     this.#metrics = metrics;
     this.#logger = logger;
     this.#fallback = fallback;
+    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const shareLog = new ShareLog({ logger, throttle, ...(events && { events }) });
+    this.#connections = new HttpConnections(
+      { limit: MAX_CONNECTIONS },
+      { limited: (limit) => shareLog.limited(limit) },
+    );
     this.#server = createServer(
       {
         maxHeaderSize: MAX_HEADER_BYTES,

@@ -136,16 +136,19 @@ export class ProcessControl {
       keysProblems: keysProblems(),
       natsForSeconds: Math.floor((link?.unchangedMs ?? 0) / 1000),
       serviceAddress: serviceAddress(),
-      atLimits: limitsHit.all.map(({ resource, bound, principal, held, limit: value, times, forMs, agoMs }) => ({
-        limit: resource,
-        principal,
-        times,
-        forSeconds: Math.floor(forMs / 1000),
-        agoSeconds: Math.floor(agoMs / 1000),
-        value,
-        held,
-        ofAll: bound === 'total',
-      })),
+      atLimits: limitsHit.all.map(
+        ({ resource, bound, principal, held, limit: value, times, forMs, agoMs, withheld }) => ({
+          limit: resource,
+          principal,
+          times,
+          forSeconds: Math.floor(forMs / 1000),
+          agoSeconds: Math.floor(agoMs / 1000),
+          value,
+          held,
+          ofAll: bound === 'total',
+          withheld,
+        }),
+      ),
     });
   }
 

@@ -133,7 +133,10 @@ export class ProcessPorts implements Service {
       () => ({ api: this.api.publicCalls.refused, service: this.service.publicCalls.refused }),
       'port',
     );
-    this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });
+    this.#http = new HttpServer(
+      { listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' },
+      { ready, metrics, logger, clock, events },
+    );
   }
 
   /** HTTP first, so that probes are answered. @throws SettingError: a port is taken; none is kept then. */

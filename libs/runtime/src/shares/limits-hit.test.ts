@@ -32,6 +32,27 @@ describe('who is at a limit', () => {
     expect(limits.all).toMatchObject([{ principal: 'bob', times: 1, forMs: 0 }]);
   });
 
+  it('is named first, and for as long as it is so, if he is kept from something for it', () => {
+    const { clock, limits } = hits();
+    limits.note('a', limit('ann'));
+    const end = limits.withhold('a', limit('ann'));
+    for (let i = 0; i < MAX_LIMITS_HIT; i++) {
+      clock.ms += 1;
+      limits.note(`p${i}`, limit(`p${i}`));
+      limits.note(`p${i}`, limit(`p${i}`));
+    }
+    expect(limits.all).toHaveLength(MAX_LIMITS_HIT);
+    expect(limits.all[0]).toMatchObject({ principal: 'ann', withheld: true, forMs: MAX_LIMITS_HIT, agoMs: 0 });
+    clock.ms = 10 * AT_LIMIT_MS;
+    expect(limits.all).toMatchObject([{ principal: 'ann', withheld: true, forMs: 10 * AT_LIMIT_MS }]);
+    // Once more, for which the first one's end is none.
+    const again = limits.withhold('a', limit('ann'));
+    end();
+    expect(limits.all).toHaveLength(1);
+    again();
+    expect(limits.all).toEqual([]);
+  });
+
   // Limits: shares/limits-hit.ts MAX_LIMITS_HIT
   it('is one of a bounded number: the last ones', () => {
     const { limits } = hits();

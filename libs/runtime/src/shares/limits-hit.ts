@@ -13,6 +13,8 @@ export interface LimitHit extends PoolLimit {
   readonly forMs: number;
   /** How long ago it did for the last time, ms. */
   readonly agoMs: number;
+  /** It is kept from something for it, for as long as it is named. */
+  readonly withheld: boolean;
 }
 
 interface Hit {
@@ -22,10 +24,15 @@ interface Hit {
   last: number;
 }
 
-/** Who is at a limit now, for `spanmesh status`: events and the log say it once an interval, and are elsewhere. Bounded. */
+/**
+ * Who is at a limit now, for `spanmesh status`: events and the log say it once an interval, and are elsewhere. As many are named as there are
+ * MAX_LIMITS_HIT, those first that are kept from something for it.
+ */
 export class LimitsHit {
   /** By limit and principal, the ones first that have not come to theirs for the longest time. */
   readonly #hits = new Map<string, Hit>();
+  /** Who is kept from something, by limit and principal. */
+  readonly #withheld = new Map<string, { readonly limit: PoolLimit; readonly since: number }>();
   readonly #now: () => number;
 
   /** `now`: monotonic, ms. */
@@ -51,17 +58,34 @@ export class LimitsHit {
     if (oldest !== undefined) this.#hits.delete(oldest);
   }
 
-  /** Principals that are at a limit now, the most often refused first. */
+  /** The principal is kept from something because of the limit, until what is returned is called. */
+  withhold(name: string, limit: PoolLimit): () => void {
+    const withheld = { limit, since: this.#now() };
+    this.#withheld.set(name, withheld);
+    return () => {
+      if (this.#withheld.get(name) === withheld) this.#withheld.delete(name);
+    };
+  }
+
+  /** Principals that are at a limit now: who is kept from something, then the most often refused. */
   get all(): LimitHit[] {
     const now = this.#now();
     for (const [name, { last }] of this.#hits) if (now - last >= AT_LIMIT_MS) this.#hits.delete(name);
-    const all = [...this.#hits.values()].map(({ limit, times, since, last }) => ({
+    const withheld: LimitHit[] = [];
+    for (const [name, { limit, since }] of this.#withheld) {
+      if (withheld.length === MAX_LIMITS_HIT) return withheld;
+      const times = this.#hits.get(name)?.times ?? 1;
+      withheld.push({ ...limit, times, forMs: now - since, agoMs: 0, withheld: true });
+    }
+    const others = [...this.#hits].filter(([name]) => !this.#withheld.has(name));
+    const hit = others.map(([, { limit, times, since, last }]) => ({
       ...limit,
       times,
       forMs: now - since,
       agoMs: now - last,
+      withheld: false,
     }));
-    return all.sort((a, b) => b.times - a.times);
+    return [...withheld, ...hit.sort((a, b) => b.times - a.times)].slice(0, MAX_LIMITS_HIT);
   }
 }
 

@@ -27,7 +27,7 @@ export class ShareLog {
 
   /** Told once an interval for a principal and resource. */
   limited(limit: PoolLimit): void {
-    const name = `share ${limit.resource} ${limit.principal}`;
+    const name = nameOf(limit);
     this.#hits.note(name, limit);
     const { log, suppressed } = this.#throttle.admit(name);
     if (!log) return;
@@ -44,4 +44,13 @@ export class ShareLog {
       { isLogged: true },
     );
   }
+
+  /** It is kept from something because of that, as `spanmesh status` says until what is returned is called. */
+  withholds(limit: PoolLimit): () => void {
+    return this.#hits.withhold(nameOf(limit), limit);
+  }
+}
+
+function nameOf({ resource, principal }: PoolLimit): string {
+  return `share ${resource} ${principal}`;
 }

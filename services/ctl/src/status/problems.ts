@@ -58,11 +58,14 @@ export function notesOf({ topology, processes, tried }: Status): string[] {
 
 /** The installation does what it is to do; who is kept from more may be an attacker, or somebody who needs more. */
 function limitNotes({ id, atLimits }: ProcessInfo): string[] {
-  return atLimits.map(({ limit, principal, times, forSeconds, value, ofAll }) => {
+  return atLimits.map(({ limit, principal, times, forSeconds, value, ofAll, withheld }) => {
     const bound = ofAll
       ? `of all ${value} ${printable(limit)} has most`
       : `has its share of ${printable(limit)}, ${value}`;
-    return `${printable(principal)} ${bound}, at ${printable(id)}: refused or closed ${times}× in ${ageText(forSeconds)}`;
+    const what = withheld
+      ? `none of its links at other gateways is relayed there, for ${ageText(forSeconds)}`
+      : `refused or closed ${times}× in ${ageText(forSeconds)}`;
+    return `${printable(principal)} ${bound}, at ${printable(id)}: ${what}`;
   });
 }
 

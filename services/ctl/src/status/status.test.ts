@@ -286,14 +286,17 @@ describe('what is no problem and worth a word', () => {
   });
 
   it('is who is at a limit of a process: which, and since when', () => {
-    const atLimit = { limit: 'links', principal: '192.0.2.7', times: 12, forSeconds: 190, agoSeconds: 1 };
+    const who = { limit: 'links', principal: '192.0.2.7', withheld: false };
+    const atLimit = { ...who, times: 12, forSeconds: 190, agoSeconds: 1 };
     const atLimits = [
+      { ...atLimit, limit: 'relays offered', value: 60, held: 90, ofAll: false, withheld: true },
       { ...atLimit, value: 100, held: 100, ofAll: false },
       { ...atLimit, limit: 'relays asked for', value: 900, held: 500, ofAll: true },
     ];
     const status = statusWith({ processes: [{ ...GATEWAY_PROCESS, atLimits }, VOLCONF_PROCESS] });
     const where = `at ${GATEWAY_PROCESS.id}: refused or closed 12× in 3 min`;
     expect(notesOf(status)).toEqual([
+      `192.0.2.7 has its share of relays offered, 60, at ${GATEWAY_PROCESS.id}: none of its links at other gateways is relayed there, for 3 min`,
       `192.0.2.7 has its share of links, 100, ${where}`,
       `192.0.2.7 of all 900 relays asked for has most, ${where}`,
     ]);

@@ -24,6 +24,8 @@ export const REASONS: Readonly<Record<VerdictReason, string>> = {
   [VerdictReason.VERDICT_REASON_WIDTH_FULL]: 'enough better links are taken',
   [VerdictReason.VERDICT_REASON_AFTER_STOP]: 'the walk had stopped at a better link',
   [VerdictReason.VERDICT_REASON_UNREACHABLE]: "its gateway cannot be reached from the LNK_CONN's; skipped",
+  [VerdictReason.VERDICT_REASON_WITHHELD]:
+    "taken, but withheld: its offerer is over its share of relays at the LNK_CONN's gateway; status names it",
   [VerdictReason.UNRECOGNIZED]: 'a reason that this command is too old to know',
 };
 

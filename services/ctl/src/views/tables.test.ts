@@ -65,8 +65,8 @@ it('lists relays', () => {
     dist: 1,
   });
   expect(renderTable(RELAY_COLUMNS, [relay], plain)).toMatchInlineSnapshot(`
-    "LINK    LNK_CONN  CONNECTION  DIST  NODE                                  CLUSTER  LABEL
-    gw.1:1  gw.1:900  gw.1:103       1  8a2e1c5e-0000-4000-8000-00000000000a  tank     DATA
+    "LINK    LNK_CONN  CONNECTION  DIST  STATE  NODE                                  CLUSTER  LABEL
+    gw.1:1  gw.1:900  gw.1:103       1  open   8a2e1c5e-0000-4000-8000-00000000000a  tank     DATA
     "
   `);
 });

@@ -84,6 +84,12 @@ export const RELAY_COLUMNS: readonly Column<Relay>[] = [
   { heading: 'LNK_CONN', text: (r) => printable(r.lnkConn) },
   { heading: 'CONNECTION', text: (r) => printable(r.connection) },
   { heading: 'DIST', align: 'right', text: (r) => distText(r.dist, dialectOf(r.node)) },
+  {
+    heading: 'STATE',
+    narrow: 'omit',
+    text: (r) => (r.withheld ? 'withheld' : 'open'),
+    role: (r) => (r.withheld ? 'warn' : undefined),
+  },
   { heading: 'NODE', text: (r) => printable(r.node?.id ?? ''), role: () => 'node' },
   { heading: 'CLUSTER', isWide: true, text: (r) => clusterName(r.node?.cluster), role: () => 'cluster' },
   { heading: 'LABEL', narrow: 'cut', text: (r) => printableLabel(r.node?.label ?? '') },

@@ -40,7 +40,7 @@ describe('TreeAssembly', () => {
     const [linkid, circuit] = exampleTrees();
     const [first, ...others] = circuit!.nodes;
     const [link, ...links] = first!.links;
-    const relays = [1, 2, 3].map((n) => ({ lnkConn: `gw.1:${n}`, connection: 'gw.1:9' }));
+    const relays = [1, 2, 3].map((n) => ({ lnkConn: `gw.1:${n}`, connection: 'gw.1:9', withheld: n === 2 }));
     const whole = { ...link!, relays };
     const assembly = new TreeAssembly();
     const parts = [

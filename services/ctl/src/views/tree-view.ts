@@ -61,7 +61,10 @@ export function renderTree(clusters: readonly ClusterTree[], paint: Paint): stri
         links++;
         relays += path.link?.relays ?? 0;
         for (const _ of branches(path.relays, inner, lines, (relay) =>
-          paint('faint', `relayed to ${printable(relay.lnkConn)} on ${printable(relay.connection)}`),
+          paint(
+            'faint',
+            `relayed to ${printable(relay.lnkConn)} on ${printable(relay.connection)}${relay.withheld ? ' (withheld)' : ''}`,
+          ),
         ));
       }
     }

@@ -24,6 +24,8 @@ export class Reports implements PeerReports {
   #drains = new Map<string, DrainProgress>();
   /** Reads which other gateways have a trunk with this one, and which are unreachable; null: as told last. */
   #trunks: (() => GatewayTrunks) | null = null;
+  /** Reads whose links at other gateways are not relayed here; null: as before. */
+  #withheld: (() => readonly string[]) | null = null;
   #isHeard = false;
   /** The snapshot is being cut, so no command of this Attach was obeyed: every relay was opened before it. */
   #isCutting = false;
@@ -77,11 +79,12 @@ export class Reports implements PeerReports {
     for (const [source, pairs] of this.#onDemand) this.#putPairs(delta, source, pairs);
     delta.drains.push(...this.#drains.values());
     delta.trunks = this.#trunks?.();
+    if (this.#withheld !== null) delta.withheld = { principals: [...this.#withheld()] };
     const bytes = this.#bytes;
-    const isWhole = delta.trunks !== undefined;
+    const isWhole = delta.trunks !== undefined || delta.withheld !== undefined;
     this.#clear();
     if (bytes === 0) return [];
-    // The size of `trunks` grows with the number of gateways, and is known only now.
+    // What is told whole is as long as there are gateways, or principals: its size is known only now.
     if (bytes <= maxBytes && !isWhole) return [delta];
     const parts = new StateChangeParts(maxBytes);
     parts.putAll(delta);
@@ -145,6 +148,13 @@ export class Reports implements PeerReports {
     this.#onChange();
   }
 
+  offerersWithheld(read: () => readonly string[]): void {
+    if (!this.#isHeard) return;
+    if (this.#withheld === null) this.#bytes += WHOLE_BYTES;
+    this.#withheld = read;
+    this.#onChange();
+  }
+
   drain(progress: DrainProgress): void {
     if (!this.#isHeard) return;
     if (!this.#drains.has(progress.order)) this.#bytes += bytesOf('drains', progress);
@@ -189,6 +199,7 @@ export class Reports implements PeerReports {
     this.#onDemand = new Map();
     this.#drains = new Map();
     this.#trunks = null;
+    this.#withheld = null;
     this.pressure.eased();
   }
 }

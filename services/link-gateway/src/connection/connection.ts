@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
-import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { DEFAULT_MAX_DEPTH, Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
@@ -142,6 +142,8 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   #heardAt: number;
   /** True once any bytes have come. */
   #heard = false;
+  /** What its endpoint has refused for being stacked too deep, as far as that was noted. */
+  #refusedDepth = 0;
   /** Why the connection is being closed in order; null: it is not. */
   #leavingFor: CloseReason | null = null;
   /** The peer has sent FIN, so the connection ends in order and is not cut off. */
@@ -392,7 +394,9 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     const pending = this.#wire.pendingBytes;
     this.#deadline.note(pending, this.#messages !== messages);
     if (this.#state.kind === 'open') {
-      shares.transactions.set(this.holdings.transactions, this.#state.endpoint.peerCount);
+      const { endpoint } = this.#state;
+      shares.transactions.set(this.holdings.transactions, endpoint.peerCount);
+      if (endpoint.refusedDepth !== this.#refusedDepth) this.#noteDepth(endpoint);
     }
     // Last: this may close the connection, if it holds most and has to give way.
     shares.received.set(this.holdings.received, pending);
@@ -508,6 +512,13 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     });
   }
 
+  #noteDepth({ refusedDepth }: Endpoint): void {
+    this.#refusedDepth = refusedDepth;
+    const { principal } = this;
+    const [limit, held] = [DEFAULT_MAX_DEPTH, DEFAULT_MAX_DEPTH];
+    this.#deps.shares.limited({ resource: 'stacked transactions', bound: 'share', principal, held, limit });
+  }
+
   #silent(): void {
     this.#silence = null;
     this.close('silent', { afterMs: this.#deps.options.silentTimeout });
@@ -517,7 +528,12 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
     const endpoint = new Endpoint(
       { rules: rulesOf(dialect), maxTransactions: this.#deps.options.maxTransactions, generation: randomInt(2 ** 32) },
-      { out: this.#wire.queue.out, handler: this.#events, salts: new SaltSequence() },
+      {
+        out: this.#wire.queue.out,
+        handler: this.#events,
+        salts: new SaltSequence(),
+        inSlices: (job) => this.#deps.endings.run(this.principal, this.#telling(job)),
+      },
     );
     this.#become({ kind: 'open', endpoint });
     this.#sinceUs = Math.floor(this.#deps.clock.wall() * 1000);

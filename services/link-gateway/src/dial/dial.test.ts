@@ -177,13 +177,15 @@ describe('where a connection may lead to', () => {
   it.each(['127.0.0.1', 'localhost', '169.254.169.254', '::ffff:127.0.0.1'])(
     'a peer may not have us connect to %s',
     async (where) => {
-      const asked = dial({ host: where, byOperator: false, mediaId: 'm' });
+      const asked = dial({ host: where, byOperator: false, mediaId: 'm', principal: '192.0.2.66' });
       const error = await asked.catch((reason: unknown) => reason as ServiceError);
       expect(error).toMatchObject({
         code: status.UNAVAILABLE,
         details: expect.stringContaining('SPANMESH_DIAL_ALLOW'),
       });
       expect((error as ServiceError).metadata.get('spanmesh-dial-failure')).toEqual(['not-allowed']);
+      const limit = { limit: 'forbidden dials', principal: '192.0.2.66', value: 0, held: 0, ofAll: false };
+      expect(world.told).toContainEqual(expect.objectContaining({ principal: '192.0.2.66', limit }));
     },
   );
 

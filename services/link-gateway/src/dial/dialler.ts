@@ -103,11 +103,11 @@ export class Dialler {
   ): Promise<Socket> {
     const { clock, policy, entrance } = this.#deps;
     const isFree = asker.kind === 'operator';
-    if (!isFree && policy.forbidsPort(port)) throw new LinkGatewayError('dial', { why: 'not-allowed' });
+    if (!isFree && policy.forbidsPort(port)) throw this.#notAllowed(asker);
     const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
     // Checked by address: a name may lead to another address each time that it is looked up.
     const allowed = isFree ? addresses : addresses.filter((address) => policy.allows(address, port));
-    if (allowed.length === 0) throw new LinkGatewayError('dial', { why: 'not-allowed' });
+    if (allowed.length === 0) throw this.#notAllowed(asker);
     const admitted = allowed.filter((address) => entrance.admission.refusal(peerAddress(address)) === null);
     if (admitted.length === 0) throw new LinkGatewayError('dial', { why: 'not-admitted' });
     let failure: unknown;
@@ -124,6 +124,14 @@ export class Dialler {
     throw isFailed(failure, 'dial')
       ? failure
       : new LinkGatewayError('dial', { why: 'unreachable' }, { cause: failure });
+  }
+
+  #notAllowed(asker: Asker): LinkGatewayError<'dial'> {
+    if (asker.kind === 'peer') {
+      const { principal } = asker;
+      this.#deps.shares.limited({ resource: 'forbidden dials', bound: 'share', principal, held: 0, limit: 0 });
+    }
+    return new LinkGatewayError('dial', { why: 'not-allowed' });
   }
 
   async #resolve(host: string, asking: Asking): Promise<readonly string[]> {

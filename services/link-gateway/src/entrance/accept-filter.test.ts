@@ -14,6 +14,7 @@ const BALANCER = '127.0.0.8';
 function coreWhere(access: Admitted | NotAdmitted) {
   const metrics = new GatewayMetrics();
   const lines: unknown[] = [];
+  const limited: string[] = [];
   const core = {
     metrics,
     entrance: {
@@ -23,15 +24,18 @@ function coreWhere(access: Admitted | NotAdmitted) {
     throttle: { admit: () => ({ log: true, suppressed: 0 }) },
     refusals: { admit: () => ({ log: true, suppressed: 0, others: 0 }) },
     logger: { warn: (line: unknown) => void lines.push(line) },
+    shares: { connectionRefused: (principal: string, bound: string) => void limited.push(`${principal} ${bound}`) },
   } as unknown as EntryDependencies;
-  return { core, metrics, lines };
+  return { core, metrics, lines, limited };
 }
 
 describe('the accept filter', () => {
   it('refuses an address that admission would refuse, counts it and logs it', () => {
-    const { core, metrics, lines } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
+    const { core, metrics, lines, limited } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
     expect(new AcceptFilter(core).check('::ffff:192.0.2.1')).toBe(true);
     expect(metrics.refused['too-many-from-address']).toBe(1);
+    // Told by an event and by status, too.
+    expect(limited).toEqual([expect.stringMatching(/ share$/)]);
     expect(lines).toMatchObject([{ peer: '192.0.2.1', refusal: 'too-many-from-address' }]);
   });
 

@@ -6,6 +6,7 @@ import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
+import type { PoolBound } from '@spanmesh/runtime/shares/pool';
 import { peerAddress } from '../address/peer-address.ts';
 import type { ConnectionStart } from '../connection/connection.ts';
 import type { Origin } from '../connection/origin.ts';
@@ -13,6 +14,7 @@ import { TCP_KEEPALIVE_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { Peers } from '../peers/peers.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 import type { Admitted, NotAdmitted, Refusal } from './admission.ts';
 import type { Entrance } from './entrance.ts';
 import type { RefusalLog } from './refusal-log.ts';
@@ -69,6 +71,7 @@ export interface EntryDependencies {
   readonly clock: Pick<Clock, 'now'>;
   readonly throttle: Throttle;
   readonly refusals: RefusalLog;
+  readonly shares: Pick<GatewayShares, 'connectionRefused' | 'limited'>;
 }
 
 /** A connected socket that is to become a connection. */
@@ -110,13 +113,22 @@ export function dropSocket(socket: Socket): void {
   socket.destroy();
 }
 
-type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'refusals'>;
+type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'refusals' | 'shares'>;
+
+/** Which bound of connections in all a refusal is for. */
+const BOUNDS: Readonly<Partial<Record<Refusal, PoolBound>>> = {
+  'too-many': 'total',
+  'too-many-from-address': 'share',
+};
 
 /** Counts a refusal, and logs it once an interval for each principal. */
 export function refuse(deps: RefusalDependencies, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
   deps.metrics.refused[refusal]++;
-  const { log, suppressed, others } = deps.refusals.admit(`${refusal} ${file ?? ''}`, addressPrincipal(remote.host));
+  const principal = addressPrincipal(remote.host);
+  const { log, suppressed, others } = deps.refusals.admit(`${refusal} ${file ?? ''}`, principal);
   if (!log) return;
+  const bound = BOUNDS[refusal];
+  if (bound !== undefined) deps.shares.connectionRefused(principal, bound);
   const about = { ...(file && { file }), ...(why !== undefined && { why }) };
   const heldBack = { suppressed, ...(others > 0 && { others }) };
   deps.logger.warn(

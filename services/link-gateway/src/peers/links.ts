@@ -16,7 +16,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
 import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
-import { logOpenOverLimit } from './open-over-limit.ts';
+import { tellOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
 import { Link, type Peer, RelaySource } from './peer.ts';
 import type { PeerReports } from './peer-reports.ts';
@@ -36,7 +36,7 @@ export interface LinksDependencies {
   readonly throttle: Throttle;
   readonly metrics: GatewayMetrics;
   readonly tables: OpenTables;
-  readonly shares: Pick<GatewayShares, 'links'>;
+  readonly shares: Pick<GatewayShares, 'links' | 'limited'>;
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closingAllOf'>;
   readonly endings: Pick<Endings, 'run'>;
@@ -73,7 +73,7 @@ export class Links implements TransactionHandler<Link | null> {
           : ErrorCode.OK;
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
-      if (peer.links >= options.maxLinks) logOpenOverLimit(this.#deps, peer.connection, 'LNK_SPAN', options.maxLinks);
+      if (peer.links >= options.maxLinks) tellOpenOverLimit(this.#deps, peer.connection, 'LNK_SPAN', options.maxLinks);
       endpoint.end(tx, error);
       return;
     }
@@ -175,7 +175,8 @@ export class Links implements TransactionHandler<Link | null> {
   *#ending({ source }: Link, answered: Transaction | null): Job<void> {
     const units = yield* this.#deps.relays.closingAllOf(source);
     source.local = null;
-    answered?.endpoint.end(answered);
+    const rest = answered?.endpoint.ending(answered) ?? null;
+    if (rest !== null) yield* rest;
     yield units;
   }
 }

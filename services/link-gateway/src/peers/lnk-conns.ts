@@ -12,7 +12,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
 import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
-import { logOpenOverLimit } from './open-over-limit.ts';
+import { tellOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
 import { LnkConn, type Peer } from './peer.ts';
@@ -36,7 +36,7 @@ export interface LnkConnsDependencies {
   readonly throttle: Throttle;
   readonly metrics: GatewayMetrics;
   readonly tables: OpenTables;
-  readonly shares: Pick<GatewayShares, 'lnkConns'>;
+  readonly shares: Pick<GatewayShares, 'lnkConns' | 'limited'>;
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closingAllOn'>;
   readonly endings: Pick<Endings, 'run'>;
@@ -137,7 +137,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     // protocol.md, "The link layer" 2: linkid peers may open several, circuit peers one.
     if (limit === null && size > 0) return ErrorCode.PARAM;
     if (limit !== null && size >= limit) {
-      logOpenOverLimit(this.#deps, connection, 'LNK_CONN', limit);
+      tellOpenOverLimit(this.#deps, connection, 'LNK_CONN', limit);
       return ErrorCode.NOSUPP;
     }
     return this.#deps.shares.lnkConns.refusal(connection.principal) === null ? ErrorCode.OK : ErrorCode.NOSUPP;
@@ -185,7 +185,12 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
    */
   *#closing(lnkConn: LnkConn, answered: Transaction | null): Job<void> {
     const units = yield* this.#deps.relays.closingAllOn(lnkConn);
-    answered?.endpoint.end(answered);
+    if (answered !== null) {
+      // Of relays that were closed before: their DELETEs may wait for the ends of what ran over them.
+      yield* lnkConn.closes.settling();
+      const rest = answered.endpoint.ending(answered);
+      if (rest !== null) yield* rest;
+    }
     yield units;
   }
 }

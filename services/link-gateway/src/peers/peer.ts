@@ -2,7 +2,8 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { SharedEndings } from '@spanmesh/dmsg/shared-endings';
+import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Holding } from '@spanmesh/runtime/shares/pool';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { CloseReason } from '../connection/close-reason.ts';
@@ -237,8 +238,8 @@ export class RelaySource {
 export interface RelayUse {
   /** The relay is the return path of a route: a target answers over it. */
   readonly isReturnPath: boolean;
-  /** The relay is about to close: the routes over it end. */
-  relayClosing(): void;
+  /** The relay is about to close: what runs over it ends. What is left of that to be done first; null: nothing. */
+  relayClosing(): EndingJob | null;
 }
 
 /** A relay: a LNK_SPAN that we open to pass a link on to one LNK_CONN. While it is open, `data` of its transaction. */
@@ -299,6 +300,8 @@ export class LnkConn {
   /** When it was opened, microseconds of this gateway's monotonic clock. */
   readonly openedUs: number;
   readonly relays = new Set<Relay>();
+  /** Relays of it that are closed, and whose DELETEs wait for the ends of what ran over them. */
+  readonly closes = new SharedEndings();
   /** Number of relays on this LNK_CONN that are open on demand. */
   returnPaths = 0;
   /** Links whose relays the peer has closed (refused) on this LNK_CONN. */

@@ -34,6 +34,7 @@ beforeEach(() => {
     clock,
     shares: { chargeRelay: () => {} },
     tables,
+    endings: { run: (_principal, job) => void [...job] },
   });
   side = new RecordingSide({ rules: LINKID });
   // Class Relays uses only these three fields of a connection.

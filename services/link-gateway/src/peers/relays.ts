@@ -1,10 +1,11 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { type EndingJob, isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import type { GatewayMetrics, RelayClosing } from '../metrics.ts';
+import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 import type { OpenTables } from './open-tables.ts';
 import { type LnkConn, type Peer, Relay, type RelaySource } from './peer.ts';
@@ -17,13 +18,14 @@ export interface RelaysDependencies {
   readonly clock: Pick<Clock, 'now'>;
   readonly shares: Pick<GatewayShares, 'chargeRelay'>;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly endings: Pick<Endings, 'run'>;
 }
 
 /** Units (relays closed or refusals forgotten) between two `yield`s. */
 const SLICE_UNITS = 64;
 
-/** Stands in until `routing` is set. */
-const NO_ROUTING: RelayRouting = { open() {}, oneWay() {}, closing() {} };
+/** Until there is somebody to pass messages on. */
+const NO_ROUTING: RelayRouting = { open() {}, oneWay() {}, closing: () => null };
 
 /**
  * Opens and closes relays. One object is the handler of the transactions of hundreds of thousands of relays; `data` of
@@ -41,9 +43,11 @@ export class Relays implements TransactionHandler<Relay | null> {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #shares: RelaysDependencies['shares'];
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly #endings: Pick<Endings, 'run'>;
   #routing: RelayRouting = NO_ROUTING;
 
-  constructor({ reports, metrics, clock, shares, tables }: RelaysDependencies) {
+  constructor({ reports, metrics, clock, shares, tables, endings }: RelaysDependencies) {
+    this.#endings = endings;
     this.#shares = shares;
     this.#reports = reports;
     this.#tables = tables;
@@ -116,9 +120,8 @@ export class Relays implements TransactionHandler<Relay | null> {
    * see to that.
    */
   close(relay: Relay, why: RelayClosing): void {
-    const { tx } = relay;
-    this.#forget(relay, why);
-    if (tx !== null) tx.endpoint.end(tx);
+    const rest = this.#beginClosing(relay, why);
+    if (rest !== null) this.#endings.run(relay.lnkConn.connection.principal, rest);
   }
 
   /** Closes a relay that is open on demand and not used any more. */
@@ -212,8 +215,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     if (relay.wanted) refuse(source, lnkConn);
     else this.#notOnDemand(source, lnkConn);
     // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
-    this.#forget(relay, 'refused');
-    tx.endpoint.end(tx);
+    this.close(relay, 'refused');
     this.#metrics.relaysRefused++;
     if (!relay.wanted) {
       this.#reports.onDemandClosed(relay);
@@ -224,7 +226,9 @@ export class Relays implements TransactionHandler<Relay | null> {
 
   /** The relay's connection was lost. */
   onLost({ data: relay }: Transaction<Relay | null>): void {
-    if (relay !== null) this.#forget(relay, 'connection');
+    if (relay === null) return;
+    const rest = this.#forget(relay, 'connection');
+    if (rest !== null) this.#endings.run(relay.lnkConn.connection.principal, rest);
   }
 
   onStacked({ data: relay }: Transaction<Relay | null>, tx: Transaction, frame: Frame): void {
@@ -239,12 +243,22 @@ export class Relays implements TransactionHandler<Relay | null> {
   *#closing(relays: Iterable<Relay>, why: RelayClosing): Job<number> {
     let units = 0;
     for (const relay of relays) {
-      this.close(relay, why);
+      // What runs over it may be more than a slice.
+      const rest = this.#beginClosing(relay, why);
+      if (rest !== null) yield* rest;
       if (++units < SLICE_UNITS) continue;
       yield units;
       units = 0;
     }
     return units;
+  }
+
+  /** Closed when this returns. What is left to be done, its DELETE last; null: nothing. */
+  #beginClosing(relay: Relay, why: RelayClosing): EndingJob | null {
+    const { tx, lnkConn } = relay;
+    const before = this.#forget(relay, why);
+    const rest = before === null ? (tx?.endpoint.cutting(tx) ?? null) : cuttingAfter(before, tx);
+    return rest === null ? null : lnkConn.closes.begin(rest);
   }
 
   #add(relay: Relay): Relay {
@@ -285,9 +299,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#metrics.firstRelay.observe(this.#clock.now() / 1000 - sinceUs / 1_000_000);
   }
 
-  #forget(relay: Relay, why: RelayClosing): void {
+  /** What is to be done before its DELETE goes out; null: nothing. */
+  #forget(relay: Relay, why: RelayClosing): EndingJob | null {
     const { source, tx } = relay;
-    this.#routing.closing(relay);
+    const rest = this.#routing.closing(relay);
     relay.closed = true;
     this.#metrics.relays--;
     this.#metrics.relaysClosed[why]++;
@@ -299,10 +314,11 @@ export class Relays implements TransactionHandler<Relay | null> {
       this.#forgetUnused(source);
     }
     relay.lnkConn.relays.delete(relay);
-    if (tx === null) return;
+    if (tx === null) return rest;
     tx.data = null;
     relay.tx = null;
     relay.lnkConn.peer.relays--;
+    return rest;
   }
 
   /**
@@ -335,6 +351,12 @@ export class Relays implements TransactionHandler<Relay | null> {
     if (source.gateway === '' || source.leaderKnows || source.isInUse) return;
     this.#tables.forgetRemote(source);
   }
+}
+
+function* cuttingAfter(before: EndingJob, tx: Transaction | null): EndingJob {
+  yield* before;
+  const rest = tx?.endpoint.cutting(tx) ?? null;
+  if (rest !== null) yield* rest;
 }
 
 function refuse(source: RelaySource, lnkConn: LnkConn): void {

@@ -3,6 +3,7 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { limitsHit } from '@spanmesh/runtime/shares/limits-hit';
 import { afterEach, describe, expect, it } from 'vitest';
+import { MAX_WITHHELD_TOLD } from '../shares/limits.ts';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 
 const ELSEWHERE = 'other.01234567';
@@ -71,6 +72,47 @@ describe('of links at another gateway', () => {
     const parts = made.attach.attach();
     expect(parts.flatMap(({ relaysOpen }) => relaysOpen).map(({ link }) => link)).toEqual([1, 2, 3]);
     expect(parts.flatMap(({ refusals }) => refusals)).toEqual([]);
+  });
+
+  it('too many are withheld, as topology and status are told until they are gone, however long that is', async () => {
+    const made = await start();
+    const asking = [];
+    for (const host of [1, 2, 3]) asking.push(await made.established('circuit', `127.0.0.${host}`));
+    const lnkConns = asking.map(({ lnkConn }) => lnkConn);
+    const greedy = '192.0.2.99';
+    const links = numbers(100, 30);
+    relay(made, greedy, links, lnkConns);
+    const told = () => made.attach.delta.withheld?.principals;
+    await until(() => told()?.length === 1);
+    expect(told()).toEqual([greedy]);
+    const named = () => limitsHit.all.filter(({ principal, withheld }) => principal === greedy && withheld);
+    expect(named()).toMatchObject([{ resource: 'relays offered', bound: 'share', held: 90, limit: 60, agoMs: 0 }]);
+    // A leader that comes later hears of it, too, and the links stay known.
+    expect(made.attach.attach().flatMap(({ withheld }) => withheld?.principals ?? [])).toEqual([greedy]);
+    made.attach.command({ linksGone: links.slice(1).map((link) => ({ gateway: ELSEWHERE, link })) });
+    expect(named()).toHaveLength(1);
+    relay(made, greedy, [100], lnkConns);
+    expect(made.gateway.counters.relays).toBe(0);
+    made.attach.command({ linksGone: [{ gateway: ELSEWHERE, link: 100 }] });
+    await until(() => told()?.length === 0);
+    expect(named()).toEqual([]);
+    expect(made.attach.attach().flatMap(({ withheld }) => withheld?.principals ?? [])).toEqual([]);
+  });
+
+  // Limits: shares/limits.ts MAX_WITHHELD_TOLD
+  it('are told as withheld of so many principals', async () => {
+    gateway = await TestGateway.start({ env: { SPANMESH_MAX_RELAYS: '4', SPANMESH_SHARE: '50' } });
+    const made = gateway;
+    const { lnkConn } = await made.established('circuit', '127.0.0.1');
+    const other = await made.established('circuit', '127.0.0.2');
+    const withheld = () => made.attach.attach().flatMap((part) => part.withheld?.principals ?? []).length;
+    for (let i = 0; i <= MAX_WITHHELD_TOLD; i++) {
+      // Four relays of two links; two may be.
+      relay(made, `198.51.${100 + (i >> 8)}.${i & 255}`, [2 * i + 1, 2 * i + 2], [lnkConn, other.lnkConn]);
+    }
+    await until(() => made.gateway.tables().endings === 0);
+    expect(made.gateway.tables()).toMatchObject({ remoteOfferers: MAX_WITHHELD_TOLD + 1 });
+    expect(withheld()).toBe(MAX_WITHHELD_TOLD);
   });
 
   it('too many do not fill the share of one who asks with several connections', async () => {

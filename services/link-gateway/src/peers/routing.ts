@@ -1,5 +1,5 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Peer, Relay } from './peer.ts';
 
 /** Takes the linkid messages that name a target: they are for another peer or for a client of this gateway. */
@@ -20,7 +20,8 @@ export interface RelayRouting {
   /** circuit: a peer sends a one-way message on a relay; `relay` as above. */
   oneWay(relay: Relay | null, frame: Frame): void;
   /**
-   * A relay is about to close, or is lost with its connection: the transactions over it end at the far side now, too.
+   * A relay is about to close, or is lost with its connection: what runs over it ends on the far side, too. What of that is to be done before
+   * the relay's DELETE goes out; null: nothing.
    */
-  closing(relay: Relay): void;
+  closing(relay: Relay): EndingJob | null;
 }

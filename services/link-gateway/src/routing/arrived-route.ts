@@ -1,8 +1,8 @@
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Link, LinkUser, Relay } from '../peers/peer.ts';
-import { abort } from './abort.ts';
-import { abortPartnersOn, type Joined } from './joined.ts';
+import type { Joined } from './joined.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import type { RouteEnd } from './trunks.ts';
 
@@ -11,6 +11,7 @@ export interface ArrivedRouteDependencies {
   readonly joined: Joined;
   /** Called once, when the route has ended. */
   readonly ended: (route: ArrivedRoute) => void;
+  readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
 /** A route that another gateway has opened to a link of this one. */
@@ -26,7 +27,9 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
   back: Relay | null = null;
 
   readonly #deps: ArrivedRouteDependencies;
+  /** Nothing is delivered any more. */
   #closed = false;
+  #isOver = false;
 
   constructor(tx: Transaction, link: Link, deps: ArrivedRouteDependencies) {
     this.tx = tx;
@@ -46,27 +49,36 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
   }
 
   linkClosing(): void {
-    this.#end();
+    const rest = this.#end();
+    if (rest !== null) this.#deps.inSlices(this.link.connection.principal, rest);
   }
 
-  returnPathClosing(): void {
-    this.#end();
+  returnPathClosing(): EndingJob | null {
+    return this.#end();
   }
 
-  /**
-   * The route transaction has ended. The endpoint has ended the transactions stacked on it; their partners on the
-   * link's connection are aborted here.
-   */
+  /** It is over: what was stacked on it has told the link's side. */
   gone(): void {
-    if (this.#closed) return;
     this.#closed = true;
-    abortPartnersOn(this.tx);
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#deps.ended(this);
   }
 
-  #end(): void {
+  /** What is left to be done: until it is the way back is used, from which what ends on the link's side is addressed. null: nothing. */
+  #end(): EndingJob | null {
+    this.#closed = true;
+    const { endpoint } = this.tx;
+    const rest = endpoint.cutting(this.tx, ErrorCode.LOSTLINK, true);
+    if (rest !== null) return this.#ending(rest);
+    // It may be ending already.
+    if (this.tx.txDeleted && !this.tx.ended) return this.#ending(endpoint.settling());
     this.gone();
-    // The endpoint ends the transactions stacked on it first.
-    abort(this.tx);
+    return null;
+  }
+
+  *#ending(rest: EndingJob): EndingJob {
+    yield* rest;
+    this.gone();
   }
 }

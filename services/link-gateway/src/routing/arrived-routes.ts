@@ -1,6 +1,6 @@
 import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
 import type { GatewayMetrics } from '../metrics.ts';
@@ -24,6 +24,8 @@ export interface ArrivedRoutesDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly joins: Joins;
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
   /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;
 }
@@ -51,10 +53,11 @@ export class ArrivedRoutes implements RouteTerminal {
       return null;
     }
     if (link === OWN_SPAN) return source === null || stacked ? null : this.#toClients(source);
-    const { tables, returnPaths, clock, joins, consolidation } = this.#deps;
+    const { tables, returnPaths, clock, joins, consolidation, inSlices } = this.#deps;
     const found = tables.links.get(link);
     if (found === undefined || found.source.dialect !== dialect || found.connection.endpoint === null) return null;
     const arrived = new ArrivedRoute(route, found, {
+      inSlices,
       joined: consolidation?.of(found)?.fromTrunk ?? joins.fromTrunk,
       ended: (ended) => {
         this.#open.delete(ended);

@@ -126,9 +126,3 @@ export class Joined implements TransactionHandler<Transaction> {
     partner.data = tx;
   }
 }
-
-/** Aborts the partners of the transactions stacked on `circuit`, leaves first. */
-export function abortPartnersOn(circuit: Transaction): void {
-  if (circuit.firstChild === null) return;
-  for (const tx of circuit.endpoint.stackedOn(circuit)) tx.handler.onCircuitClosing?.(tx);
-}

@@ -1,10 +1,19 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { LinkAddress, Transaction, TransactionEndpoint, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type {
+  EndingJob,
+  LinkAddress,
+  Transaction,
+  TransactionEndpoint,
+  TransactionHandler,
+} from '@spanmesh/dmsg/transaction';
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
 import { abort } from './abort.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
+
+/** Joined transactions that end between two `yield`s. */
+const ENDED_AT_ONCE = 64;
 
 /** Where a route's messages go: to a link of this gateway, or over the route transaction on a trunk. */
 export type RouteWay =
@@ -21,6 +30,15 @@ export type RouteWay =
       readonly back: null;
     };
 
+export interface LinkidRouteEvents {
+  /** It is closed: no message finds it any more. */
+  closed(route: LinkidRoute): void;
+  /** Nothing runs over it any more: what it has used is not needed. Once, after `closed`. */
+  over(route: LinkidRoute): void;
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
+}
+
 /**
  * linkid: a route for messages from one span (the sender's) to another (the target's), over the target's relay on the
  * sender's connection. The transactions joined over it end with it.
@@ -36,35 +54,41 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
   usedAt: number;
   firstJoin: LinkidJoin | null = null;
 
-  readonly #ended: (route: LinkidRoute) => void;
-  #closed = false;
+  readonly #events: LinkidRouteEvents;
+  #isClosed = false;
+  #isOver = false;
 
-  constructor(
-    { relay, sender, now }: { relay: Relay; sender: RelaySource; now: number },
-    ended: (route: LinkidRoute) => void,
-  ) {
+  constructor({ relay, sender, now }: { relay: Relay; sender: RelaySource; now: number }, events: LinkidRouteEvents) {
     this.relay = relay;
     this.sender = sender;
     this.usedAt = now;
-    this.#ended = ended;
+    this.#events = events;
   }
 
-  /** Ends the transactions over the route on both sides, and removes it from all tables. */
+  /** What still runs over it is going to end: nothing passes. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Ends what runs over it, on both sides. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (let join = this.firstJoin; join !== null; ) {
-      const { next } = join;
-      join.detach();
-      abort(join.near);
-      abort(join.far);
-      join = next;
-    }
-    this.#ended(this);
+    const rest = this.closing();
+    if (rest !== null) this.#events.inSlices(this.relay.lnkConn.connection.principal, rest);
   }
 
-  returnPathClosing(): void {
-    this.close();
+  /** `close`, for whoever goes on when it is over: what is left to be done; null: nothing. */
+  closing(): EndingJob | null {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#events.closed(this);
+    }
+    if (this.firstJoin !== null) return this.#ending();
+    this.#end();
+    return null;
+  }
+
+  returnPathClosing(): EndingJob | null {
+    return this.closing();
   }
 
   routeGone(): void {
@@ -74,6 +98,24 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
   /** The sender's own span is about to close. */
   linkClosing(): void {
     this.close();
+  }
+
+  *#ending(): EndingJob {
+    let units = 0;
+    for (let join = this.firstJoin; join !== null; join = this.firstJoin) {
+      join.end();
+      if (++units < ENDED_AT_ONCE) continue;
+      yield units;
+      units = 0;
+    }
+    if (units > 0) yield units;
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.over(this);
   }
 }
 
@@ -99,6 +141,18 @@ export class LinkidJoin {
   /** The partner of `tx`, which is one of the two. */
   otherOf(tx: Transaction): Transaction {
     return tx === this.near ? this.far : this.near;
+  }
+
+  /** Its route is closed, and it has not ended yet. */
+  get isClosing(): boolean {
+    return this.#route?.isClosed === true;
+  }
+
+  /** Ends both. */
+  end(): void {
+    this.detach();
+    abort(this.near);
+    abort(this.far);
   }
 
   /** One of the two is over in both directions and has left its endpoint's table. */
@@ -135,6 +189,10 @@ export class LinkidJoined implements TransactionHandler<LinkidJoin> {
   }
 
   onMessage(tx: Transaction<LinkidJoin>, frame: Frame): void {
+    if (tx.data.isClosing) {
+      tx.data.end();
+      return;
+    }
     const other = tx.data.otherOf(tx);
     const bytes = bytesOf(frame);
     if (other.endpoint.forward(other, frame)) this.passed.add(bytes);

@@ -1,6 +1,6 @@
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import { MAX_ROUTES_PER_CONNECTION } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Links } from '../peers/links.ts';
@@ -24,6 +24,8 @@ export interface LinkidRoutingDependencies {
   readonly classes: RouteClasses;
   readonly relays: Pick<Relays, 'relayOf'>;
   readonly links: Pick<Links, 'linkOf'>;
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
 /** Passes on the linkid messages that name a target (protocol.md, "Routing, linkid"). */
@@ -155,17 +157,27 @@ export class LinkidRouting implements AddressedRouting {
       known.close();
     }
     if (peer.routes >= MAX_ROUTES_PER_CONNECTION) return null;
-    const { returnPaths, trunkRoutes } = this.#deps;
+    const { returnPaths, trunkRoutes, inSlices } = this.#deps;
     const now = peer.connection.heardAt;
-    const route = new LinkidRoute({ relay, sender, now }, ({ way, usedAt }) => {
-      peer.routes--;
-      returnPaths.routes.delete(route);
-      use.routes.delete(sender);
-      use.usedAt = Math.max(use.usedAt, usedAt);
-      if (way.back !== null) returnPaths.release(way.back, route, usedAt);
-      else trunkRoutes.release(way.circuit, route);
-      sender.local?.users?.delete(route);
-    });
+    const route = new LinkidRoute(
+      { relay, sender, now },
+      {
+        closed: ({ usedAt }) => {
+          peer.routes--;
+          returnPaths.routes.delete(route);
+          use.routes.delete(sender);
+          use.closing.add(route);
+          use.usedAt = Math.max(use.usedAt, usedAt);
+          sender.local?.users?.delete(route);
+        },
+        over: ({ way, usedAt }) => {
+          use.closing.delete(route);
+          if (way.back !== null) returnPaths.release(way.back, route, usedAt);
+          else trunkRoutes.release(way.circuit, route);
+        },
+        inSlices,
+      },
+    );
     const way = this.#way(peer, route, now);
     if (way === null) return null;
     route.way = way;

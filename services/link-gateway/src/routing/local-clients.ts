@@ -143,7 +143,7 @@ export class LocalClients {
       return use({ endpoint, circuit: link.tx, address: null, pressure, blocks }, () => {});
     }
     const { returnPaths, clock } = this.#deps;
-    const user: ReturnPathUser = { returnPathClosing: () => late.route?.returnPathClosing() };
+    const user: ReturnPathUser = { returnPathClosing: () => late.route?.returnPathClosing() ?? null };
     const back = returnPaths.open(this.ownSpan, link.peer, user, clock.now());
     if (back === null) return null;
     return use({ endpoint, circuit: null, address: addressOf(back, link), pressure, blocks: null }, () =>

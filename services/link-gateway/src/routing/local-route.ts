@@ -227,8 +227,9 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     this.#lose('trunk');
   }
 
-  returnPathClosing(): void {
+  returnPathClosing(): null {
     this.#lose('return-path');
+    return null;
   }
 
   #take(tx: Transaction<TransactionHandler>): void {

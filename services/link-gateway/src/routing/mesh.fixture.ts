@@ -3,6 +3,7 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { apiDialect } from '@spanmesh/proto/dialect';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { GatewayCounts } from '../gateway-service.ts';
+import type { EndingsOptions } from '../shares/endings.ts';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { EndNode } from './end-node.fixture.ts';
 
@@ -45,11 +46,15 @@ export class Mesh {
     for (const gateway of gateways) this.#read.set(gateway, { links: 0, connections: 0, known: 0, gone: new Set() });
   }
 
-  static async start(env: Record<string, string> = {}, gateways: 1 | 2 = 1): Promise<Mesh> {
+  static async start(
+    env: Record<string, string> = {},
+    gateways: 1 | 2 = 1,
+    endings: EndingsOptions = {},
+  ): Promise<Mesh> {
     const clock = new FakeClock();
-    const first = await TestGateway.start({ env, clock });
+    const first = await TestGateway.start({ env, clock, endings });
     if (gateways === 1) return new Mesh([first]);
-    const second = await TestGateway.start({ env: { ...env, SPANMESH_GATEWAY_NAME: 'gw-2' }, clock });
+    const second = await TestGateway.start({ env: { ...env, SPANMESH_GATEWAY_NAME: 'gw-2' }, clock, endings });
     first.other = second;
     second.other = first;
     const mesh = new Mesh([first, second]);
@@ -173,8 +178,13 @@ export class Mesh {
     await Promise.all(this.gateways.map((gateway) => gateway.stop()));
   }
 
-  #barriers(): Promise<unknown> {
-    return Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
+  async #barriers(): Promise<void> {
+    for (;;) {
+      await Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
+      // What ends in slices is said after that.
+      if (this.gateways.every(({ gateway }) => gateway.tables().endings === 0)) return;
+      await turn();
+    }
   }
 
   /**

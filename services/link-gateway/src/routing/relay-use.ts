@@ -1,3 +1,4 @@
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import type { Relay, RelaySource, RelayUse } from '../peers/peer.ts';
 import type { LinkidRoute } from './linkid-route.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
@@ -6,6 +7,8 @@ import type { ReturnPathUser } from './return-path-user.ts';
 export class LinkidUse implements RelayUse {
   /** Routes whose messages name the relay as their target, by the sender's span. */
   readonly routes = new Map<RelaySource, LinkidRoute>();
+  /** Those that are closed, and not over: what ran over them is being ended. */
+  readonly closing = new Set<LinkidRoute>();
   /** Users of the relay as a return path. */
   readonly returns = new Set<ReturnPathUser>();
   /** When the relay was last used, milliseconds of the monotonic clock. */
@@ -16,13 +19,20 @@ export class LinkidUse implements RelayUse {
   }
 
   get isUsed(): boolean {
-    return this.routes.size > 0 || this.returns.size > 0;
+    return this.routes.size > 0 || this.closing.size > 0 || this.returns.size > 0;
   }
 
-  relayClosing(): void {
-    for (const route of this.routes.values()) route.close();
-    for (const user of this.returns) user.returnPathClosing();
+  relayClosing(): EndingJob | null {
+    const jobs: EndingJob[] = [];
+    const note = (job: EndingJob | null) => void (job !== null && jobs.push(job));
+    for (const route of [...this.closing, ...this.routes.values()]) note(route.closing());
+    for (const user of this.returns) note(user.returnPathClosing());
+    return jobs.length === 0 ? null : oneAfterTheOther(jobs);
   }
+}
+
+function* oneAfterTheOther(jobs: readonly EndingJob[]): EndingJob {
+  for (const job of jobs) yield* job;
 }
 
 /** The LinkidUse of a relay, made at the first call. */

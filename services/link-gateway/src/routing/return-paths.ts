@@ -69,8 +69,9 @@ export class ReturnPaths {
     const use = useOf(relay);
     if (!use.returns.delete(user)) return;
     use.usedAt = Math.max(use.usedAt, usedAt);
-    // Topology may have given up the relay meanwhile, so that only this use kept it open.
-    if (relay.wanted) return;
+    // Topology may have given up the relay meanwhile, so that only this use kept it open. What used a relay that has
+    // closed may end later, in slices.
+    if (relay.wanted || relay.closed) return;
     this.#onDemand.add(relay);
     // While topology wanted the relay it may not have been in this table, and no sweep was due.
     this.#arm();

@@ -1,5 +1,5 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
@@ -11,7 +11,7 @@ import type { Relay } from '../peers/peer.ts';
 import type { Relays } from '../peers/relays.ts';
 import type { AddressedRouting, RelayRouting } from '../peers/routing.ts';
 import { ArrivedRoutes } from './arrived-routes.ts';
-import { abortPartnersOn, type Joined } from './joined.ts';
+import type { Joined } from './joined.ts';
 import { Joins } from './joins.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
@@ -36,6 +36,8 @@ export interface RouterDependencies {
   readonly links: Pick<Links, 'linkOf'>;
   readonly flow: Flow;
   readonly trunks: Trunks;
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
 /** The data plane: passes on the messages that peers send each other through this gateway (protocol.md, "Routing"). */
@@ -55,7 +57,8 @@ export class Router implements RelayRouting {
   /** null: no cluster's reads are consolidated. */
   readonly #consolidation: Consolidation | null;
 
-  constructor(options: RouterOptions, { clock, metrics, tables, relays, links, flow, trunks }: RouterDependencies) {
+  constructor(options: RouterOptions, deps: RouterDependencies) {
+    const { clock, metrics, tables, relays, links, flow, trunks, inSlices } = deps;
     this.#metrics = metrics;
     const trunkRoutes = new TrunkRoutes(trunks);
     const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
@@ -90,8 +93,9 @@ export class Router implements RelayRouting {
       clients,
       joins,
       consolidation,
+      inSlices,
     });
-    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients, classes, relays, links });
+    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients, classes, relays, links, inSlices });
     relays.routing = this;
   }
 
@@ -136,16 +140,16 @@ export class Router implements RelayRouting {
     this.#joinedOver(relay).sendOneWay(frame, isLinkLayer(frame) ? null : this.#targetOf(relay));
   }
 
-  closing(relay: Relay): void {
-    const { tx, route } = relay;
-    // The endpoint ends the transactions stacked on the relay (circuit); their partners are ended here.
-    if (tx !== null) abortPartnersOn(tx);
-    relay.use?.relayClosing();
+  closing(relay: Relay): EndingJob | null {
+    const { route } = relay;
+    // What is stacked on it (circuit) is cut by the endpoint, which tells the other halves (joined.ts).
+    const rest = relay.use?.relayClosing() ?? null;
     this.#returnPaths.forget(relay);
     if (route !== null) {
       relay.route = null;
       this.#trunkRoutes.release(route, relay);
     }
+    return rest;
   }
 
   /** circuit: handler of the transactions that the relay's peer opens on it. */
@@ -169,6 +173,8 @@ export class Router implements RelayRouting {
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
     if (gateway === '') return null;
     const served = relay.lnkConn.peer.id;
+    // Of a trunk that is lost, or that has ended it: of that it may not have been told yet.
+    if (relay.route !== null) this.#trunkRoutes.release(relay.route, relay);
     relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, served, relay);
     return relay.route;
   }

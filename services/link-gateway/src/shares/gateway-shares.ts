@@ -1,11 +1,11 @@
-import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
+import { type Holding, Pool, type PoolBound, type PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayOptions } from '../settings.ts';
 import type { Endings } from './endings.ts';
 
 /** Holds shares of the pools: a connection, or a principal at other gateways (RemoteOfferers). */
 export interface ShareHolder {
-  close(reason: 'receive-limit' | 'share', detail: Readonly<Record<string, unknown>>): void;
+  close(reason: 'receive-limit' | 'share', detail: PoolLimit & Readonly<Record<string, unknown>>): void;
 }
 
 /**
@@ -71,6 +71,7 @@ export class GatewayShares {
   readonly remoteLinks = new Map<string, number>();
   readonly #totalRelays: number;
   readonly #endings: GatewaySharesDependencies['endings'];
+  readonly #limited: GatewaySharesDependencies['limited'];
   /**
    * Relays were opened while others that are about to close still counted: `enforceRelays` is called again after that.
    */
@@ -78,6 +79,7 @@ export class GatewayShares {
 
   constructor(options: ShareOptions, { limited, endings }: GatewaySharesDependencies) {
     this.#endings = endings;
+    this.#limited = limited;
     const deps = {
       evict: (connection: ShareHolder, limit: PoolLimit) => connection.close(reasonOf(limit), { ...limit }),
       limited,
@@ -141,6 +143,17 @@ export class GatewayShares {
     this.sent.close(holdings.sent);
     this.asked.close(holdings.asked);
     this.offered.close(holdings.offered);
+  }
+
+  /** A principal has come to a bound that is no pool's: of one connection, or of what may be asked for at all. */
+  limited(limit: PoolLimit): void {
+    this.#limited(limit);
+  }
+
+  /** A connection of this principal was refused: he has his share of them, or all are taken. */
+  connectionRefused(principal: string, bound: PoolBound): void {
+    const { resource, [bound]: limit } = this.connections.options;
+    this.#limited({ resource, bound, principal, held: this.connections.heldBy(principal), limit });
   }
 
   /** Charges one more relay (1), or one fewer (-1). */

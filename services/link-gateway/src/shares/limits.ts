@@ -21,6 +21,8 @@ export const DEFAULT_RECEIVE_LIMIT_BYTES = 128 * 1024 * 1024;
 export const DEFAULT_SEND_TOTAL_BYTES = 256 * 1024 * 1024;
 /** Percent of each of these that one principal may hold. */
 export const DEFAULT_SHARE_PERCENT = 50;
+/** Principals whose links at other gateways are not relayed that topology is told of: of more, relays are shown as open that are not. */
+export const MAX_WITHHELD_TOLD = 1024;
 /**
  * Bytes of state changes that wait for topology at which connections that bring further changes are not read any more.
  */

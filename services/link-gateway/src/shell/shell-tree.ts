@@ -70,6 +70,7 @@ export class TreeText {
     }
     if (isNew) yield `\tSLink msgid ${hex(link.msgid, 16)} dist=${link.dist} via ${via}`;
     for (const relay of relays) {
+      if (relay.withheld) continue;
       const msgid = this.#relayMsgid(link.id, relay.lnkConn) ?? UNKNOWN_MSGID;
       yield `\t    Relay-out msgid ${msgid} via ${connectionNumber(relay.connection)}`;
     }

@@ -11,6 +11,7 @@ import { leftIn } from '@spanmesh/runtime/table-sizes';
 import { LinkGatewayError } from '../gateway-error.ts';
 import { Gateway, KEPT } from '../gateway-service.ts';
 import { gatewaySettings } from '../settings.ts';
+import type { EndingsOptions } from '../shares/endings.ts';
 import type { TreeSource } from '../shell/shell.ts';
 import { GatewayTrunks, type TrunkHost } from '../trunk/gateway-trunks.ts';
 import { FakeAttach } from './fake-attach.fixture.ts';
@@ -40,7 +41,7 @@ export class TestGateway {
   /** The gateway that its OpenTrunk calls go to; null: they fail. */
   other: TestGateway | null = null;
 
-  private constructor(env: Record<string, string>, treeSource: TreeSource, clock: FakeClock) {
+  private constructor(env: Record<string, string>, treeSource: TreeSource, clock: FakeClock, endings: EndingsOptions) {
     this.clock = clock;
     let attach: FakeAttach | undefined;
     this.gateway = new Gateway(
@@ -67,6 +68,7 @@ export class TestGateway {
         random: () => this.random,
         treeSource,
         serviceAddress: () => '',
+        endings,
         makeTrunks: (self, host) => this.#makeTrunks(self, host),
         makeAttach: (host, reports) => {
           attach = new FakeAttach(host, reports);
@@ -84,12 +86,14 @@ export class TestGateway {
       throw new Error('away');
     },
     clock = new FakeClock(),
+    endings = {},
   }: {
     env?: Record<string, string>;
     treeSource?: TreeSource;
     clock?: FakeClock;
+    endings?: EndingsOptions;
   } = {}): Promise<TestGateway> {
-    const made = new TestGateway(env, treeSource, clock);
+    const made = new TestGateway(env, treeSource, clock, endings);
     await made.gateway.start();
     return made;
   }

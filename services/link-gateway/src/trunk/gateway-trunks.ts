@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { gatewayName } from '@spanmesh/proto/gateway-id';
 import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
@@ -10,6 +11,7 @@ import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
@@ -43,6 +45,10 @@ export interface TrunkHost {
   readonly sendLimit: number;
   /** Messages passed on from a trunk's read, or onto a trunk, are written at the end of the read. */
   readonly flow: Flow;
+  /** Does what ends on the trunk to a gateway because something else has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (gateway: GatewayId, job: EndingJob) => void;
+  /** Told each time that a principal has come to a bound. */
+  readonly limited: (limit: PoolLimit) => void;
   /**
    * A trunk was established or lost, or a gateway has become unreachable or reachable; `state` returns the new state.
    */
@@ -101,6 +107,7 @@ export class GatewayTrunks implements Trunks {
         tokens: this.#tokens,
         tls,
         metrics: this.metrics,
+        limited: deps.limited,
         accepted: (gateway, socket, rest) => this.#accepted(gateway, socket, rest),
       },
     );
@@ -265,8 +272,7 @@ export class GatewayTrunks implements Trunks {
     if (known !== undefined) return known;
     const terminal = this.#terminal;
     if (terminal === null || this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, changed, declaredDead, flow, tls = null } = this.#deps;
-
+    const { clock, logger, random, destinations, changed, declaredDead, flow, inSlices, tls = null } = this.#deps;
     const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
@@ -284,6 +290,7 @@ export class GatewayTrunks implements Trunks {
       destinations,
       shares: this.#shares,
       flow,
+      inSlices,
       isProtected: tls !== null,
       flushLater: (end) => this.#turnFlush.later(end),
       down: (left) => this.#down(left),

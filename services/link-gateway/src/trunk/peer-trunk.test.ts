@@ -49,6 +49,7 @@ describe('a trunk that cannot be opened', () => {
       shares: new WindowShares({ sendLimit: 1 << 24 }),
       isProtected: false,
       flushLater: () => {},
+      inSlices: (_gateway, job) => void [...job],
       random: () => 0,
       tls: null,
       protocol: new ProtocolRule({ own: 1 }, { logger, clock }),

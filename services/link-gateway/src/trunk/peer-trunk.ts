@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Timer } from '@spanmesh/runtime/clock';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
@@ -24,7 +25,9 @@ import { TrunkEnd, type TrunkEndDependencies } from './trunk-end.ts';
 import { GREETING } from './trunk-listener.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 
-export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended' | 'self'> {
+export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended' | 'self' | 'inSlices'> {
+  /** Does what ends on the trunk to a gateway because something else has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (gateway: GatewayId, job: EndingJob) => void;
   /** Id of this gateway, `<name>.<boot>`; read at each use. */
   readonly self: () => string;
   readonly logger: Logger;
@@ -242,6 +245,7 @@ export class PeerTrunk {
     return new TrunkEnd({
       ...this.#deps,
       self: this.#deps.self(),
+      inSlices: (job) => this.#deps.inSlices(this.gateway, job),
       ended: (end, reason, detail) => this.#ended(end, reason, detail),
     });
   }

@@ -22,9 +22,14 @@ export class RouteTable {
     source: RouteSource | null,
     destination: number,
   ): Transaction<Route> | undefined {
-    const alike = this.#own.get(link)?.get(destination);
-    const route = alike?.find((one) => one.dialect === dialect && isSameSource(one.source, source));
-    return route === undefined ? undefined : this.#transactions.get(route);
+    const alike = this.#own.get(link)?.get(destination) ?? [];
+    for (const route of alike) {
+      if (route.dialect !== dialect || !isSameSource(route.source, source)) continue;
+      const tx = this.#transactions.get(route);
+      // One that is ending may stand beside it.
+      if (tx !== undefined && !tx.txDeleted && !tx.ended) return tx;
+    }
+    return undefined;
   }
 
   /** Adds a route that we opened. */

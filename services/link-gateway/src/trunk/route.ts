@@ -2,7 +2,7 @@ import { BASE_MASK, DELETE } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteEnd, RouteSource, TrunkRoute } from '../routing/trunks.ts';
@@ -19,6 +19,8 @@ export interface RouteOwner {
   readonly out: Pick<TrunkOutbox, 'window'>;
   /** Tells which connection's read a message is sent in, and pauses that connection if needed. */
   readonly flow: Pick<Flow, 'read' | 'sentInto'>;
+  /** Does it, some at once and the rest later. */
+  readonly inSlices: (job: EndingJob) => void;
   /** The other side has accepted the route and names the window that our messages are charged to. */
   routeTaken(route: Route, window: number): void;
   /** The route is over, for whatever reason. Called once. */
@@ -119,8 +121,10 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
   }
 
   drop(tx: Transaction): void {
-    tx.endpoint.end(tx, tx.openedByPeer ? ErrorCode.LOSTLINK : 0);
-    this.close();
+    // The other halves of what the other side has stacked on it are for this side to end; of its own, whoever drops it has.
+    const rest = tx.openedByPeer ? tx.endpoint.cutting(tx, ErrorCode.LOSTLINK) : tx.endpoint.ending(tx);
+    if (rest === null) this.close();
+    else this.#owner.inSlices(this.#closing(rest));
   }
 
   /** Closes the route: nothing is delivered any more; senders that wait for it go on. */
@@ -131,6 +135,12 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
     this.#owner.waiting.delete(this);
     this.#owner.routeClosed(this);
     this.recheck();
+  }
+
+  /** Its window is given back when nothing more is charged to it. */
+  *#closing(rest: EndingJob): EndingJob {
+    yield* rest;
+    this.close();
   }
 
   #wait(): void {

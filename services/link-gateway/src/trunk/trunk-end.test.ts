@@ -25,6 +25,7 @@ function attached({ isProtected = false } = {}) {
     terminal,
     destinations: terminal,
     flow: new Flow(),
+    inSlices: (job) => void [...job],
     shares: new WindowShares({ sendLimit: 1 << 24 }),
     isProtected,
     flushLater: () => {},

@@ -6,7 +6,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import { readU32 } from '@spanmesh/dmsg/words';
 import { DmsgSocket, type DmsgSocketOwner } from '@spanmesh/dmsg-socket/stream/dmsg-socket';
 import { faultOf } from '@spanmesh/dmsg-socket/stream/fault';
@@ -62,11 +62,13 @@ export interface TrunkEndDependencies {
   readonly shares: WindowShares;
   /** Messages that follow from a read are written at its end. */
   readonly flow: Flow;
+  /** Does what ends because something else has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (job: EndingJob) => void;
   /** The trunk's transport (TLS) protects its bytes. */
   readonly isProtected: boolean;
   /** Has this end flushed at the end of this turn. */
   readonly flushLater: (end: TrunkEnd) => void;
-  /** Called when this end is lost. The transactions on it are told after this returns. */
+  /** It has ended by itself; what runs on it is told after this returns, perhaps not all in this turn. */
   readonly ended: (end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -83,6 +85,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   readonly #before = new OutBuffer();
   readonly out: TrunkOutbox;
   readonly flow: Flow;
+  readonly inSlices: (job: EndingJob) => void;
   readonly #endpoint: Endpoint;
   readonly #outWindows = new OutWindows();
   readonly #inWindows: InWindows;
@@ -102,7 +105,9 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#deps = deps;
     this.flow = deps.flow;
     this.out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
-    this.#endpoint = makeTrunkEndpoint({ out: this.out, handler: this });
+    const { inSlices } = deps;
+    this.inSlices = (job) => inSlices(this.#guarded(job));
+    this.#endpoint = makeTrunkEndpoint({ out: this.out, handler: this, inSlices: this.inSlices });
     this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
@@ -141,6 +146,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   }
 
   get isHigh(): boolean {
+    if (this.#isLost) return false;
     return this.#wire === null ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2 : this.queuedBytes > QUEUE_HIGH_BYTES;
   }
 
@@ -205,8 +211,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
    */
   finish(): void {
     for (const tx of this.#routes.all()) tx.data.drop(tx);
-    this.#countSent();
-    this.#wire?.finish();
+    this.inSlices(this.#finishing());
   }
 
   /** The trunk is lost: all transactions on it end with LOSTLINK (architecture.md, "Trunk"). */
@@ -218,8 +223,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#before.take();
     this.#wire?.cut();
     this.#deps.ended(this, reason, detail);
-    this.#endpoint.lost(ErrorCode.LOSTLINK);
-    this.#inWindows.clear();
+    this.inSlices(this.#losing(this.#endpoint.losing(ErrorCode.LOSTLINK)));
     release(this.waiting);
   }
 
@@ -352,6 +356,27 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     if (route.end !== null) return;
     metrics.routesRefused++;
     this.#refuse(route, tx);
+  }
+
+  *#finishing(): EndingJob {
+    yield* this.#endpoint.settling();
+    if (this.#isLost) return;
+    this.#countSent();
+    this.#wire?.finish();
+  }
+
+  *#losing(telling: EndingJob): EndingJob {
+    yield* telling;
+    this.#inWindows.clear();
+  }
+
+  /** Whatever goes wrong in it costs this trunk only. */
+  *#guarded(job: EndingJob): EndingJob {
+    try {
+      yield* job;
+    } catch (error) {
+      this.onFailed(error);
+    }
   }
 
   /** Takes the route back: routing has refused it, and is not told of its end. */

@@ -4,6 +4,7 @@ import { FrameReader } from '@spanmesh/dmsg/framing';
 import { SALT_AT } from '@spanmesh/dmsg/header';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import { readU32 } from '@spanmesh/dmsg/words';
 import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { describe, expect, it } from 'vitest';
@@ -14,6 +15,7 @@ import { makeTrunkEndpoint } from './trunk-endpoint.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
+const atOnce = (job: EndingJob) => void [...job];
 
 function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransactions?: number } = {}) {
   const out = new OutBuffer();
@@ -32,9 +34,21 @@ function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransaction
       ),
       out: window,
     },
-    { isHigh: false, waiting: new Set(), out: outbox, flow, routeTaken() {}, routeClosed() {}, creditWaits() {} },
+    {
+      isHigh: false,
+      waiting: new Set(),
+      out: outbox,
+      flow,
+      inSlices: atOnce,
+      routeTaken() {},
+      routeClosed() {},
+      creditWaits() {},
+    },
   );
-  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} } }, maxTransactions);
+  const made = makeTrunkEndpoint(
+    { out: outbox, handler: { onOpen() {}, onOneWay() {} }, inSlices: atOnce },
+    maxTransactions,
+  );
   return { out, window, route, noted, endpoint: made };
 }
 

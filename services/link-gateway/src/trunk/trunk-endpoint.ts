@@ -1,5 +1,6 @@
 import { TRUNK } from '@spanmesh/dmsg/dialect';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import { MAX_TRUNK_TRANSACTIONS } from './limits.ts';
 import type { TrunkOutbox } from './trunk-outbox.ts';
 
@@ -7,6 +8,7 @@ export interface TrunkEndpointDependencies {
   /** The outbox. Its window at the time of the call is the one for messages that are not on a route. */
   readonly out: TrunkOutbox;
   readonly handler: EndpointHandler;
+  readonly inSlices: (job: EndingJob) => void;
 }
 
 /**
@@ -14,7 +16,7 @@ export interface TrunkEndpointDependencies {
  * the route's window.
  */
 export function makeTrunkEndpoint(
-  { out, handler }: TrunkEndpointDependencies,
+  { out, handler, inSlices }: TrunkEndpointDependencies,
   maxTransactions: number = MAX_TRUNK_TRANSACTIONS,
 ): Endpoint {
   const free = out.window;
@@ -25,6 +27,7 @@ export function makeTrunkEndpoint(
     {
       out,
       handler,
+      inSlices,
       salts: out,
       sending: (on) => {
         out.window = free;

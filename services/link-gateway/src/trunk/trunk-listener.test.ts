@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
+import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_UNAUTHENTICATED, UNAUTHENTICATED_MS } from './limits.ts';
 import { Tokens } from './tokens.ts';
@@ -19,12 +20,14 @@ describe('the port for other gateways', () => {
   let port: number;
   let accepted: { gateway: string; socket: Socket; rest: string }[];
   let sockets: Socket[];
+  let limited: PoolLimit[];
   beforeEach(async () => {
     clock = new FakeClock();
     tokens = new Tokens(clock);
     metrics = new TrunkMetrics();
     accepted = [];
     sockets = [];
+    limited = [];
     listener = make('127.0.0.1');
     port = await listener.start();
   });
@@ -42,13 +45,14 @@ describe('the port for other gateways', () => {
         tokens,
         tls: null,
         metrics,
+        limited: (limit) => void limited.push(limit),
         accepted: (gateway, socket, rest) => void accepted.push({ gateway, socket, rest: String(rest) }),
       },
     );
   }
 
-  async function dial(): Promise<{ socket: Socket; closed: Promise<unknown> }> {
-    const socket = connect({ port, host: '127.0.0.1' });
+  async function dial(localAddress = '127.0.0.1'): Promise<{ socket: Socket; closed: Promise<unknown> }> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     socket.on('error', () => {}).resume();
     sockets.push(socket);
     const closed = once(socket, 'close');
@@ -57,8 +61,8 @@ describe('the port for other gateways', () => {
   }
 
   // Limits: trunk/limits.ts MAX_UNAUTHENTICATED
-  it('waits for the tokens of a bounded number of connections, and closes others at once', async () => {
-    const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, dial));
+  it('waits for the tokens of so many at a time, and closes others at once', async () => {
+    const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, () => dial()));
     await expect.poll(() => listener.unauthenticated).toBe(MAX_UNAUTHENTICATED);
     expect(metrics.tokensRefused).toBe(0);
     await (await dial()).closed;
@@ -72,7 +76,19 @@ describe('the port for other gateways', () => {
     await expect.poll(() => listener.unauthenticated).toBe(1);
   });
 
-  it('hands a connection on with the bytes after its token, and does not count it any more', async () => {
+  it('of one address that has them all gives way to one of another address, and is named', async () => {
+    const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, () => dial('127.0.0.66')));
+    await expect.poll(() => listener.unauthenticated).toBe(MAX_UNAUTHENTICATED);
+    const { socket } = await dial();
+    await Promise.race(waiting.map(({ closed }) => closed));
+    socket.write(tokens.issue('b.00000001')!);
+    await expect.poll(() => accepted.length).toBe(1);
+    const resource = 'trunk connections without a token';
+    expect(limited).toMatchObject([{ resource, bound: 'total', principal: '127.0.0.66' }]);
+    expect([metrics.tokensRefused, listener.unauthenticated]).toEqual([1, MAX_UNAUTHENTICATED - 1]);
+  });
+
+  it('hands a connection on with what came after its token, and counts it no more', async () => {
     const { socket } = await dial();
     socket.write(Buffer.concat([tokens.issue('b.00000001')!, Buffer.from('more')]));
     await expect.poll(() => accepted.length).toBe(1);

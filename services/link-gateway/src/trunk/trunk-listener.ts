@@ -3,11 +3,13 @@ import { nameOf } from '@spanmesh/proto/gateway-id';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { listenError } from '@spanmesh/runtime/grpc/listen-error';
-import type { Logger } from '@spanmesh/runtime/log/logger';
+import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
+import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
+import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
+import { LOG_INTERVAL_MS, MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';
 import { isTrunkOf, listenTrunk, mayListenPlain } from './transport.ts';
 import type { TrunkMetrics } from './trunk-metrics.ts';
@@ -22,18 +24,25 @@ export interface TrunkListenerDependencies {
   /** This gateway's certificate; null: plain TCP. */
   readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
+  /** Told each time that an address has too many connections without a token. */
+  readonly limited: (limit: PoolLimit) => void;
   /**
    * Called when a connection's token was good; `rest`: the bytes after it. The called function must send the greeting.
    */
   readonly accepted: (gateway: GatewayId, socket: Socket, rest: Uint8Array) => void;
 }
 
-/** The port that other gateways connect to with their tokens. */
+/**
+ * The port that other gateways connect to with their tokens. Whoever reaches it may connect: when as many are waited for as may be, one goes
+ * of the address that has most of them, not a newcomer of another one.
+ */
 export class TrunkListener {
   readonly #listen: HostPort;
   readonly #setting: string;
   readonly #deps: TrunkListenerDependencies;
-  readonly #waiting = new Set<Socket>();
+  readonly #waiting = new Map<Socket, Holding<Socket>>();
+  readonly #pool: Pool<Socket>;
+  readonly #throttle: Throttle;
   #server: Server | null = null;
 
   /** `setting`: name of the setting, for a SettingError. */
@@ -41,6 +50,15 @@ export class TrunkListener {
     this.#listen = listen;
     this.#setting = setting;
     this.#deps = deps;
+    const { clock, limited, metrics } = deps;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const bounds = { total: MAX_UNAUTHENTICATED, share: MAX_UNAUTHENTICATED };
+    const evict = (socket: Socket): void => {
+      metrics.tokensRefused++;
+      this.#drop(socket);
+      socket.destroy();
+    };
+    this.#pool = new Pool({ resource: 'trunk connections without a token', ...bounds }, { evict, limited });
   }
 
   /** Connections whose token has not come yet. */
@@ -55,14 +73,12 @@ export class TrunkListener {
   start(): Promise<number> {
     const { host, port } = this.#listen;
     const where = formatHostPort(this.#listen);
-    const { tls, metrics } = this.#deps;
+    const { tls } = this.#deps;
     if (tls === null && !mayListenPlain(host)) {
       const why = `cannot listen on ${where}: without certificates only the loopback may be used`;
       return Promise.reject(new SettingError(this.#setting, why));
     }
-    const refused = () => {
-      metrics.tokensRefused++;
-    };
+    const refused = () => this.#refused('', 'no certificate of a gateway');
     const server = listenTrunk(tls, { accept: (socket) => this.#authenticate(socket), refused });
     this.#server = server;
     return new Promise((resolve, reject) => {
@@ -79,27 +95,30 @@ export class TrunkListener {
   /** Takes no more connections, and closes those whose token has not come. */
   stop(): void {
     this.#server?.close();
-    for (const socket of this.#waiting) socket.destroy();
+    for (const socket of this.#waiting.keys()) socket.destroy();
   }
 
   #authenticate(socket: Socket): void {
     const { clock, metrics } = this.#deps;
+    const address = socket.remoteAddress ?? '';
     socket.on('error', () => socket.destroy());
-    if (this.#waiting.size >= MAX_UNAUTHENTICATED) {
+    const holding = this.#pool.open(addressPrincipal(address), socket);
+    if (this.#pool.take(holding) !== null) {
+      this.#pool.close(holding);
       metrics.tokensRefused++;
       socket.destroy();
       return;
     }
-    this.#waiting.add(socket);
+    this.#waiting.set(socket, holding);
     const token = Buffer.alloc(TOKEN_BYTES);
     let have = 0;
     const deadline = clock.after(UNAUTHENTICATED_MS, () => {
-      metrics.tokensRefused++;
+      this.#refused(address, 'no token has come');
       socket.destroy();
     });
     const settle = () => {
       deadline.cancel();
-      this.#waiting.delete(socket);
+      this.#drop(socket);
     };
     socket.on('close', settle);
     // With allowHalfOpen a connection closed by the caller would otherwise stay until the deadline.
@@ -111,7 +130,7 @@ export class TrunkListener {
       // The first 32 bytes decide (trunk.proto, Trunk).
       const gateway = this.#deps.tokens.redeem(token);
       if (gateway === null || !isTrunkOf(socket, nameOf(gateway))) {
-        metrics.tokensRefused++;
+        this.#refused(address, 'no token that was given out');
         socket.destroy();
         return;
       }
@@ -119,5 +138,21 @@ export class TrunkListener {
       socket.removeAllListeners();
       this.#deps.accepted(gateway, socket, chunk.subarray(used));
     });
+  }
+
+  /** It is waited for no more. */
+  #drop(socket: Socket): void {
+    const holding = this.#waiting.get(socket);
+    if (holding === undefined) return;
+    this.#waiting.delete(socket);
+    this.#pool.close(holding);
+  }
+
+  /** `peer`: its address; empty: not known. */
+  #refused(peer: string, why: string): void {
+    const { metrics, logger } = this.#deps;
+    metrics.tokensRefused++;
+    const { log, suppressed } = this.#throttle.admit(`${why} ${peer}`);
+    if (log) logger.warn({ peer, why, suppressed }, 'trunk refused: what connects here is no gateway');
   }
 }

@@ -45,6 +45,10 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
     else this.#target.pass(buf, start, end);
   }
 
+  hold(bytes: number): void {
+    this.#target.hold(bytes);
+  }
+
   next(): number {
     const salt = ((this.window.id << 8) | this.#count) >>> 0;
     this.#count = (this.#count + 1) & 0xff;
@@ -53,6 +57,7 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
 
   /** Changes to another buffer. The bytes written so far go to it first. */
   switchTo(target: OutBuffer): void {
+    target.hold(this.#target.waitingBytes);
     for (const slice of this.#target.take()) target.pass(slice, 0, slice.length);
     this.#target = target;
     this.#isSwitched = true;

@@ -206,6 +206,8 @@ export class TestGatewayEnd {
         random: () => 0,
         destinations: this.terminal,
         flow: this.flow,
+        inSlices: (_gateway, job) => void [...job],
+        limited: () => {},
         sendLimit: 16 * 1024 * 1024,
         changed: () => this.unreachable.push(this.trunks.state().unreachable),
         declaredDead: () => this.deadCalls++,

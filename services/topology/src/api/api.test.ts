@@ -185,7 +185,7 @@ describe('GetTree', () => {
     const links = clusters.flatMap(({ nodes }) => nodes).flatMap((node) => node.links);
     expect(links).toHaveLength(5);
     expect(links.flatMap(({ relays }) => relays)).toEqual(
-      [1, 2, 3].map(() => ({ lnkConn: `${b.id}:${lnkConn}`, connection: `${b.id}:${peer}` })),
+      [1, 2, 3].map(() => ({ withheld: false, lnkConn: `${b.id}:${lnkConn}`, connection: `${b.id}:${peer}` })),
     );
     const only = await tree(client, { dialect: Dialect.DIALECT_LINKID });
     expect(only.flatMap((part) => part.clusters)).toHaveLength(1);

@@ -62,6 +62,29 @@ describe('why a link is relayed, or not', () => {
     expect(verdictsFor(`${b.id}:${connection}`)).toEqual([[1, 'UNREACHABLE false', 'TOO_FAR false']]);
   });
 
+  it('is that whoever offers it is withheld at the gateway of the LNK_CONN, and nobody else is', () => {
+    const { a, b, verdictsFor } = installation();
+    const greedy = '198.51.100.66';
+    const offering = a.openConnection('circuit', `${greedy}:1000`);
+    a.openLink(offering, 1, 0);
+    a.openLink(a.openConnection(), 1, 1);
+    a.openLink(a.openConnection(), 2, 1);
+    const connection = b.openConnection();
+    b.openLnkConn(connection);
+    const own = a.openConnection();
+    a.openLnkConn(own);
+    const there = () => verdictsFor(`${b.id}:${connection}`);
+    expect(there()).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false']]);
+    b.withhold([greedy]);
+    // Nothing is relayed in its place.
+    expect(there()).toEqual([[1, 'WITHHELD false', 'WIDTH_FULL false']]);
+    expect(verdictsFor(`${b.id}:${connection}`, uuid(2))).toEqual([[1, 'TAKEN true']]);
+    // At its own gateway, and at others, it is as before.
+    expect(verdictsFor(`${a.id}:${own}`)).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false']]);
+    b.withhold([]);
+    expect(there()).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false']]);
+  });
+
   it('is told for each LNK_CONN of the connection, and in pages', () => {
     const { a, b, verdictsFor } = installation();
     a.openLink(a.openConnection(), 1);

@@ -14,6 +14,7 @@ import { findConnection, findNode } from '../show/find.ts';
 import { showNode } from '../show/show-cluster.ts';
 import { showConnection, showLnkConn } from '../show/show-connection.ts';
 import { showLink } from '../show/show-link.ts';
+import { isWithheld } from '../trees/gateway.ts';
 import { linkBytes, linkKey, lnkConnBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 
@@ -90,7 +91,11 @@ function grouped(items: readonly Found[], width: number): LnkConnExplanation[] {
       groups.set(lnkConn, group);
     }
     const { link, open } = explanation;
-    group.verdicts.push({ link: showLink(link), reason: reasonOf(explanation), relayed: open });
+    if (open && isWithheld(link, lnkConn)) {
+      group.verdicts.push({ link: showLink(link), reason: VerdictReason.VERDICT_REASON_WITHHELD, relayed: false });
+    } else {
+      group.verdicts.push({ link: showLink(link), reason: reasonOf(explanation), relayed: open });
+    }
   }
   return [...groups.values()];
 }

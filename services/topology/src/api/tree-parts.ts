@@ -181,7 +181,10 @@ function* partsIn(capture: Capture, clusters: readonly Cluster[], revision: stri
         for (let at = 0; at === 0 || at < relays.length; at += MOST_TARGETS) {
           const targets = relays.slice(at, at + MOST_TARGETS);
           const bytes = linkBytes(link) + TARGET_BYTES * targets.length;
-          part.addLink({ link: showLink(link, moment), relays: targets.map(showTarget) }, bytes);
+          part.addLink(
+            { link: showLink(link, moment), relays: targets.map((lnkConn) => showTarget(link, lnkConn)) },
+            bytes,
+          );
           if (part.isFull) yield part.take(revision);
         }
       }

@@ -15,6 +15,8 @@ const NUMBER_BYTES = 8;
 const TEXTS_BYTES = 768;
 /** A gateway's id in a list. */
 const GATEWAY_BYTES = 76;
+/** A principal in a list: of 256 characters at most, which are ASCII. */
+const PRINCIPAL_BYTES = 260;
 
 /** Replication with answers that are encoded already: what all standbys are told is encoded once. */
 export const EncodedReplicationService = {
@@ -47,9 +49,11 @@ export function* inMessages(changes: Iterable<TreeChange>): Iterable<TreeChange[
 }
 
 function bytesOf(change: TreeChange): number {
-  const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened, trunks } = change;
+  const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened, trunks, withheld } =
+    change;
   if (linkOpened !== undefined) return CHANGE_BYTES + linkOpened.payload.length;
   if (lnkConnOpened !== undefined) return CHANGE_BYTES + lnkConnOpened.payload.length;
+  if (withheld !== undefined) return CHANGE_BYTES + PRINCIPAL_BYTES * withheld.principals.length;
   if (trunks !== undefined) return CHANGE_BYTES + GATEWAY_BYTES * trunks.unreachable.length;
   if (connectionOpened ?? gatewayPut ?? clusterHeld ?? clusterReleased) return CHANGE_BYTES + TEXTS_BYTES;
   const numbers = setOf(change)?.set.lnkConns.length ?? 0;

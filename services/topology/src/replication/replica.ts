@@ -134,7 +134,8 @@ export class Replica {
       trees.setSuspect(gateway.connections.get(change.suspicion.connection), change.suspicion.suspect);
     } else if (change.trunks !== undefined) {
       yield* trees.settingUnreachable(gateway, change.trunks.unreachable);
-    } else if (change.relaysForgotten === true) yield* trees.forgettingRelays(gateway);
+    } else if (change.withheld !== undefined) trees.setWithheld(gateway, change.withheld.principals);
+    else if (change.relaysForgotten === true) yield* trees.forgettingRelays(gateway);
     else if (change.relaysTold === true) yield* trees.tellingRelays(gateway);
     else if (change.clusterHeld !== undefined) trees.hold(gateway, change.clusterHeld);
     else if (change.clusterReleased !== undefined) trees.release(gateway, change.clusterReleased);

@@ -61,6 +61,34 @@ describe('a standby', () => {
     expect(leader.core.publisher.bytes - before).toBeLessThan(few);
   });
 
+  it('knows whose links a gateway withholds, told in a change or in the snapshot, and shows them so', () => {
+    const { leader, gateway, standby, same } = installation();
+    const other = new FakeGateway('b');
+    other.openLnkConn(other.openConnection());
+    settle(leader, [gateway, other]);
+    standby.catchUp(leader);
+    const withheldOn = ({ follower }: FakeStandby) => [
+      ...(follower.view?.trees.gateways.get(other.id)?.withheld ?? ['not there']),
+    ];
+    const principal = '192.0.2.1';
+    other.withhold([principal]);
+    settle(leader, [gateway, other]);
+    standby.catchUp(leader);
+    same();
+    expect(withheldOn(standby)).toEqual([principal]);
+    const late = new FakeStandby({ clock: leader.clock, replica: 'late' });
+    late.follow(leader);
+    late.catchUp(leader);
+    expect(withheldOn(late)).toEqual([principal]);
+    const relays = JSON.stringify(answersOf(late.follower.view!));
+    expect(relays).toContain('"withheld":true');
+    other.withhold([]);
+    settle(leader, [gateway, other]);
+    standby.catchUp(leader);
+    same();
+    expect(withheldOn(standby)).toEqual([]);
+  });
+
   // Causes: metric spanmesh_topology_replica_unknown_changes_total
   it('passes over a change of a kind that it does not know, counts it, and goes on', () => {
     const { leader, gateway, connection, standby, same } = installation();

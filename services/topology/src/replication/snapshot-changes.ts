@@ -18,6 +18,7 @@ interface GatewayMoment {
   readonly put: ReplicatedGateway;
   readonly number: number;
   readonly unreachable: readonly string[];
+  readonly withheld: readonly string[];
   readonly connections: readonly ConnectionMoment[];
   readonly lnkConns: readonly LnkConn[];
   readonly links: readonly Link[];
@@ -68,10 +69,11 @@ export class TreesSnapshot implements Reader {
     }
   }
 
-  *#openOn({ number, unreachable, connections, lnkConns, links, held }: GatewayMoment): Iterable<TreeChange> {
+  *#openOn({ number, unreachable, withheld, connections, lnkConns, links, held }: GatewayMoment): Iterable<TreeChange> {
     if (unreachable.length > 0) {
       yield { gateway: number, trunks: { established: [], unreachable: [...unreachable] } };
     }
+    if (withheld.length > 0) yield { gateway: number, withheld: { principals: [...withheld] } };
     for (const { connection, suspect, closing } of connections) {
       const { opened } = connectionData(connection);
       yield { gateway: number, connectionOpened: { ...opened, suspect, closing } };
@@ -103,6 +105,7 @@ function momentOf(gateway: Gateway, unreachable: Iterable<string>): GatewayMomen
     put: { name, boot, serviceAddress, version, attached, draining, commanded },
     number,
     unreachable: [...unreachable],
+    withheld: [...gateway.withheld],
     connections: Array.from(gateway.connections.values(), (connection) => ({
       connection,
       suspect: connection.suspect,

@@ -2,7 +2,7 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { RelayTarget } from '@spanmesh/proto/v1/topology';
 import type { Link as ProtoLink, Relay as ProtoRelay } from '@spanmesh/proto/v1/types';
 import type { Link, LnkConn } from '@spanmesh/spantree/tree';
-import { linkData } from '../trees/gateway.ts';
+import { isWithheld, linkData } from '../trees/gateway.ts';
 import { connectionId, linkId, lnkConnId, showNodeKey } from '../trees/show-ids.ts';
 
 /** Fields of a link that change while it is open. */
@@ -53,14 +53,18 @@ export function relaysOf(link: Link): LnkConn[] {
   return [...new Set([...chosen, ...onDemand])];
 }
 
-export function showTarget(lnkConn: LnkConn): RelayTarget {
-  return { lnkConn: lnkConnId(lnkConn), connection: connectionId(lnkConn.connection) };
+export function showTarget(link: Link, lnkConn: LnkConn): RelayTarget {
+  return {
+    lnkConn: lnkConnId(lnkConn),
+    connection: connectionId(lnkConn.connection),
+    withheld: isWithheld(link, lnkConn),
+  };
 }
 
 export function showRelay(link: Link, lnkConn: LnkConn): ProtoRelay {
   return {
     link: linkId(link),
-    ...showTarget(lnkConn),
+    ...showTarget(link, lnkConn),
     node: showNodeKey(link.node),
     // protocol.md, "The link layer" 2.
     dist: (link.dist + 1) | 0,

@@ -58,6 +58,7 @@ export class FakeGateway {
   /** Gateways that it has trunks to. */
   readonly established = new Set<string>();
   held: ClusterKey[] = [];
+  withheld: readonly string[] = [];
   /** `<gateway>:<number>` of links of others that it knows, by Commands or by itself. */
   readonly remote = new Set<string>();
   /** Other gateways that it was told of and that are not gone, in order; and gateways that it was told are gone. */
@@ -168,6 +169,12 @@ export class FakeGateway {
     if (reachable) this.unreachable.delete(gateway);
     else this.unreachable.add(gateway);
     this.#delta.trunks = this.#trunks();
+  }
+
+  /** Whose links at other gateways it relays none of, all of them. */
+  withhold(principals: readonly string[]): void {
+    this.withheld = principals;
+    this.#delta.withheld = { principals: [...principals] };
   }
 
   /** A trunk to the other one is established, or is lost. */
@@ -351,6 +358,7 @@ export class FakeGateway {
       all.refusals.push({ lnkConn: lnkConns[0]!, linkGateway, link, n: 0 });
     }
     all.trunks = this.#trunks();
+    if (this.withheld.length > 0) all.withheld = { principals: [...this.withheld] };
     for (const name of this.remote) all.linksKnown.push(linkRef(name));
     all.obeyed = this.#obeyed;
     all.lastNumber = this.#number;

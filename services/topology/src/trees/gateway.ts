@@ -47,6 +47,15 @@ export function linkData(link: Link): LinkData {
   return link.data as LinkData;
 }
 
+/** The relay is to be open, and the LNK_CONN's gateway has none of it (Gateway.withheld); what is open on demand is. */
+export function isWithheld(link: Link, lnkConn: LnkConn): boolean {
+  const { gateway } = lnkConnData(lnkConn);
+  if (gateway.withheld.size === 0) return false;
+  const data = linkData(link);
+  if (data.gateway === gateway || data.onDemand?.has(lnkConn) === true) return false;
+  return gateway.withheld.has(connectionData(link.connection).opened.principal);
+}
+
 /** Relays of one link on one gateway's LNK_CONNs (numbers): the unit of commands and of history. */
 export interface RelayGroup {
   readonly link: Link;
@@ -71,6 +80,8 @@ export class Gateway {
   readonly links: Map<number, Link> = new Map();
   /** Gateways (ids) that it has trunks to; only while it is attached. */
   established: ReadonlySet<string> = new Set();
+  /** Who offers links at other gateways that it relays none of, of what is to be relayed: principals of connections. Changed by Trees only. */
+  withheld: ReadonlySet<string> = new Set();
   /** Links of other gateways that it knows; only while it is attached. */
   knows: KnownLinks | undefined = undefined;
   /** Highest number that it has given to anything, as far as it has told. */

@@ -23,6 +23,7 @@ const drain = (order: string, done = false): DrainProgress => ({ order, chosen: 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `g${i}.00000001`);
 const MAX_DRAINS = 64;
 const MAX_TRUNKS = 8192;
+const MAX_WITHHELD = 1024;
 
 describe('what a gateway may tell', () => {
   // Limits: trees/state.ts MAX_DRAINS
@@ -59,6 +60,16 @@ describe('what a gateway may tell', () => {
       expect(() => apply({ trunks })).toThrow(expect.objectContaining({ name: 'StateError', code: 'too-much' }));
     },
   );
+
+  // Limits: trees/state.ts MAX_WITHHELD
+  it('are as many principals whose links it withholds as one tells of', () => {
+    const { gateway, apply } = rig();
+    apply({ withheld: { principals: ids(MAX_WITHHELD) } });
+    expect(gateway.withheld.size).toBe(MAX_WITHHELD);
+    expect(() => apply({ withheld: { principals: ids(MAX_WITHHELD + 1) } })).toThrow(
+      expect.objectContaining({ name: 'StateError', code: 'too-much' }),
+    );
+  });
 
   // Limits: trees/state.ts MAX_WAITING_LINKS
   it('are so many links of gateways that are not here', () => {

@@ -23,6 +23,8 @@ const MAX_DRAINS = 64;
 export const MAX_WAITING_LINKS = 1_000_000;
 /** Gateways in one set of how a gateway is connected; more than there can be. */
 const MAX_TRUNKS = 8192;
+/** Principals that one gateway withholds relays of: as many as one tells of. */
+const MAX_WITHHELD = 1024;
 
 /** A gateway tells more than a leader takes. */
 export class StateError extends Error {
@@ -102,6 +104,7 @@ export class State {
     yield* this.#inSlices(change.linksOpened, OBJECT_UNITS, (opened) => this.trees.openLink(gateway, opened));
     for (const { link, status } of change.linkStatuses) this.trees.setStatus(gateway, link, status);
     if (change.trunks !== undefined) yield* this.#settingTrunks(gateway, change.trunks);
+    if (change.withheld !== undefined) this.#setWithheld(gateway, change.withheld.principals);
     for (const ref of change.linksKnown) this.#know(gateway, ref);
     for (const id of change.connectionsAlive) this.trees.setSuspect(gateway.connections.get(id), false);
     for (const { id, reason } of change.connectionsClosing) this.trees.setClosing(gateway.connections.get(id), reason);
@@ -145,6 +148,7 @@ export class State {
       this.#reviewConnection(gateway, opened),
     );
     yield* this.#settingTrunks(gateway, all.trunks ?? { established: [], unreachable: [] });
+    this.#setWithheld(gateway, all.withheld?.principals ?? []);
     const added: LnkConn[] = [];
     yield* this.#inSlices(all.lnkConnsOpened.sort(byId), OBJECT_UNITS, (opened) => {
       if (gateway.lnkConns.has(opened.id)) return;
@@ -225,6 +229,13 @@ export class State {
     gateway.established = new Set(established);
     for (const id of established) if (!this.gateways.has(id)) this.#tell({ of: 'named', id });
     yield* this.trees.settingUnreachable(gateway, unreachable);
+  }
+
+  #setWithheld(gateway: Gateway, principals: readonly string[]): void {
+    if (principals.length > MAX_WITHHELD) {
+      throw new StateError('more principals than a gateway tells of', { gateway: gateway.id });
+    }
+    this.trees.setWithheld(gateway, principals);
   }
 
   /** architecture.md, "Half-dead peers". The younger of two connections is not doubted. */

@@ -209,6 +209,13 @@ export class Trees {
     if (!changed.isSubsetOf(unreachable)) this.#tell({ of: 'reachable', gateway });
   }
 
+  /** Whose links at other gateways the gateway relays none of, all of them. What is selected stays as it is. */
+  setWithheld(gateway: Gateway, principals: readonly string[]): void {
+    if (principals.length === 0 && gateway.withheld.size === 0) return;
+    gateway.withheld = new Set(principals);
+    this.journal?.(gateway, { withheld: { principals: [...principals] } });
+  }
+
   setSuspect(connection: Connection | undefined, suspect: boolean): void {
     if (connection === undefined || connection.suspect === suspect) return;
     this.tree.setSuspect(connection, suspect);

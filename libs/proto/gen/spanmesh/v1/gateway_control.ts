@@ -247,6 +247,10 @@ export interface StateChange {
    * (`links`) is not told. In a snapshot: all that are known.
    */
   linksKnown: LinkRef[];
+  /** Who offers links at other gateways that this one relays none of; unset: as before. In a snapshot unset: nobody. */
+  withheld:
+    | WithheldOfferers
+    | undefined;
   /**
    * Highest number that the gateway had given to anything when this message was cut; only in the last of the parts that were cut
    * together. What another gateway knows by a higher number comes yet, what it knows by a lower one and was not told of is gone.
@@ -257,6 +261,15 @@ export interface StateChange {
    * after this message can no longer be crossed by those commands.
    */
   obeyed: number;
+}
+
+/**
+ * Whose links at other gateways a gateway relays none of, because they had too many relays there: told whole. Of these relays
+ * topology still says that they are to be open, and they are not.
+ */
+export interface WithheldOfferers {
+  /** `principal` of the connections of these links. At most 1024. */
+  principals: string[];
 }
 
 /** A connection stands (its dialect is known). */
@@ -967,6 +980,7 @@ function createBaseStateChange(): StateChange {
     drains: [],
     stopping: false,
     linksKnown: [],
+    withheld: undefined,
     lastNumber: 0,
     obeyed: 0,
   };
@@ -1046,6 +1060,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     for (const v of message.linksKnown) {
       LinkRef.encode(v!, writer.uint32(178).fork()).join();
+    }
+    if (message.withheld !== undefined) {
+      WithheldOfferers.encode(message.withheld, writer.uint32(186).fork()).join();
     }
     if (message.lastNumber !== 0) {
       writer.uint32(169).double(message.lastNumber);
@@ -1261,6 +1278,14 @@ export const StateChange: MessageFns<StateChange> = {
             message.linksKnown.push(LinkRef.decode(reader, reader.uint32()));
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.withheld = WithheldOfferers.decode(reader, reader.uint32());
+            continue;
+          }
           case 21: {
             if (tag !== 169) {
               break;
@@ -1370,6 +1395,7 @@ export const StateChange: MessageFns<StateChange> = {
         : globalThis.Array.isArray(object?.links_known)
         ? object.links_known.map((e: any) => LinkRef.fromJSON(e))
         : [],
+      withheld: isSet(object.withheld) ? WithheldOfferers.fromJSON(object.withheld) : undefined,
       lastNumber: isSet(object.lastNumber)
         ? globalThis.Number(object.lastNumber)
         : isSet(object.last_number)
@@ -1438,6 +1464,9 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.linksKnown?.length) {
       obj.linksKnown = message.linksKnown.map((e) => LinkRef.toJSON(e));
     }
+    if (message.withheld !== undefined) {
+      obj.withheld = WithheldOfferers.toJSON(message.withheld);
+    }
     if (message.lastNumber !== 0) {
       obj.lastNumber = floatToJson(message.lastNumber);
     }
@@ -1473,8 +1502,82 @@ export const StateChange: MessageFns<StateChange> = {
     message.drains = object.drains?.map((e) => DrainProgress.fromPartial(e)) || [];
     message.stopping = object.stopping ?? false;
     message.linksKnown = object.linksKnown?.map((e) => LinkRef.fromPartial(e)) || [];
+    message.withheld = (object.withheld !== undefined && object.withheld !== null)
+      ? WithheldOfferers.fromPartial(object.withheld)
+      : undefined;
     message.lastNumber = object.lastNumber ?? 0;
     message.obeyed = object.obeyed ?? 0;
+    return message;
+  },
+};
+
+function createBaseWithheldOfferers(): WithheldOfferers {
+  return { principals: [] };
+}
+
+export const WithheldOfferers: MessageFns<WithheldOfferers> = {
+  encode(message: WithheldOfferers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.principals) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WithheldOfferers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWithheldOfferers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principals.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WithheldOfferers {
+    return {
+      principals: globalThis.Array.isArray(object?.principals)
+        ? object.principals.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: WithheldOfferers): unknown {
+    const obj: any = {};
+    if (message.principals?.length) {
+      obj.principals = message.principals;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WithheldOfferers>, I>>(base?: I): WithheldOfferers {
+    return WithheldOfferers.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WithheldOfferers>, I>>(object: I): WithheldOfferers {
+    const message = createBaseWithheldOfferers();
+    message.principals = object.principals?.map((e) => e) || [];
     return message;
   },
 };

@@ -114,6 +114,11 @@ export const VerdictReason = {
   VERDICT_REASON_AFTER_STOP: 10,
   /** VERDICT_REASON_UNREACHABLE - The link's gateway cannot be reached from the LNK_CONN's: skipped. */
   VERDICT_REASON_UNREACHABLE: 11,
+  /**
+   * VERDICT_REASON_WITHHELD - Taken, but the LNK_CONN's gateway relays no link of whoever offers this one: he is over his share of relays there. No other link is
+   * relayed in its place.
+   */
+  VERDICT_REASON_WITHHELD: 12,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -132,6 +137,7 @@ export namespace VerdictReason {
   export type VERDICT_REASON_WIDTH_FULL = typeof VerdictReason.VERDICT_REASON_WIDTH_FULL;
   export type VERDICT_REASON_AFTER_STOP = typeof VerdictReason.VERDICT_REASON_AFTER_STOP;
   export type VERDICT_REASON_UNREACHABLE = typeof VerdictReason.VERDICT_REASON_UNREACHABLE;
+  export type VERDICT_REASON_WITHHELD = typeof VerdictReason.VERDICT_REASON_WITHHELD;
   export type UNRECOGNIZED = typeof VerdictReason.UNRECOGNIZED;
 }
 
@@ -173,6 +179,9 @@ export function verdictReasonFromJSON(object: any): VerdictReason {
     case 11:
     case "VERDICT_REASON_UNREACHABLE":
       return VerdictReason.VERDICT_REASON_UNREACHABLE;
+    case 12:
+    case "VERDICT_REASON_WITHHELD":
+      return VerdictReason.VERDICT_REASON_WITHHELD;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -206,6 +215,8 @@ export function verdictReasonToJSON(object: VerdictReason): string {
       return "VERDICT_REASON_AFTER_STOP";
     case VerdictReason.VERDICT_REASON_UNREACHABLE:
       return "VERDICT_REASON_UNREACHABLE";
+    case VerdictReason.VERDICT_REASON_WITHHELD:
+      return "VERDICT_REASON_WITHHELD";
     case VerdictReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -707,6 +718,8 @@ export interface RelayTarget {
   lnkConn: string;
   /** Id of its connection. */
   connection: string;
+  /** True: taken, but not open, as VERDICT_REASON_WITHHELD says. */
+  withheld: boolean;
 }
 
 /** Asks for changes. */
@@ -3577,7 +3590,7 @@ export const LinkTree: MessageFns<LinkTree> = {
 };
 
 function createBaseRelayTarget(): RelayTarget {
-  return { lnkConn: "", connection: "" };
+  return { lnkConn: "", connection: "", withheld: false };
 }
 
 export const RelayTarget: MessageFns<RelayTarget> = {
@@ -3587,6 +3600,9 @@ export const RelayTarget: MessageFns<RelayTarget> = {
     }
     if (message.connection !== "") {
       writer.uint32(18).string(message.connection);
+    }
+    if (message.withheld !== false) {
+      writer.uint32(24).bool(message.withheld);
     }
     return writer;
   },
@@ -3620,6 +3636,14 @@ export const RelayTarget: MessageFns<RelayTarget> = {
             message.connection = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.withheld = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3640,6 +3664,7 @@ export const RelayTarget: MessageFns<RelayTarget> = {
         ? globalThis.String(object.lnk_conn)
         : "",
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      withheld: isSet(object.withheld) ? globalThis.Boolean(object.withheld) : false,
     };
   },
 
@@ -3651,6 +3676,9 @@ export const RelayTarget: MessageFns<RelayTarget> = {
     if (message.connection !== "") {
       obj.connection = message.connection;
     }
+    if (message.withheld !== false) {
+      obj.withheld = message.withheld;
+    }
     return obj;
   },
 
@@ -3661,6 +3689,7 @@ export const RelayTarget: MessageFns<RelayTarget> = {
     const message = createBaseRelayTarget();
     message.lnkConn = object.lnkConn ?? "";
     message.connection = object.connection ?? "";
+    message.withheld = object.withheld ?? false;
     return message;
   },
 };

@@ -210,7 +210,7 @@ export interface Link {
   stamp: bigint;
   /** msgid that the peer gave the LNK_SPAN, 64 opaque bits. */
   msgid: bigint;
-  /** Number of LNK_CONNs that the link is relayed to. */
+  /** Number of LNK_CONNs that the link is relayed to, those included at which it is withheld (Relay). */
   relays: number;
   /** True while the link's connection is suspected to be half dead: such links rank behind the others. */
   suspect: boolean;
@@ -245,7 +245,7 @@ export interface Connection {
   lnkConns: LnkConn[];
   /** Number of live links that came in on it. */
   links: number;
-  /** Number of relays that we have open on it. */
+  /** Number of relays that we have open on it, those included that are withheld (Relay). */
   relays: number;
   /** True while it is suspected to be half dead. */
   suspect: boolean;
@@ -271,7 +271,7 @@ export interface LnkConn {
   protoVersion: number;
   /** linkid: label, circuit: peer_label. */
   label: string;
-  /** Number of relays open on it. */
+  /** Number of relays open on it, those included that are withheld (Relay). */
   relays: number;
 }
 
@@ -289,6 +289,11 @@ export interface Relay {
     | undefined;
   /** Distance that the relay offers: the link's plus one. */
   dist: number;
+  /**
+   * True: taken, but not open: the LNK_CONN's gateway relays no link of whoever offers this one, who is over his share of relays
+   * there.
+   */
+  withheld: boolean;
 }
 
 function createBaseClusterKey(): ClusterKey {
@@ -1680,7 +1685,7 @@ export const LnkConn: MessageFns<LnkConn> = {
 };
 
 function createBaseRelay(): Relay {
-  return { link: "", lnkConn: "", connection: "", node: undefined, dist: 0 };
+  return { link: "", lnkConn: "", connection: "", node: undefined, dist: 0, withheld: false };
 }
 
 export const Relay: MessageFns<Relay> = {
@@ -1699,6 +1704,9 @@ export const Relay: MessageFns<Relay> = {
     }
     if (message.dist !== 0) {
       writer.uint32(40).sint32(message.dist);
+    }
+    if (message.withheld !== false) {
+      writer.uint32(48).bool(message.withheld);
     }
     return writer;
   },
@@ -1756,6 +1764,14 @@ export const Relay: MessageFns<Relay> = {
             message.dist = reader.sint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.withheld = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1779,6 +1795,7 @@ export const Relay: MessageFns<Relay> = {
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
       node: isSet(object.node) ? NodeKey.fromJSON(object.node) : undefined,
       dist: isSet(object.dist) ? globalThis.Number(object.dist) : 0,
+      withheld: isSet(object.withheld) ? globalThis.Boolean(object.withheld) : false,
     };
   },
 
@@ -1799,6 +1816,9 @@ export const Relay: MessageFns<Relay> = {
     if (message.dist !== 0) {
       obj.dist = Math.round(message.dist);
     }
+    if (message.withheld !== false) {
+      obj.withheld = message.withheld;
+    }
     return obj;
   },
 
@@ -1812,6 +1832,7 @@ export const Relay: MessageFns<Relay> = {
     message.connection = object.connection ?? "";
     message.node = (object.node !== undefined && object.node !== null) ? NodeKey.fromPartial(object.node) : undefined;
     message.dist = object.dist ?? 0;
+    message.withheld = object.withheld ?? false;
     return message;
   },
 };

@@ -184,7 +184,8 @@ function Matrix({ explained }: { readonly explained: readonly Explained[] | null
 function Verdict({ verdict }: { readonly verdict: LinkVerdict | undefined }) {
   if (verdict === undefined) return <td />;
   const { relayed, reason } = verdict;
-  const isExpected = relayed === (reason === VerdictReason.VERDICT_REASON_TAKEN);
+  const isTaken = reason === VerdictReason.VERDICT_REASON_TAKEN;
+  const isExpected = relayed === isTaken && reason !== VerdictReason.VERDICT_REASON_WITHHELD;
   return (
     <td class={relayed ? 'yes' : 'no'}>
       <b class={relayed ? 'good' : isExpected ? 'hint' : 'warn'}>

@@ -64,6 +64,11 @@ export const VerdictReason = {
   VERDICT_REASON_AFTER_STOP: 10,
   /** VERDICT_REASON_UNREACHABLE - The link's gateway cannot be reached from the LNK_CONN's: skipped. */
   VERDICT_REASON_UNREACHABLE: 11,
+  /**
+   * VERDICT_REASON_WITHHELD - Taken, but the LNK_CONN's gateway relays no link of whoever offers this one: he is over his share of relays there. No other link is
+   * relayed in its place.
+   */
+  VERDICT_REASON_WITHHELD: 12,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -82,6 +87,7 @@ export namespace VerdictReason {
   export type VERDICT_REASON_WIDTH_FULL = typeof VerdictReason.VERDICT_REASON_WIDTH_FULL;
   export type VERDICT_REASON_AFTER_STOP = typeof VerdictReason.VERDICT_REASON_AFTER_STOP;
   export type VERDICT_REASON_UNREACHABLE = typeof VerdictReason.VERDICT_REASON_UNREACHABLE;
+  export type VERDICT_REASON_WITHHELD = typeof VerdictReason.VERDICT_REASON_WITHHELD;
   export type UNRECOGNIZED = typeof VerdictReason.UNRECOGNIZED;
 }
 
@@ -444,6 +450,8 @@ export interface RelayTarget {
   lnkConn: string;
   /** Id of its connection. */
   connection: string;
+  /** True: taken, but not open, as VERDICT_REASON_WITHHELD says. */
+  withheld: boolean;
 }
 
 /** Asks for changes. */
@@ -2672,7 +2680,7 @@ export const LinkTree: MessageFns<LinkTree> = {
 };
 
 function createBaseRelayTarget(): RelayTarget {
-  return { lnkConn: "", connection: "" };
+  return { lnkConn: "", connection: "", withheld: false };
 }
 
 export const RelayTarget: MessageFns<RelayTarget> = {
@@ -2682,6 +2690,9 @@ export const RelayTarget: MessageFns<RelayTarget> = {
     }
     if (message.connection !== "") {
       writer.uint32(18).string(message.connection);
+    }
+    if (message.withheld !== false) {
+      writer.uint32(24).bool(message.withheld);
     }
     return writer;
   },
@@ -2715,6 +2726,14 @@ export const RelayTarget: MessageFns<RelayTarget> = {
             message.connection = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.withheld = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2734,6 +2753,7 @@ export const RelayTarget: MessageFns<RelayTarget> = {
     const message = createBaseRelayTarget();
     message.lnkConn = object.lnkConn ?? "";
     message.connection = object.connection ?? "";
+    message.withheld = object.withheld ?? false;
     return message;
   },
 };

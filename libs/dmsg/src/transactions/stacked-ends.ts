@@ -1,0 +1,164 @@
+import { ABORT, DELETE, LNK_ERROR } from '../command.ts';
+import { ErrorCode } from '../error-code.ts';
+import { closeSilently, Failures, tellLost } from './final-notices.ts';
+import { type LastMessage, OwnLastMessage } from './last-message.ts';
+import { SharedEndings } from './shared-endings.ts';
+import { CUT, ENDED, ENDING, type EndingJob, GONE, type Transaction, TX_DELETED } from './transaction.ts';
+import { firstUnswept, lowest, type TransactionTable } from './transaction-table.ts';
+import type { TransactionWriter } from './transaction-writer.ts';
+
+/** Transactions that end between two `yield`s. */
+export const ENDED_AT_ONCE = 64;
+
+export interface StackedEndsOptions {
+  /** Default: ENDED_AT_ONCE. */
+  readonly endedAtOnce?: number;
+}
+
+export interface StackedEndsDependencies {
+  readonly endpoint: { readonly isLost: boolean };
+  readonly table: TransactionTable;
+  readonly writer: TransactionWriter;
+  readonly inSlices: (job: EndingJob) => void;
+}
+
+/**
+ * The ends of what is stacked on transactions of one endpoint (protocol.md, "stacking"), which may be a hundred thousand. Two things end it:
+ *
+ * * our DELETE of something (ENDING): an end is sent for each that is stacked on it, leaves first, and the DELETE last. Until then nothing is
+ *   sent on it, and what the peer opens on it is refused at once. Ends that were sent stand at the end of their list (SWEPT), until
+ *   the peer's answer;
+ * * the end of something in both directions (GONE): each that is stacked on it is told, leaves first, and it last. Until then nothing of it
+ *   is found, and the peer may use its msgids again.
+ *
+ * It is done in slices, of which some may go on side by side, or one within another.
+ */
+export class StackedEnds extends SharedEndings {
+  readonly inSlices: (job: EndingJob) => void;
+  readonly #atOnce: number;
+  readonly #endpoint: StackedEndsDependencies['endpoint'];
+  readonly #table: TransactionTable;
+  readonly #writer: TransactionWriter;
+
+  constructor(
+    { endedAtOnce = ENDED_AT_ONCE }: StackedEndsOptions,
+    { endpoint, table, writer, inSlices }: StackedEndsDependencies,
+  ) {
+    super();
+    this.#atOnce = endedAtOnce;
+    this.#endpoint = endpoint;
+    this.#table = table;
+    this.#writer = writer;
+    this.inSlices = inSlices;
+  }
+
+  /** Our last message in `tx`, which something is stacked on. */
+  end(tx: Transaction, last: LastMessage): void {
+    tx.state |= ENDING;
+    this.inSlices(this.begin(this.#ending(tx, last)));
+    if ((tx.state & ENDING) !== 0) last.hold();
+  }
+
+  /** The same with a bare one: what is to be done for it. `isCut`: the handlers of what is stacked on it are told. */
+  endBare(tx: Transaction, cmd: number, error: number, isCut: boolean): EndingJob {
+    tx.state |= isCut ? ENDING | CUT : ENDING;
+    return this.begin(this.#ending(tx, new OwnLastMessage(this.#writer, tx, cmd, error, null, null)));
+  }
+
+  /** The end of one that is stacked on something that ends; what is stacked on it in its turn has ended. */
+  abort(tx: Transaction): void {
+    this.#writer.write(tx, (LNK_ERROR | DELETE | ABORT) >>> 0, ErrorCode.LOSTLINK, null, null);
+    this.#table.sweep(tx);
+    closeSilently(tx);
+    this.finish(tx);
+  }
+
+  /** Takes `tx`, if deleted in both directions, and all that is stacked on it out of the table, and tells the handlers. */
+  finish(tx: Transaction): void {
+    if ((tx.state & (ENDED | GONE)) !== ENDED) return;
+    this.#table.remove(tx);
+    if (tx.firstChild === null) tx.handler.onGone?.(tx);
+    else this.inSlices(this.begin(this.#telling(tx)));
+  }
+
+  *#ending(tx: Transaction, last: LastMessage): EndingJob {
+    const failures = new Failures();
+    let units = 0;
+    for (let child = firstUnswept(tx); child !== null && this.#isDue(tx); child = firstUnswept(tx)) {
+      this.#endStacked(child, (tx.state & CUT) !== 0, failures);
+      if (++units < this.#atOnce) continue;
+      yield units;
+      units = 0;
+    }
+    if (units > 0) yield units;
+    const isDue = this.#isDue(tx);
+    tx.state &= ~(ENDING | CUT);
+    if (isDue) {
+      last.write();
+      closeSilently(tx);
+      this.finish(tx);
+    } else {
+      last.drop();
+    }
+    failures.throwFirst();
+  }
+
+  /** Our end of it is still to be sent: it has not ended meanwhile with what it is stacked on, or with the link, which see to what is left. */
+  #isDue(tx: Transaction): boolean {
+    return (tx.state & TX_DELETED) === 0 && !tx.ended;
+  }
+
+  #endStacked(tx: Transaction, isCut: boolean, failures: Failures): void {
+    try {
+      if (isCut) tx.handler.onCircuitClosing?.(tx);
+    } catch (thrown) {
+      failures.note(thrown);
+    }
+    if (this.#endpoint.isLost || (tx.state & GONE) !== 0) return;
+    if ((tx.state & TX_DELETED) !== 0) {
+      // The peer's end is due.
+      this.#table.sweep(tx);
+      return;
+    }
+    try {
+      this.abort(tx);
+    } catch (thrown) {
+      failures.note(thrown);
+    }
+  }
+
+  *#telling(top: Transaction): EndingJob {
+    const failures = new Failures();
+    let units = 0;
+    for (let tx = lowest(top); tx !== top; tx = lowest(top)) {
+      this.#table.remove(tx);
+      tellLost(tx, ErrorCode.LOSTLINK, failures);
+      if (++units < this.#atOnce) continue;
+      yield units;
+      units = 0;
+    }
+    if (units > 0) yield units;
+    tellLost(top, ErrorCode.LOSTLINK, failures);
+    failures.throwFirst();
+  }
+}
+
+/** Something that it is stacked on, at any depth, is going to end, or gone: nothing is sent in it, or opened on it. */
+export function isBelowEnding(tx: Transaction): boolean {
+  return hasAbove(tx, ENDING | GONE);
+}
+
+/** Something that it is stacked on is cut: nothing that the peer says in it is taken. */
+export function isBelowCut(tx: Transaction): boolean {
+  return hasAbove(tx, CUT);
+}
+
+/** What it is stacked on is gone: so is it, though it may not have been told. */
+export function isBelowGone(tx: Transaction): boolean {
+  return hasAbove(tx, GONE);
+}
+
+function hasAbove({ circuit }: Transaction, bits: number): boolean {
+  for (let at = circuit; at !== null; at = at.circuit) if ((at.state & bits) !== 0) return true;
+  return false;
+}

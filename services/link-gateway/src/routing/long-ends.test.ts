@@ -1,0 +1,209 @@
+import { BLK_OPEN, DELETE } from '@spanmesh/dmsg/command';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { ListGatewayTrafficRequest, TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { TestGateway } from '../testing/gateway.fixture.ts';
+import { Mesh } from './mesh.fixture.ts';
+
+/** Transactions on one relay, and half as many that are stacked on some of them. */
+const OPEN = 1_200;
+const STACKED = 600;
+const ALL = OPEN + STACKED;
+/** Units in a turn, less than the gateway's own so that fewer transactions will do. */
+const ENDED_PER_TURN = 200;
+/** Units at once, and of what had waited, with what a slice may be longer; each is an end on either side. */
+const MOST_IN_TURN = 2 * 2 * (ENDED_PER_TURN + 64);
+/** After which ways back that nobody uses close: less than a trunk is silent before it is probed. */
+const IDLE_MS = 500;
+const KINDS = [TrafficKind.TRAFFIC_KIND_CONNECTION, TrafficKind.TRAFFIC_KIND_TRUNK];
+
+let mesh: Mesh;
+afterEach(() => mesh.stop());
+
+/** Notes the ends of a member's transactions, in order. */
+class Ends implements TransactionHandler {
+  readonly order: Transaction[] = [];
+  readonly #at = new Map<Transaction, number>();
+
+  onMessage(tx: Transaction, { cmd }: Frame): void {
+    if ((cmd & DELETE) === 0) return;
+    this.#ended(tx);
+    tx.endpoint.end(tx);
+  }
+
+  onLost(tx: Transaction): void {
+    this.#ended(tx);
+  }
+
+  /** Each that is stacked on another one ended before that. */
+  get isLeavesFirst(): boolean {
+    return this.order.every(({ circuit }, i) => circuit === null || (this.#at.get(circuit) ?? Number.MAX_VALUE) > i);
+  }
+
+  #ended(tx: Transaction): void {
+    this.#at.set(tx, this.order.length);
+    this.order.push(tx);
+  }
+}
+
+/** An owner with a span, and a requester who has opened all that on its relay; on one gateway, or on two. */
+async function many(gateways: 1 | 2 = 1, dialect: Dialect = 'circuit') {
+  mesh = await Mesh.start({ SPANMESH_ON_DEMAND_IDLE: `${IDLE_MS}ms` }, gateways, { perTurn: ENDED_PER_TURN });
+  const owner = await mesh.join(dialect, mesh.gateways[gateways - 1]);
+  const requester = await mesh.join(dialect);
+  const span = await mesh.span(owner);
+  const own = dialect === 'linkid' ? (await mesh.span(requester)).tx : null;
+  const relay = await mesh.relaySpan(span, requester);
+  const atOwner = new Ends();
+  let taken = 0;
+  owner.node.onOpen = (tx) => {
+    tx.handler = atOwner;
+    taken++;
+  };
+  const atRequester = new Ends();
+  const { node } = requester;
+  const open = (circuit: Transaction | null) =>
+    own === null
+      ? node.endpoint.open(BLK_OPEN, circuit, atRequester)
+      : node.endpoint.open(BLK_OPEN, null, atRequester, null, 0, null, node.address(own, relay));
+  const first = Array.from({ length: OPEN }, () => open(relay));
+  for (const tx of first.slice(0, STACKED)) open(tx);
+  requester.node.flush();
+  await until(() => taken === ALL);
+  await mesh.settled(2);
+  return { owner, requester, span, relay, atOwner, atRequester };
+}
+
+/** Messages that a gateway has sent, or that wait. */
+function sentBy({ gateway }: TestGateway): number {
+  const { counters } = gateway.traffic.list(ListGatewayTrafficRequest.fromPartial({ kinds: KINDS }));
+  return counters.reduce((sum, { messagesOut }) => sum + messagesOut, 0);
+}
+
+function isEnding({ gateway }: TestGateway): boolean {
+  return gateway.tables().endings !== 0;
+}
+
+/** Most messages that a gateway sends in one turn of the event loop while something is ending; `between`: called in between, with their number. */
+async function mostSent(gateway: TestGateway, between: (turns: number) => void = () => {}): Promise<number> {
+  let most = 0;
+  let turns = 0;
+  await until(() => isEnding(gateway));
+  for (let before = sentBy(gateway); isEnding(gateway); ) {
+    between(turns++);
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = sentBy(gateway);
+    most = Math.max(most, now - before);
+    before = now;
+  }
+  expect(turns).toBeGreaterThan(1);
+  return most;
+}
+
+/** Nothing is left of all that, and nobody was at fault. */
+function expectNone(): void {
+  const { transactions, connections, lnkConns, links, relays } = mesh.counts;
+  // Our LNK_CONN on each connection, those of the peers, and the spans and relays.
+  expect(transactions).toBe(connections + lnkConns + links + relays);
+  for (const { gateway } of mesh.gateways) {
+    expect(gateway.counters).toMatchObject({ internalErrors: 0, protocolErrors: {} });
+  }
+  for (const { node } of mesh.members) expect(node.fault).toBe(null);
+}
+
+describe('very many transactions that are stacked on a relay', () => {
+  it('end in turns of so many when it closes, leaves first on both sides, and it last', async () => {
+    const { owner, requester, span, relay, atOwner, atRequester } = await many();
+    mesh.unrelay(span.link, requester);
+    let looked = false;
+    const most = await mostSent(mesh.gateway, (turns) => {
+      if (turns !== 1) return;
+      // Nobody is answered, and nothing passes, over what has no way any more.
+      const late = requester.node.endpoint.open(BLK_OPEN, relay, atRequester);
+      requester.node.flush();
+      looked = !late.ended && requester.node.relays.length === 1;
+    });
+    expect([most <= MOST_IN_TURN, looked]).toEqual([true, true]);
+    await until(() => requester.node.relays.length === 0);
+    // The relay's end has come: all that was on it has ended before, what was opened too late as well.
+    expect([atRequester.order.length, atRequester.isLeavesFirst]).toEqual([ALL + 1, true]);
+    await until(() => atOwner.order.length === ALL);
+    expect(atOwner.isLeavesFirst).toBe(true);
+    await mesh.settled();
+    expect([owner.node.closed, requester.node.closed]).toEqual([false, false]);
+    expectNone();
+  });
+
+  it('end before the answer to a LNK_CONN that its peer closes', async () => {
+    const { requester, atOwner, atRequester } = await many();
+    const { endpoint } = requester.node;
+    const conn = endpoint.transactions().find((tx) => tx.depth === 0 && !tx.openedByPeer);
+    if (conn === undefined) throw new Error('it is open');
+    endpoint.end(conn);
+    requester.node.flush();
+    expect(await mostSent(mesh.gateway)).toBeLessThanOrEqual(MOST_IN_TURN);
+    await until(() => conn.ended);
+    expect([atRequester.order.length, requester.node.relays.length]).toEqual([ALL, 0]);
+    await until(() => atOwner.order.length === ALL);
+    expect([atRequester.isLeavesFirst, atOwner.isLeavesFirst]).toEqual([true, true]);
+    await mesh.settled();
+    expectNone();
+  });
+
+  it.each(['owner', 'requester'] as const)(
+    'end once, though the connection of the %s is lost meanwhile',
+    async (who) => {
+      const { owner, requester, span, atOwner, atRequester } = await many();
+      mesh.unrelay(span.link, requester);
+      const [lost, left, ends] = who === 'owner' ? [owner, requester, atRequester] : [requester, owner, atOwner];
+      await mostSent(mesh.gateway, (turns) => {
+        if (turns === 1) lost.node.destroy();
+      });
+      await until(() => mesh.counts.connections === 1);
+      await until(() => ends.order.length === ALL);
+      expect(ends.isLeavesFirst).toBe(true);
+      await mesh.settled();
+      expect(left.node.closed).toBe(false);
+      expectNone();
+    },
+  );
+
+  it.each([1, 2] as const)(
+    'end before the relay that they are addressed to, linkid, gateways: %i',
+    async (gateways) => {
+      const { owner, requester, span, atOwner, atRequester } = await many(gateways, 'linkid');
+      mesh.unrelaySpan(span, requester);
+      expect(await mostSent(mesh.gateway)).toBeLessThanOrEqual(MOST_IN_TURN);
+      await until(() => requester.node.relays.length === 0);
+      expect(atRequester.order.length).toBe(ALL);
+      await until(() => atOwner.order.length === ALL);
+      await mesh.settled();
+      expect([owner.node.closed, requester.node.closed]).toEqual([false, false]);
+      // The way back was opened on demand, and goes when it has not been used for a while.
+      for (let i = 0; i < 6; i++) {
+        mesh.gateway.clock.advance(IDLE_MS + 1);
+        await mesh.settled();
+      }
+      expectNone();
+    },
+  );
+
+  it.each(['the relay closes', 'the trunk is lost'])('end in turns of so many over a trunk when %s', async (what) => {
+    const { owner, requester, span, atOwner, atRequester } = await many(2);
+    const isLost = what === 'the trunk is lost';
+    if (isLost) mesh.gateway.gateway.trunks?.renamed();
+    else mesh.unrelaySpan(span, requester);
+    expect(await mostSent(mesh.gateway)).toBeLessThanOrEqual(MOST_IN_TURN);
+    if (isLost) await mesh.trunkLost();
+    await until(() => atOwner.order.length === ALL && atRequester.order.length === ALL);
+    expect([atRequester.isLeavesFirst, atOwner.isLeavesFirst]).toEqual([true, true]);
+    await mesh.settled();
+    expect([owner.node.closed, requester.node.closed]).toEqual([false, false]);
+    expectNone();
+    const { routes, transactions } = mesh.trunkCounts;
+    expect(transactions).toBe(routes);
+  });
+});
