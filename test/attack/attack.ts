@@ -1,18 +1,17 @@
 import type { Attacker } from './attacker.ts';
 
 /**
- * How the installation keeps an attacker from the share of others.
- * * `refused`: the attacker is refused or disconnected, and a line of the log contains `says` and names the attacker
- *   (address or user).
- * * `counted`: likewise, but there are fewer log lines than attacks in this run; `metric` is the beginning of the name
- *   of a sample that rises.
- * * `absorbed`: the attacker is served, but only in turn with others; there is nothing to refuse. `why`: what limits
- *   the attacker.
+ * How the attacker is kept from others' share.
+ * `limited`: he has come to a limit, of `resource`: a line of the log, an event and `spanmesh status` name him (his address or user).
+ * `refused`: he is told no, or closed, for what is no limit: a line of the log says so and names him; `says` is in that line.
+ * `ordered`: what he was refused is an operator's order: an event names him, with `method`.
+ * `absorbed`: nothing is taken from anybody, and there is nothing to refuse: no limit names him. `because`: what bounds him.
  */
 export type Stop =
+  | { readonly kind: 'limited'; readonly resource: string }
   | { readonly kind: 'refused'; readonly says: string }
-  | { readonly kind: 'counted'; readonly metric: string }
-  | { readonly kind: 'absorbed'; readonly why: string };
+  | { readonly kind: 'ordered'; readonly method: string }
+  | { readonly kind: 'absorbed'; readonly because: string };
 
 /** One way in which one principal can try to take the share of others. */
 export interface Attack {

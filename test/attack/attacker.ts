@@ -100,9 +100,10 @@ export class Attacker {
     });
   }
 
-  /** Connects a peer of the attacker, with an open LNK_CONN; null: it was not let in. */
-  async peer(dialect: Dialect, { conn, from, deaf, hear }: PeerOptions = {}): Promise<HostilePeer | null> {
-    const socket = await this.connect({ port: this.target[dialect], ...(from && { from }), ...(deaf && { deaf }) });
+  /** A peer of his with an open LNK_CONN; null: it was not let in. */
+  async peer(dialect: Dialect, { conn, from, deaf, hear, isThere }: PeerOptions = {}): Promise<HostilePeer | null> {
+    const port = (isThere === true ? this.target.there : this.target)[dialect];
+    const socket = await this.connect({ port, ...(from && { from }), ...(deaf && { deaf }) });
     if (socket === null) return null;
     const peer = new HostilePeer(socket, dialect, hear);
     if (conn !== null) peer.openConn(conn ?? {});
@@ -153,6 +154,8 @@ interface PeerOptions {
   readonly conn?: Partial<ConnFields> | null;
   readonly from?: string;
   readonly deaf?: boolean;
+  /** On the other gateway. */
+  readonly isThere?: boolean;
   /** Called for each received message. */
   readonly hear?: (message: Message, peer: HostilePeer) => void;
 }

@@ -9,11 +9,14 @@ const refused = {
   ...ATTACKS[0]!,
   stop: { kind: 'refused' as const, says: 'silent' },
 };
-const counted = { ...ATTACKS[0]!, stop: { kind: 'counted' as const, metric: 'spanmesh_x_total' } };
+const limited = { ...ATTACKS[0]!, stop: { kind: 'limited' as const, resource: 'links' } };
+const ordered = { ...ATTACKS[0]!, stop: { kind: 'ordered' as const, method: 'Topology/DrainGateway' } };
+const absorbed = { ...ATTACKS[0]!, stop: { kind: 'absorbed' as const, because: 'it is' } };
+const HE = addressesOf({ number: 1 }).plain;
 const LINE = '{"peer":"127.66.0.1:4711","reason":"silent"}';
 
 function seen(some: Partial<Seen> = {}): Seen {
-  const quiet = { slowestSpan: 10, memory: 2 ** 28, faults: [], risen: new Map<string, number>() };
+  const quiet = { slowestSpan: 10, memory: 2 ** 28, faults: [], events: [], atLimits: [] };
   return { ...quiet, turns: [turn(90)], lines: [LINE], names: [addressesOf({ number: 1 }).plain], ...some };
 }
 
@@ -28,7 +31,11 @@ describe('the attacks', () => {
     }
   });
 
-  it('have numbers that fit into an address', () => expect(ATTACKS.length).toBeLessThan(255));
+  it('take nothing from anybody, where nobody is named, for a reason that is said', () => {
+    for (const { stop } of ATTACKS) if (stop.kind === 'absorbed') expect(stop.because).toMatch(/^.{30,140}$/);
+  });
+
+  it('come from addresses of their own', () => expect(ATTACKS.length).toBeLessThan(255));
 });
 
 describe('the verdict on an attack', () => {
@@ -49,9 +56,28 @@ describe('the verdict on an attack', () => {
     expect(failures(refused, seen(what)).join()).toMatch(why);
   });
 
-  it('may rest on a metric that rises', () => {
-    expect(failures(counted, seen()).join()).toMatch(/has not risen/);
-    expect(failures(counted, seen({ risen: new Map([['spanmesh_x_total{reason="a"}', 3]]) }))).toEqual([]);
+  it('must be told in three places if it is a limit', () => {
+    const his = [{ principal: HE, of: 'links' }];
+    const lines = [`{"resource":"links","principal":"${HE}"}`];
+    expect(failures(limited, seen({ lines, events: his, atLimits: his }))).toEqual([]);
+    const others = [
+      { principal: HE, of: 'relays' },
+      { principal: '127.66.0.11', of: 'links' },
+    ];
+    expect(failures(limited, seen({ events: others, atLimits: others }))).toHaveLength(3);
+  });
+
+  it('must be an event if it is an order', () => {
+    expect(failures(ordered, seen()).join()).toMatch(/no event about Topology.DrainGateway names him/);
+    const events = [{ principal: HE, of: 'Topology/DrainGateway' }];
+    expect(failures(ordered, seen({ events }))).toEqual([]);
+  });
+
+  it('must be no limit if nothing is taken', () => {
+    expect(failures(absorbed, seen({ atLimits: [{ principal: '127.0.0.1', of: 'links' }] }))).toEqual([]);
+    expect(failures(absorbed, seen({ atLimits: [{ principal: HE, of: 'links' }] })).join()).toMatch(
+      /at a limit: links/,
+    );
   });
 
   it('is not settled by turns in which the honest are slower, or faster, than is possible', () => {

@@ -4,6 +4,7 @@ import { CONNECTION_ATTACKS } from './attacks/connections.ts';
 import { DIAL_ATTACKS } from './attacks/dials.ts';
 import { MESSAGE_ATTACKS } from './attacks/messages.ts';
 import { SPAN_ATTACKS } from './attacks/spans.ts';
+import { TRUNK_ATTACKS } from './attacks/trunk.ts';
 
 /** All attacks, in the order in which they are run. */
 export const ATTACKS: readonly Attack[] = [
@@ -12,4 +13,5 @@ export const ATTACKS: readonly Attack[] = [
   ...SPAN_ATTACKS,
   ...DIAL_ATTACKS,
   ...API_ATTACKS,
+  ...TRUNK_ATTACKS,
 ];

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { credentials, Metadata } from '@grpc/grpc-js';
 import { encodeVolconf, LNK_VOLCONF_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import { EventKind, EventsClient, type ListEventsResponse } from '@spanmesh/proto/v1/events';
+import { type ListProcessesResponse, ProcessClient } from '@spanmesh/proto/v1/process';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import { BusyPairs } from '../peer/busy-pairs.ts';
@@ -9,7 +11,8 @@ import { NIL_UUID, testUuid } from '../peer/payloads.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 import { DialledHost } from '../peer/volconf-world.ts';
 import { LNK_VOLCONF } from '../peer/wire.ts';
-import { HONEST_TYPE } from './honest-type.ts';
+import { HONEST_TYPE, OVER_TRUNK } from './honest-type.ts';
+import type { Told } from './verdict.ts';
 import type { AttackWorld } from './world.ts';
 
 /** Milliseconds between two transactions of a peer, between two calls of the API user, and between two new spans. */
@@ -29,9 +32,9 @@ export interface Count {
 }
 
 /**
- * The peers and the user whose service is measured, in this process: in each dialect a pair of peers that route
- * transactions to each other; a peer that offers new spans to another one; a peer with a volconf target that the
- * installation keeps connected; and a user of the API.
+ * Those whose service is measured, in this process: a pair of peers of each dialect that route transactions to each other, and one whose two are
+ * on different gateways, a peer that offers new spans to another one, one with a target that the installation keeps connected, and a user of
+ * the API.
  */
 export class Honest {
   /** The longest time that a new span took to be relayed since the last `fresh`, ms. */
@@ -39,6 +42,8 @@ export class Honest {
   readonly #pairs: BusyPairs[] = [];
   readonly #peers: LivePeer[] = [];
   readonly #client: TopologyClient;
+  readonly #events: EventsClient;
+  readonly #processes: ProcessClient;
   readonly #metadata = new Metadata();
   readonly #target: DialledHost;
   readonly #faults: string[] = [];
@@ -49,7 +54,10 @@ export class Honest {
 
   private constructor(world: AttackWorld) {
     this.#target = new DialledHost('127.0.0.1', world.targetPort, 'circuit');
-    this.#client = new TopologyClient(`127.0.0.1:${world.target(0, false).grpc}`, credentials.createInsecure());
+    const address = `127.0.0.1:${world.target(0, false).grpc}`;
+    this.#client = new TopologyClient(address, credentials.createInsecure());
+    this.#events = new EventsClient(address, credentials.createInsecure());
+    this.#processes = new ProcessClient(address, credentials.createInsecure());
     this.#metadata.set('authorization', `Bearer ${world.honestToken}`);
   }
 
@@ -71,6 +79,18 @@ export class Honest {
       made.#peers.push(...pairs.peers);
       pairs.run(ASK_MS);
     }
+    // The owner is on the first gateway, and asked over the trunk.
+    const { there } = world.target(0, false);
+    const over = await BusyPairs.start({
+      port: (n) => (n === 0 ? circuit : there.circuit),
+      dialect: 'circuit',
+      pairs: 1,
+      addressOf: (n) => `127.0.0.${18 + n}`,
+      ...OVER_TRUNK,
+    });
+    made.#pairs.push(over);
+    made.#peers.push(...over.peers);
+    over.run(ASK_MS);
     await made.#keepTarget(circuit);
     const giver = await made.#peer(circuit, 15, 0n);
     const taker = await made.#peer(circuit, 16, 1n << BigInt(HONEST_TYPE.circuit));
@@ -81,6 +101,27 @@ export class Honest {
 
   get count(): Count {
     return { trips: this.#pairs.reduce((all, { answered }) => all + answered[0]!, 0), calls: this.#calls };
+  }
+
+  /** What the installation tells of limits and orders since then: who is named for what. */
+  async events(since: Date): Promise<Told[]> {
+    const kinds = [EventKind.EVENT_KIND_LIMIT_HIT, EventKind.EVENT_KIND_OPERATOR_ACT];
+    const request = { pageSize: 5_000, pageToken: '', kinds, since, subject: '' };
+    const { events } = await ask<ListEventsResponse>((done) =>
+      this.#events.listEvents(request, this.#metadata, { deadline: Date.now() + PATIENCE_MS }, done),
+    );
+    return events.map(({ principal, limit, operator }) => ({
+      principal: operator?.who ?? principal,
+      of: limit?.limit ?? operator?.method ?? '',
+    }));
+  }
+
+  /** Who is at a limit of one of the processes now, as they say themselves. */
+  async atLimits(): Promise<Told[]> {
+    const { processes } = await ask<ListProcessesResponse>((done) =>
+      this.#processes.listProcesses({}, this.#metadata, { deadline: Date.now() + PATIENCE_MS }, done),
+    );
+    return processes.flatMap(({ atLimits }) => atLimits.map(({ principal, limit }) => ({ principal, of: limit })));
   }
 
   /** Returns faults that honest peers have seen, and forgets them. */
@@ -107,7 +148,7 @@ export class Honest {
     for (const pairs of this.#pairs) pairs.stop();
     for (const { raw } of this.#peers) raw.destroy();
     this.#target.stop();
-    this.#client.close();
+    for (const client of [this.#client, this.#events, this.#processes]) client.close();
   }
 
   async #peer(port: number, n: number, peerMask: bigint): Promise<LivePeer> {
@@ -174,4 +215,10 @@ export class Honest {
   #fault(what: string): void {
     if (!this.#stopped) this.#faults.push(what);
   }
+}
+
+function ask<Answer>(call: (done: (error: Error | null, answer: Answer) => void) => unknown): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    call((error, answer) => (error === null ? resolve(answer) : reject(error)));
+  });
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Attack } from './attack.ts';
 import type { Order, Report } from './attacker-process.ts';
 import type { Count, Honest } from './honest.ts';
-import { addressesOf, USERS } from './target.ts';
+import { addressesOf, manyAddressesOf, usersOf } from './target.ts';
 import { isUnsettled, type Seen, type Turns } from './verdict.ts';
 import type { AttackWorld } from './world.ts';
 
@@ -99,7 +99,7 @@ export async function besiege(
   honest.fresh();
   honest.takeFaults();
   world.takeLines();
-  const before = await world.metrics();
+  const since = new Date();
   const turns: Turns[] = [];
   const faults: string[] = [];
   let memory = world.memory;
@@ -135,8 +135,7 @@ export async function besiege(
   } finally {
     clearInterval(look);
   }
-  const after = await world.metrics().catch(() => before);
-  const risen = new Map([...after].map(([name, value]) => [name, value - (before.get(name) ?? 0)] as const));
+  const [events, atLimits] = world.isDead ? [[], []] : await Promise.all([honest.events(since), honest.atLimits()]);
   return {
     turns,
     slowestSpan: slowest,
@@ -145,9 +144,11 @@ export async function besiege(
     lines: world.takeLines(),
     names: [
       ...Object.values(addressesOf({ number })),
-      ...Object.values(USERS).flatMap((user) => [user, `user:${user}`]),
+      ...manyAddressesOf({ number }),
+      ...Object.values(usersOf({ number })).flatMap((user) => [user, `user:${user}`]),
     ],
-    risen: new Map([...risen].filter(([, by]) => by > 0)),
+    events,
+    atLimits,
     share: share / turns.length,
     tried,
     stopped,
@@ -174,16 +175,17 @@ async function settle(world: AttackWorld): Promise<boolean> {
     const held = await world.metrics().catch(() => null);
     if (held === null) return false;
     const connections = held.get('spanmesh_gateway_connections') ?? 0;
+    const there = (await world.metricsThere().catch(() => null))?.get('spanmesh_gateway_connections') ?? 0;
     const links = held.get('spanmesh_topology_links') ?? 0;
-    if (connections <= HONEST_CONNECTIONS && links <= HONEST_LINKS) return true;
+    const isQuiet = connections <= HONEST_CONNECTIONS && there <= HONEST_CONNECTIONS_THERE;
+    if (isQuiet && links <= HONEST_LINKS) return true;
     if (performance.now() > giveUp) return false;
   }
 }
 
-/**
- * The two pairs, the peer that offers spans and the one that holds their relays, the peer with a target, and the
- * target.
- */
-const HONEST_CONNECTIONS = 8;
-/** In the linkid pair both peers have a span, in the circuit pair one does; and there is one short-lived span. */
-const HONEST_LINKS = 4;
+/** On the first gateway: two pairs and the owner of the third, who offers spans and who takes them, who has a target, and the target. */
+const HONEST_CONNECTIONS = 9;
+/** Of linkid both of a pair have one, of circuit one each; one is offered for a moment. */
+const HONEST_LINKS = 5;
+/** On the second gateway: who asks over the trunk. */
+const HONEST_CONNECTIONS_THERE = 1;

@@ -7,6 +7,8 @@ export interface Target {
   readonly grpc: number;
   readonly http: number;
   readonly trunk: number;
+  /** Ports for peers of another gateway of the installation. */
+  readonly there: { readonly linkid: number; readonly circuit: number };
   /**
    * Number of the attack. The attacker's addresses end with it, so that log lines about this attack can be told from
    * others.
@@ -21,8 +23,8 @@ export interface Target {
   readonly routerKey: string;
   /** The media id of an honest peer. */
   readonly media: string;
-  /** Node ids (uuid text) of the honest owners. */
-  readonly owners: { readonly linkid: string; readonly circuit: string };
+  /** Node ids (uuid text) of honest owners. */
+  readonly owners: { readonly linkid: string; readonly circuit: string; readonly overTrunk: string };
 }
 
 /** The attacker's addresses; nobody else uses them. */
@@ -41,5 +43,12 @@ export function addressesOf({ number }: Pick<Target, 'number'>) {
   } as const;
 }
 
-/** The attacker's API users, by role. */
-export const USERS = { read: 'mallory', operate: 'mallet' } as const;
+/** 2,000 addresses more of his that speak plaintext: 250 in each of eight networks. */
+export function manyAddressesOf({ number }: Pick<Target, 'number'>): string[] {
+  return Array.from({ length: 2_000 }, (_, i) => `127.7${Math.floor(i / 250)}.${number}.${1 + (i % 250)}`);
+}
+
+/** API users of his. */
+export function usersOf({ number }: Pick<Target, 'number'>) {
+  return { read: `mallory-${number}`, operate: `mallet-${number}` } as const;
+}

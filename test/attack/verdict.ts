@@ -1,4 +1,4 @@
-import type { Attack } from './attack.ts';
+import type { Attack, Stop } from './attack.ts';
 
 /** The honest must keep at least this part of their rate. */
 export const KEPT = 0.8;
@@ -27,8 +27,18 @@ export interface Seen {
   readonly lines: readonly string[];
   /** Names by which the log may call the attacker: his addresses and users. */
   readonly names: readonly string[];
-  /** Samples that have risen, and by how much. */
-  readonly risen: ReadonlyMap<string, number>;
+  /** Events since the attack began: of limits and of orders. */
+  readonly events: readonly Told[];
+  /** Who is at a limit, as the processes say. */
+  readonly atLimits: readonly Told[];
+}
+
+/** Somebody is named for something. */
+export interface Told {
+  /** An address, a key or a user. */
+  readonly principal: string;
+  /** The resource that there is only so much of, or the method of an order. */
+  readonly of: string;
 }
 
 /** The part of their rate that the honest kept: the median of the turns. */
@@ -56,18 +66,32 @@ export function failures({ stop }: Attack, seen: Seen): string[] {
   }
   if (seen.slowestSpan > SPAN_MS) found.push(`a new span was relayed after ${Math.round(seen.slowestSpan)} ms`);
   if (seen.memory > MEMORY) found.push(`the process had ${mebibytes(seen.memory)}`);
-  if (stop.kind === 'refused') {
-    // Whole names only: in quotes, or followed by a port.
-    const names = seen.names.flatMap((name) => [`"${name}"`, `"${name}:`]);
-    const isAbout = (line: string) => names.some((name) => line.includes(name));
-    if (!seen.lines.some((line) => line.includes(stop.says) && isAbout(line))) {
-      found.push(`no line of the log with "${stop.says}" names him`);
+  return [...found, ...unnamed(stop, seen)];
+}
+
+/** Where he should have been named and was not, or the other way round. */
+function unnamed(stop: Stop, { names, lines, events, atLimits }: Seen): string[] {
+  // A whole name: in quotes, or with a port behind it.
+  const written = names.flatMap((name) => [`"${name}"`, `"${name}:`]);
+  const inLog = (text: string) =>
+    lines.some((line) => line.includes(text) && written.some((name) => line.includes(name)));
+  const isHis = ({ principal, of }: Told, what: string) => of === what && names.includes(principal);
+  switch (stop.kind) {
+    case 'limited':
+      return [
+        ...(inLog(`"resource":"${stop.resource}"`) ? [] : [`no line of the log about ${stop.resource} names him`]),
+        ...(events.some((event) => isHis(event, stop.resource)) ? [] : [`no event about ${stop.resource} names him`]),
+        ...(atLimits.some((hit) => isHis(hit, stop.resource)) ? [] : [`status does not name him for ${stop.resource}`]),
+      ];
+    case 'refused':
+      return inLog(stop.says) ? [] : [`no line of the log with "${stop.says}" names him`];
+    case 'ordered':
+      return events.some((event) => isHis(event, stop.method)) ? [] : [`no event about ${stop.method} names him`];
+    case 'absorbed': {
+      const limits = atLimits.filter(({ principal }) => names.includes(principal)).map(({ of }) => of);
+      return limits.length === 0 ? [] : [`he is at a limit: ${limits.join(', ')}`];
     }
   }
-  if (stop.kind === 'counted' && ![...seen.risen.keys()].some((name) => name.startsWith(stop.metric))) {
-    found.push(`${stop.metric} has not risen`);
-  }
-  return found;
 }
 
 export function percent(part: number): string {

@@ -9,7 +9,8 @@ const BASE = 0x00ffff00;
 const PAYLOAD = 64;
 
 export interface BusyPairsOptions {
-  readonly port: number;
+  /** Of all peers, or of peer `n`, owners first. */
+  readonly port: number | ((n: number) => number);
   readonly dialect: Dialect;
   /** Number of pairs: as many owners as askers. */
   readonly pairs: number;
@@ -19,11 +20,13 @@ export interface BusyPairsOptions {
   readonly cryptOf?: (n: number) => CryptKeys | undefined;
   /** peer_type of their spans, and the only one that they ask for; default: any. */
   readonly peerType?: number;
+  /** Number of the first owner's node; default: that of `ownerNode`. */
+  readonly firstNode?: number;
 }
 
 /** The node of owner `n`. */
-export function ownerNode(n: number): string {
-  return testUuid(0xb00 + n);
+export function ownerNode(n: number, firstNode = 0xb00): string {
+  return testUuid(firstNode + n);
 }
 
 /** A peer that asks, with its open transaction and its counts. */
@@ -50,13 +53,21 @@ export class BusyPairs {
   #timer: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | null = null;
 
-  static async start({ port, dialect, pairs, addressOf, cryptOf, peerType }: BusyPairsOptions): Promise<BusyPairs> {
+  static async start({
+    port,
+    dialect,
+    pairs,
+    addressOf,
+    cryptOf,
+    peerType,
+    firstNode,
+  }: BusyPairsOptions): Promise<BusyPairs> {
     const made = new BusyPairs();
     const asksFor = peerType !== undefined && { peerMask: 1n << BigInt(peerType) };
     const gives = peerType !== undefined && { peerType };
     const connect = async (n: number) => {
       const crypt = cryptOf?.(n);
-      const where = { port, dialect, localAddress: addressOf(n) };
+      const where = { port: typeof port === 'number' ? port : port(n), dialect, localAddress: addressOf(n) };
       const peer = await LivePeer.connect({ ...where, name: `busy ${n}`, ...(crypt && { crypt }) });
       made.peers.push(peer);
       await peer.openConn({ label: `busy${n}`, ...asksFor });
@@ -64,7 +75,7 @@ export class BusyPairs {
     };
     for (let n = 0; n < pairs; n++) {
       const owner = await connect(n);
-      const span = owner.openSpan({ node: ownerNode(n), nodeLabel: `owner${n}`, ...gives });
+      const span = owner.openSpan({ node: ownerNode(n, firstNode), nodeLabel: `owner${n}`, ...gives });
       made.#serve(owner, span);
     }
     for (let n = 0; n < pairs; n++) {

@@ -1,4 +1,5 @@
 import { constants, connect as http2Connect } from 'node:http2';
+import { connect } from 'node:net';
 import type { Metadata } from '@grpc/grpc-js';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient } from '@spanmesh/proto/v1/process';
@@ -38,11 +39,18 @@ function asked<Q>(attacker: Attacker, role: 'read' | 'operate' | null, client: o
   };
 }
 
+/** Trees that one user may have at a time (`MAX_TREES_PER_USER`). */
+const MOST_TREES = 4;
 const FRAME_OF_NOTHING = Buffer.alloc(5);
 
 /** An HTTP/2 connection for gRPC calls without a gRPC client. */
 function session(attacker: Attacker) {
-  const made = http2Connect(`http://127.0.0.1:${attacker.target.grpc}`, { peerMaxConcurrentStreams: 1_000 });
+  const { grpc: port } = attacker.target;
+  const localAddress = attacker.addresses.plain;
+  const made = http2Connect(`http://127.0.0.1:${port}`, {
+    peerMaxConcurrentStreams: 1_000,
+    createConnection: () => connect({ host: '127.0.0.1', port, localAddress }),
+  });
   made.on('error', () => {});
   attacker.onEnd(() => made.destroy());
   return made;
@@ -55,7 +63,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-health-watches',
     about: 'Health/Watch by nobody in particular, on many connections',
-    stop: { kind: 'counted', metric: 'spanmesh_public_calls_refused_total' },
+    stop: { kind: 'limited', resource: 'calls of the health service' },
     run: async (attacker) => {
       const sessions = Array.from({ length: 25 }, () => session(attacker));
       await attacker.pace(attacker.load(400, 2_000), () => {
@@ -71,7 +79,10 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-lists',
     about: 'a reader’s ListRelays and ListLinks of page size 1, 20 at a time',
-    stop: { kind: 'absorbed', why: 'a page resumes at its key, and costs what is on it' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a page resumes at its key, and costs what is on it: calls are served in turns by user',
+    },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       const request = { pageSize: 1, pageToken: '', dialect: 0, clusterId: '', node: '', connection: '', link: '' };
@@ -85,7 +96,10 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-filters',
     about: 'lists with a filter that nothing fits',
-    stop: { kind: 'absorbed', why: 'a page looks at so many objects and ends' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a page looks at so many objects and ends, found or not: calls are served in turns by user',
+    },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       const request = {
@@ -101,11 +115,11 @@ export const API_ATTACKS: readonly Attack[] = [
   },
   {
     name: 'api-trees',
-    about: 'a reader’s GetTree with relays, ten at a time',
-    stop: { kind: 'absorbed', why: 'a tree is streamed in parts, between which others get their turns' },
+    about: 'a reader’s GetTree with relays, as many at a time as he may have',
+    stop: { kind: 'absorbed', because: 'a tree is streamed in parts, between which others get their turns' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
-      await calls(attacker, 10, 100, (done) => {
+      await calls(attacker, MOST_TREES, 100, (done) => {
         const stream = client.getTree({ dialect: 0, clusterId: '', withRelays: true }, attacker.metadata('read'));
         stream.on('data', () => {});
         stream.on('error', done);
@@ -116,7 +130,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-unread-trees',
     about: 'the same, and not read',
-    stop: { kind: 'absorbed', why: 'a tree that is not read is not made any further' },
+    stop: { kind: 'limited', resource: 'trees' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       await calls(attacker, attacker.load(100, 800), 100, () => {
@@ -129,17 +143,27 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-explain',
     about: 'a reader’s Explain, 20 at a time',
-    stop: { kind: 'absorbed', why: 'an answer is bounded' },
+    stop: { kind: 'absorbed', because: 'an answer is a page, made in slices: calls are served in turns by user' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
-      const request = { node: attacker.target.owners.circuit, connection: '1' };
+      const found = Promise.withResolvers<string>();
+      const any = { pageSize: 1, pageToken: '', dialect: ApiDialect.DIALECT_CIRCUIT, gateway: '' };
+      client.listConnections(any, attacker.metadata('read'), (_error, answer) =>
+        found.resolve(answer?.connections[0]?.id ?? ''),
+      );
+      const request = {
+        node: attacker.target.owners.circuit,
+        connection: await found.promise,
+        pageSize: 500,
+        pageToken: '',
+      };
       await calls(attacker, 20, 200, asked(attacker, 'read', client, client.explain as Unary<object>, request));
     },
   },
   {
     name: 'api-watches',
     about: 'watches of the trees, as many as he gets, none of which is read',
-    stop: { kind: 'refused', says: 'watches' },
+    stop: { kind: 'limited', resource: 'watches' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       await attacker.pace(attacker.load(700, 1_000), () => {
@@ -152,7 +176,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-list-again',
     about: 'watches from a revision that never was, again and again',
-    stop: { kind: 'absorbed', why: 'each is told to list again, and ends' },
+    stop: { kind: 'absorbed', because: 'each is told to list again, and ends' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       await calls(attacker, 20, 200, (done) => {
@@ -194,20 +218,23 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-wrong-tokens',
     about: 'calls with tokens that are wrong',
-    stop: { kind: 'counted', metric: 'spanmesh_calls_refused_total' },
+    stop: { kind: 'refused', says: 'call refused' },
     run: async (attacker) => {
-      const client = attacker.client(TopologyClient);
-      await calls(attacker, 20, 300, (done) => {
-        const metadata = attacker.metadata(null);
-        metadata.set('authorization', `Bearer ${'x'.repeat(40)}${attacker.tried}`);
-        client.getStatus({}, metadata, () => done());
+      const made = session(attacker);
+      await attacker.pace(300, () => {
+        const authorization = `Bearer ${'x'.repeat(40)}${attacker.tried}`;
+        const stream = made.request({ ...GRPC_HEADERS, ':path': '/spanmesh.v1.Topology/GetStatus', authorization });
+        stream.on('error', () => {});
+        stream.on('trailers', () => attacker.stopped++);
+        stream.resume();
+        stream.end(FRAME_OF_NOTHING);
       });
     },
   },
   {
     name: 'api-giant-drains',
     about: 'an operator’s drains with deadlines of weeks, of a share that is none',
-    stop: { kind: 'absorbed', why: 'each is refused with INVALID_ARGUMENT; nothing is drained' },
+    stop: { kind: 'ordered', method: 'Topology/DrainGateway' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
       await calls(attacker, 10, 50, (done) => {
@@ -224,7 +251,11 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-held-clusters',
     about: 'handles on clusters that do not exist, and calls that wait for them',
-    stop: { kind: 'absorbed', why: 'in the short form they are fewer than may be' },
+    stop: {
+      kind: 'absorbed',
+      because:
+        'handles end with their leases, waiting calls with their connection; in the short form he has fewer than a user may',
+    },
     run: async (attacker) => {
       const client = attacker.client(MessagingClient);
       const cluster = (n: number) => ({
@@ -247,17 +278,20 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-big-requests',
     about: 'requests of 4 MiB of a selector, five at a time',
-    stop: { kind: 'absorbed', why: 'each is refused once it is there, few fit at a time' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a message past its limit is given up when its length is known, before anything of it is looked at',
+    },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
-      const request = { node: 'n'.repeat(4 << 20), connection: '1' };
+      const request = { node: 'n'.repeat(4 << 20), connection: '1', pageSize: 500, pageToken: '' };
       await calls(attacker, 5, 20, asked(attacker, 'read', client, client.explain as Unary<object>, request));
     },
   },
   {
     name: 'api-rapid-reset',
     about: 'calls that are begun and reset at once, 1,000 a second',
-    stop: { kind: 'absorbed', why: 'a reset call has cost its headers' },
+    stop: { kind: 'absorbed', because: 'a call that was reset has cost its headers; nothing is held' },
     run: async (attacker) => {
       const made = session(attacker);
       await attacker.pace(1_000, () => {
@@ -270,7 +304,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-silent-connections',
     about: 'connections to the API that say nothing, and such that begin HTTP/2 and stop',
-    stop: { kind: 'counted', metric: 'spanmesh_grpc_connections_refused_total' },
+    stop: { kind: 'limited', resource: 'connections to SPANMESH_GRPC_LISTEN' },
     run: (attacker) =>
       attacker.pace(attacker.load(200, 1_000), async () => {
         const socket = await attacker.connect({ port: attacker.target.grpc });
@@ -280,7 +314,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'http-slowloris',
     about: 'requests to the HTTP port whose headers never end',
-    stop: { kind: 'counted', metric: 'spanmesh_http_connections_displaced_total' },
+    stop: { kind: 'limited', resource: 'HTTP connections' },
     run: (attacker) =>
       attacker.pace(300, async () => {
         const socket = await attacker.connect({ port: attacker.target.http });
@@ -290,7 +324,10 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'http-scrapes',
     about: 'metrics, read 50 times a second',
-    stop: { kind: 'absorbed', why: 'making them is a small part of a turn' },
+    stop: {
+      kind: 'absorbed',
+      because: 'metrics are few and name no peer: making them is a small part of a turn',
+    },
     run: (attacker) =>
       attacker.pace(50, () => {
         void fetch(`http://127.0.0.1:${attacker.target.http}/metrics`, { signal: attacker.signal })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { CryptSide } from '../../peer/crypt.ts';
 import type { Attack } from '../attack.ts';
 import type { Attacker } from '../attacker.ts';
+import { manyAddressesOf } from '../target.ts';
 
 /** The 12 bytes that a PROXY header of version 2 begins with. */
 const PROXY_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
@@ -21,6 +22,33 @@ async function hoard(
 /** Attacks by connections: opening, keeping and abandoning them. */
 export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
+    name: 'many-addresses',
+    about: 'a connection with a LNK_CONN from each of 2,000 addresses, until there are as many as may be',
+    stop: { kind: 'limited', resource: 'connections' },
+    run: (attacker) => {
+      const addresses = manyAddressesOf(attacker.target);
+      return attacker.pace(attacker.load(300, 2_000), () => {
+        const from = addresses[attacker.tried % addresses.length];
+        void attacker.peer('circuit', {
+          conn: { peerMask: 0n, label: `many ${attacker.tried}` },
+          ...(from && { from }),
+        });
+      });
+    },
+  },
+  {
+    name: 'many-addresses-silent',
+    about: 'connections that never say anything, from 2,000 addresses',
+    stop: { kind: 'refused', says: 'silent' },
+    run: (attacker) => {
+      const addresses = manyAddressesOf(attacker.target);
+      return attacker.pace(200, () => {
+        const from = addresses[attacker.tried % addresses.length];
+        void attacker.connect({ port: attacker.target.circuit, ...(from && { from }) });
+      });
+    },
+  },
+  {
     name: 'silent-connections',
     about: 'connections that never say anything',
     stop: { kind: 'refused', says: 'silent' },
@@ -29,7 +57,7 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'connection-hoard',
     about: 'as many connections with a LNK_CONN as he gets, all kept',
-    stop: { kind: 'refused', says: 'too-many-from-address' },
+    stop: { kind: 'limited', resource: 'connections' },
     run: (attacker) =>
       attacker.pace(attacker.load(400, 1000), () => {
         // Not awaited, so that connections are opened side by side.
@@ -50,14 +78,20 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'connection-churn',
     about: 'connections that are made and reset, 200 a second',
-    stop: { kind: 'absorbed', why: 'one is accepted each turn of the event loop' },
+    stop: {
+      kind: 'absorbed',
+      because: 'one is accepted in a turn of the event loop, and each is gone before the next: nothing is held',
+    },
     run: (attacker) =>
       attacker.pace(200, async () => (await attacker.connect({ port: attacker.target.circuit }))?.resetAndDestroy()),
   },
   {
     name: 'conn-churn',
     about: 'the same, each with a LNK_CONN of another label before it is reset',
-    stop: { kind: 'absorbed', why: 'one is accepted each turn of the event loop' },
+    stop: {
+      kind: 'absorbed',
+      because: 'one is accepted in a turn of the event loop, and each is gone before the next: nothing is held',
+    },
     run: (attacker) =>
       attacker.pace(100, async () => {
         const peer = await attacker.peer('circuit', { conn: { label: `churn ${attacker.tried}` } });
@@ -74,7 +108,10 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'half-open',
     about: 'connections whose sending half is closed at once and whose other half never',
-    stop: { kind: 'absorbed', why: 'a half-close is the end of the link: the gateway closes both' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a half-close is the end of the link: the gateway closes both, and nothing is held',
+    },
     run: (attacker) => attacker.pace(100, async () => (await attacker.peer('linkid', { conn: {} }))?.socket.end()),
   },
   {
@@ -101,7 +138,10 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'fresh-handshakes',
     about: 'good handshakes, as many as he can make, to push those of others out of the memory of replays',
-    stop: { kind: 'absorbed', why: 'RSA takes turns between addresses, one step every four turns of the event loop' },
+    stop: {
+      kind: 'absorbed',
+      because: 'RSA takes turns between addresses; his handshakes push none but his own out of the memory of replays',
+    },
     run: async (attacker) => {
       await attacker.pace(30, async () => {
         const { handshake } = new CryptSide(attacker.keys);
@@ -130,7 +170,7 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'trunk-strangers',
     about: 'connections to the port of other gateways, without a token',
-    stop: { kind: 'counted', metric: 'spanmesh_gateway_trunk_tokens_refused_total' },
+    stop: { kind: 'refused', says: 'trunk refused' },
     run: (attacker) =>
       attacker.pace(100, async () => {
         const socket = await attacker.connect({ port: attacker.target.trunk });

@@ -49,7 +49,10 @@ export const DIAL_ATTACKS: readonly Attack[] = [
   {
     name: 'dead-names',
     about: 'a LNK_VOLCONF for 200 different names that have no address',
-    stop: { kind: 'absorbed', why: 'look-ups take turns between who asks, and are few at a time' },
+    stop: {
+      kind: 'absorbed',
+      because: 'look-ups take turns between who asks, and are few at a time: his keep nobody else’s waiting',
+    },
     run: async (attacker) => {
       const media = testUuid(0x66bb0000);
       const peer = await attacker.peer('linkid', { conn: null });
@@ -77,7 +80,7 @@ export const DIAL_ATTACKS: readonly Attack[] = [
   {
     name: 'shell-scanner',
     about: 'the shell’s span to one port after the other of this host',
-    stop: { kind: 'absorbed', why: 'ports that are not allowed are not connected to' },
+    stop: { kind: 'limited', resource: 'forbidden dials' },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { peerMask: 0n } });
       await attacker.pace(100, () =>

@@ -49,7 +49,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'half-messages',
     about: 'connections that each leave a message of 1 MiB unfinished',
-    stop: { kind: 'refused', says: 'receive-limit' },
+    stop: { kind: 'limited', resource: 'received bytes' },
     run: (attacker) => {
       const half = halfMessage(1 << 20);
       return attacker.pace(attacker.load(60, 400), async () => {
@@ -74,7 +74,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'held-before-the-dialect',
     about: 'up to 64 KiB each before the LNK_CONN, at the listener that waits for it',
-    stop: { kind: 'absorbed', why: 'what may be held is small, connections are limited by address' },
+    stop: { kind: 'refused', says: 'protocol-error' },
     run: (attacker) =>
       attacker.pace(100, async () => {
         const socket = await attacker.connect({ port: attacker.target.any });
@@ -95,7 +95,10 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'ping-flood',
     about: 'PINGs, 3,000 a second',
-    stop: { kind: 'absorbed', why: 'a PING is answered in its connection’s turn' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a PING is answered in the turn of its connection, principals taking turns: it costs him his own',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { conn: { peerMask: 0n } });
       await attacker.pace(300, () => peer?.sendAll(Array.from({ length: 10 }, () => ({ cmd: LNK_PING }))));
@@ -104,7 +107,10 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'unread-answers',
     about: 'commands whose answers are not read',
-    stop: { kind: 'absorbed', why: 'what waits for him is bounded, and while it is much he is not read' },
+    stop: {
+      kind: 'absorbed',
+      because: 'what waits for him is bounded, and while it is much he is not read: it costs him his own answers',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { deaf: true, conn: { peerMask: 0n } });
       await attacker.pace(200, () => peer?.send({ cmd: DBG_SHELL, aux: textAux('help') }));
@@ -113,7 +119,10 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'unknown-commands',
     about: 'transactions of commands that nobody knows, 1,000 a second',
-    stop: { kind: 'absorbed', why: 'each is answered NOSUPP in its connection’s turn' },
+    stop: {
+      kind: 'absorbed',
+      because: 'each is answered NOSUPP in the turn of its connection, and leaves nothing',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { peerMask: 0n } });
       await attacker.pace(1_000, () => peer?.sendAll([{ cmd: UNKNOWN_LNK | CREATE | DELETE, msgid: peer.newId() }]));
@@ -148,25 +157,30 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'deep-stacks',
     about: 'transactions on transactions on transactions, deeper than they may be',
-    stop: { kind: 'absorbed', why: 'the one that is too deep is answered with an error' },
+    stop: { kind: 'limited', resource: 'stacked transactions' },
     run: async (attacker) => {
       const by = await beside(attacker, 'circuit');
       if (by === null) return;
       const { peer, where, rev } = by;
       await attacker.pace(10, async () => {
-        let circuit = where.circuit;
-        for (let depth = 0; depth < 20; depth++) {
-          const msgid = peer.newId();
-          await peer.sendAll([{ cmd: BLK_OPEN | CREATE | rev, msgid, circuit, body: Buffer.alloc(64) }]);
-          circuit = msgid;
+        // On the relay first, which is the gateway's, and then each on the one before, which is his own.
+        const stack = [{ cmd: BLK_OPEN | CREATE | rev, msgid: peer.newId(), ...where, body: Buffer.alloc(64) }];
+        for (let depth = 1; depth < 20; depth++) {
+          const circuit = stack.at(-1)?.msgid ?? 0n;
+          stack.push({ cmd: BLK_OPEN | CREATE, msgid: peer.newId(), circuit, body: Buffer.alloc(64) });
         }
+        await peer.sendAll(stack);
       });
     },
   },
   {
     name: 'big-blocks',
     about: 'messages of 64 KiB to an honest owner, 2 MiB a second',
-    stop: { kind: 'absorbed', why: 'what waits for one destination stops its senders one by one, and nobody else' },
+    stop: {
+      kind: 'absorbed',
+      because:
+        'the owner reads them as fast as they come; if it did not, its senders would wait one by one, and nobody else',
+    },
     run: async (attacker) => {
       const by = await beside(attacker, 'linkid');
       if (by === null) return;
@@ -209,7 +223,10 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'shell-floods',
     about: 'the shell’s tree, again and again, without reading it',
-    stop: { kind: 'absorbed', why: 'what waits for him is bounded, and while it is much he is not read' },
+    stop: {
+      kind: 'absorbed',
+      because: 'what waits for him is bounded, and while it is much he is not read: it costs him his own answers',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { deaf: true, conn: { peerMask: 0n } });
       await attacker.pace(400, () => peer?.send({ cmd: DBG_SHELL, aux: textAux('tree') }));
@@ -220,7 +237,8 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
     about: 'the shell’s tree on ten connections, again and again, and all of it read',
     stop: {
       kind: 'absorbed',
-      why: 'commands of a connection are done one after the other, and no more than so many wait',
+      because:
+        'commands of a connection are done one after the other, no more than so many wait, and principals take turns',
     },
     run: async (attacker) => {
       const peers = await Promise.all(

@@ -19,7 +19,7 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'many-spans',
     about: 'three connections with as many spans each as they may have, all of different nodes',
-    stop: { kind: 'refused', says: 'too many open' },
+    stop: { kind: 'limited', resource: 'LNK_SPANs of a connection' },
     run: async (attacker) => {
       const each = attacker.load(2_500, 110_000);
       const fill = async (c: number) => {
@@ -41,7 +41,7 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'relays-without-total',
     about: 'a connection with many LNK_CONNs takes every span of another one: relays are the product',
-    stop: { kind: 'absorbed', why: 'in the short form they are fewer than a principal may have' },
+    stop: { kind: 'limited', resource: 'relays offered' },
     run: async (attacker) => {
       const taker = await attacker.peer('linkid', { conn: { label: 'taker' } });
       for (let n = 1; n < attacker.load(16, 64); n++) taker?.openConn({ media: nodeId(n), label: `taker ${n}` });
@@ -55,7 +55,10 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'span-flap',
     about: 'a span that is opened and closed 300 times a second',
-    stop: { kind: 'absorbed', why: 'selection of others takes its turns' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a change is one of its connection, taken in turns with those of others; nothing is held',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { conn: { peerMask: 0n, label: 'flap' } });
       await attacker.pace(300, async () => {
@@ -68,7 +71,7 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'span-flap-of-an-honest-node',
     about: 'links of a node that an honest peer has, with better and worse dist, 200 times a second',
-    stop: { kind: 'absorbed', why: 'a node has one cheap selection for each LNK_CONN' },
+    stop: { kind: 'absorbed', because: 'a node has one cheap selection for each LNK_CONN; nothing is held' },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { conn: { peerMask: 0n, label: 'impostor' } });
       await attacker.pace(200, async () => {
@@ -81,7 +84,10 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'status-flood',
     about: 'a status message on an open span, 1,000 a second',
-    stop: { kind: 'absorbed', why: 'a status is one message of its connection, and costs what any costs' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a status is one message of its connection, replaces the one before, and is not relayed',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { peerMask: 0n, label: 'status' } });
       const span = peer?.span({ node: nodeId(3), cluster: nodeId(3), peerType: PEER.HAMMER2 });
@@ -96,7 +102,8 @@ export const SPAN_ATTACKS: readonly Attack[] = [
     about: 'spans and LNK_CONNs whose labels are as long as can be, each another one, of control characters',
     stop: {
       kind: 'absorbed',
-      why: 'labels are not labels of metrics, and are shown with their control characters replaced',
+      because:
+        'labels are bounded by their message, are labels of no metric, and are shown with control characters replaced',
     },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { conn: { peerMask: 0n, label: '\x1b\x9b'.repeat(63) } });
@@ -115,7 +122,10 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'refusing-relays',
     about: 'a peer that refuses every relay as soon as it comes, and opens its LNK_CONN anew',
-    stop: { kind: 'absorbed', why: 'a refused relay is not opened again for the same LNK_CONN' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a refused relay is not opened again for the same LNK_CONN: it costs him his own spans',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', {
         conn: { label: 'refuser' },
@@ -134,7 +144,7 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'lnk-conn-hoard',
     about: 'LNK_CONNs on one connection, more than it may have',
-    stop: { kind: 'refused', says: 'too many open' },
+    stop: { kind: 'limited', resource: 'LNK_CONNs of a connection' },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { label: 'conns' } });
       await attacker.pace(200, () =>
@@ -145,7 +155,10 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'lnk-conn-flood',
     about: 'LNK_CONNs that are opened and closed, 200 a second, each of which asks for every span',
-    stop: { kind: 'absorbed', why: 'selection of others takes its turns' },
+    stop: {
+      kind: 'absorbed',
+      because: 'a LNK_CONN that is gone again costs its selection, in slices between which others have their turns',
+    },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { label: 'conn flood' } });
       await attacker.pace(200, async () => {
@@ -157,7 +170,7 @@ export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'non-readers',
     about: 'connections that ask for every span and read nothing, while another one opens and closes spans',
-    stop: { kind: 'absorbed', why: 'the kernel takes more than comes in the short form; who takes nothing is closed' },
+    stop: { kind: 'limited', resource: 'relays offered' },
     run: async (attacker) => {
       const deaf = Array.from({ length: attacker.load(30, 900) }, (_, n) =>
         attacker.peer('circuit', { deaf: true, conn: { label: `deaf ${n}` } }),
