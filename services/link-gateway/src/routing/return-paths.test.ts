@@ -99,6 +99,14 @@ describe('return paths', () => {
     expect([closed, clock.pending]).toEqual([[], 0]);
   });
 
+  it('that have closed are not remembered again when a user ends later', () => {
+    const one = open()!;
+    paths.forget(one);
+    Object.assign(one, { closed: true });
+    paths.release(one, user, clock.now());
+    expect(paths.onDemand).toBe(0);
+  });
+
   it('close with their idle routes; routes with open transactions are not idle', () => {
     const route = (of: { open: number; usedAt: number }) => {
       const made = Object.assign({ ...of }, { close: () => void paths.routes.delete(made as unknown as LinkidRoute) });
