@@ -11,7 +11,7 @@ function status(address: string, fields: Partial<ReplicaStatus> = {}): ReplicaSt
   return { replica: `id of ${address}`, address, ...rest, ...fields };
 }
 
-/** The replica at me:1, which leads unless `leader` says who does. */
+/** The replica at me:1. It leads unless `leader` names another one. */
 function replicas({
   leader = 'me:1' as string | null,
   standbys = [] as ReplicaStatus[],
@@ -41,14 +41,14 @@ function replicas({
 
 const shown = (known: readonly ReplicaStatus[]) => known.map(({ address, role, lagMs }) => [address, role, lagMs]);
 
-describe('where the replicas are', () => {
-  it('is this one, those that follow it, and those that give signs of life: each once, in order', () => {
+describe('the addresses of the replicas', () => {
+  it('are those of this replica, its followers, and the replicas with signs of life: each once, sorted', () => {
     const standbys = [status('b:1'), status('me:1')];
     expect(replicas({ standbys, living: ['b:1', 'a:1'] }).addresses()).toEqual(['a:1', 'b:1', 'me:1']);
   });
 
   // Limits: topology/src/replicas.ts MAX_ADDRESSES
-  it('is told of sixteen, this one among them', () => {
+  it('are sixteen at most, including its own', () => {
     const living = (count: number) => Array.from({ length: count }, (_, i) => `r${i}:1`);
     expect(replicas({ living: living(15) }).addresses()).toHaveLength(16);
     const told = replicas({ living: living(16) }).addresses();
@@ -56,8 +56,8 @@ describe('where the replicas are', () => {
   });
 });
 
-describe('the replicas that are known', () => {
-  it('are, at the leader, itself and those that follow, the leader first', () => {
+describe('the list of replicas', () => {
+  it('at the leader: itself and its followers, the leader first', () => {
     const known = replicas({ standbys: [status('b:1'), status('a:1')] }).known();
     expect(known).toMatchObject({ replica: 'id of me:1', leader: { replica: 'id of me:1', address: 'me:1' } });
     expect(shown(known.replicas)).toEqual([
@@ -68,7 +68,7 @@ describe('the replicas that are known', () => {
     expect(known.replicas[0]).toMatchObject({ version: '2', hasState: true, revision: 'r.1.2' });
   });
 
-  it('are, at a standby, what the leader has said, older by what that is old, and itself', () => {
+  it('at a standby: the list that the leader sent, aged by the time since, and itself', () => {
     const told = [status('lead:1', { role: LEADER, lagMs: 0 }), status('b:1'), status('me:1', { lagMs: 999 })];
     expect(shown(replicas({ leader: 'lead:1', told, role: STANDBY, lagMs: 30 }).known().replicas)).toEqual([
       ['lead:1', LEADER, 0],
@@ -77,7 +77,7 @@ describe('the replicas that are known', () => {
     ]);
   });
 
-  it('are, at a standby that does not hear the leader, those two', () => {
+  it('at a standby that does not hear the leader: those two', () => {
     const told = [status('b:1')];
     const known = replicas({ leader: 'lead:1', told, isLive: false, role: null }).known();
     expect(shown(known.replicas)).toEqual([
@@ -94,7 +94,7 @@ describe('the replicas that are known', () => {
     });
   });
 
-  it('are this one alone where nobody leads, frozen or not', () => {
+  it('where nobody leads: only this replica, frozen or not', () => {
     for (const leader of [null, '']) {
       const known = replicas({ leader, role: FROZEN }).known();
       expect([known.leader, shown(known.replicas)]).toEqual([undefined, [['me:1', FROZEN, 0]]]);

@@ -6,7 +6,7 @@ import type { Publisher } from './replication/publisher.ts';
 import { HIGHEST_U32, type ReplicasKnown, wholeMs } from './show/show-status.ts';
 import type { View } from './trees/view.ts';
 
-/** Addresses that gateways are told (gateway_control.proto, Welcome). */
+/** The most addresses that a gateway is given (gateway_control.proto, Welcome). */
 const MAX_ADDRESSES = 16;
 
 export interface ReplicasOptions {
@@ -42,7 +42,10 @@ export class Replicas {
     return { replica: lease.id, leader, replicas: replicas.sort(leaderFirst) };
   }
 
-  /** Where this replica and the others are that it knows of, sorted: gateways ask there who leads while they cannot read the lease. */
+  /**
+   * Addresses of this replica and of the others that it knows of, sorted. Gateways ask there for the leader while they
+   * cannot read the lease.
+   */
   addresses(): string[] {
     const { publisher, presence } = this.#deps;
     const addresses = new Set([this.#options.address()]);
@@ -56,7 +59,10 @@ export class Replicas {
     return [this.#self(), ...this.#deps.publisher.standbys()];
   }
 
-  /** The leader and the other standbys: what it said last, older by as much as that is. */
+  /**
+   * The leader and the other standbys as the leader reported them last, with their lags increased by the age of that
+   * report.
+   */
   #followed(leader: LeaderStatus | undefined): ReplicaStatus[] {
     if (leader === undefined) return [];
     const { follower, lease } = this.#deps;
@@ -102,7 +108,7 @@ function leaderFirst(a: ReplicaStatus, b: ReplicaStatus): number {
   return standbys !== 0 ? standbys : a.address < b.address ? -1 : 1;
 }
 
-/** A leader of which no more is known than its lease says. */
+/** The status of a leader of which only the lease is known. */
 function leading({ replica, address }: LeaderStatus): ReplicaStatus {
   const role = ReplicaRole.REPLICA_ROLE_LEADER;
   return { replica, address, role, lagMs: 0, hasState: true, version: '', revision: '' };

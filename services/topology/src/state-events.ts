@@ -8,7 +8,7 @@ import type { Drains } from './operate/drains.ts';
 import type { History } from './trees/history.ts';
 import type { StateEvent } from './trees/tree-events.ts';
 
-/** The same trouble is logged once in this time. */
+/** The same problem is logged at most once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 export interface StateEventsDependencies {
@@ -22,9 +22,9 @@ export interface StateEventsDependencies {
   readonly logger: Logger;
 }
 
-/** Who is told what of the events of State. */
+/** Passes the events of State on to the parts that need them: history, commander, logs and counters. */
 export class StateEvents {
-  /** Peers' messages that made no sense. */
+  /** Messages of peers, passed on by gateways, that made no sense and were dropped. */
   nonsense = 0;
   readonly #deps: StateEventsDependencies;
   readonly #throttle: Throttle;

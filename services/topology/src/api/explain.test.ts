@@ -7,12 +7,12 @@ import { uuid } from '../testing/payloads.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { explain } from './explain.ts';
 
-/** Reasons by their number, without what all names begin with. */
+/** The names of the reasons by number, without the prefix that all of them have. */
 const NAMES = new Map(
   Object.entries(VerdictReason).map(([name, reason]) => [reason, name.replace('VERDICT_REASON_', '')] as const),
 );
 
-/** Two gateways; what the links of node 1 are for the LNK_CONNs of a connection. */
+/** Two gateways, and a function that explains the links of a node for the LNK_CONNs of a connection. */
 function installation() {
   const leader = new FakeLeader();
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -29,8 +29,8 @@ function installation() {
   return { a, b, verdictsFor };
 }
 
-describe('why a link is relayed, or not', () => {
-  it('is that it came in on that very connection, at which the walk stops', () => {
+describe('says that a link is relayed, or why it is not', () => {
+  it('came in on that very connection, where the walk stops', () => {
     const { a, verdictsFor } = installation();
     const connection = a.openConnection();
     a.openLink(connection, 1);
@@ -39,7 +39,7 @@ describe('why a link is relayed, or not', () => {
     expect(verdictsFor(`${a.id}:${connection}`)).toEqual([[1, 'SAME_CONNECTION false', 'AFTER_STOP false']]);
   });
 
-  it('is that it is the best, or that better ones fill the width of the dialect', () => {
+  it('is the best link, or better ones fill the width of the dialect', () => {
     const { a, b, verdictsFor } = installation();
     for (let dist = 0; dist < 3; dist++) {
       a.openLink(a.openConnection(), 1, dist);
@@ -52,7 +52,7 @@ describe('why a link is relayed, or not', () => {
     expect(verdictsFor(`${b.id}:${linkid}`, uuid(2))).toEqual([[2, 'TAKEN true', 'TAKEN true', 'WIDTH_FULL false']]);
   });
 
-  it('is that it is too far, or that its gateway cannot be reached', () => {
+  it('is too far, or its gateway cannot be reached', () => {
     const { a, b, verdictsFor } = installation();
     a.openLink(a.openConnection(), 1, 0);
     b.openLink(b.openConnection(), 1, 17);

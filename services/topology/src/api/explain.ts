@@ -18,18 +18,19 @@ import { isWithheld } from '../trees/gateway.ts';
 import { linkBytes, linkKey, lnkConnBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** Verdicts that are found at a time: the ones that a page has no room for are found in vain. */
+/** Verdicts computed at a time; those that do not fit into the page are thrown away. */
 const VERDICTS_AT_ONCE = 256;
 
-/** What selection makes of a link for a LNK_CONN. */
+/** A LNK_CONN, and how selection decides on one link for it. */
 interface Found {
   readonly lnkConn: LnkConn;
   readonly explanation: Explanation;
 }
 
 /**
- * Why each link of a node is relayed to a connection, or not: a page of it.
- * @throws ApiError INVALID_ARGUMENT, NOT_FOUND; FAILED_PRECONDITION: the two have nothing to do with each other
+ * One page of the reasons why each link of a node is relayed to a connection, or not.
+ * @throws ApiError INVALID_ARGUMENT, NOT_FOUND; FAILED_PRECONDITION: the node and the connection are of different
+ * dialects
  */
 export function* explain(
   state: Trees,

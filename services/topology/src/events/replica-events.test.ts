@@ -58,7 +58,7 @@ async function replica(bus: InProcessBus) {
       const request = ListEventsRequest.fromPartial({ kinds: [EventKind.EVENT_KIND_PEER_UP] });
       client.listEvents(request, new Metadata(), (error, answer) => (error === null ? resolve(answer) : reject(error)));
     });
-  /** Waits until it has told of all of these, and nothing else. */
+  /** Waits until the replica lists exactly these events. */
   const has = async (...subjects: string[]) => {
     await expect.poll(async () => (await list()).events.map(({ subject }) => subject)).toEqual(subjects);
     return (await list()).events;
@@ -66,7 +66,7 @@ async function replica(bus: InProcessBus) {
   return { topology, address, list, has };
 }
 
-it('a history is at every replica, also one that begins later, and outlives the leader', {
+it('every replica has the history, also one that begins later, and it outlives the leader', {
   timeout: 60_000,
 }, async () => {
   const bus = new InProcessBus({
@@ -99,7 +99,7 @@ it('a history is at every replica, also one that begins later, and outlives the 
 it.each([
   [MAX_PAGES, MAX_PAGES],
   [MAX_PAGES + 1, MAX_PAGES],
-])('of a history of %i pages %i are read', async (pages, read) => {
+])('of a history of %i pages a replica reads %i', async (pages, read) => {
   const leader = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   cleanups.push(() => leader.stop(0));
   const asked: string[] = [];

@@ -17,12 +17,15 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { ApiShares } from '../api-shares.ts';
 import { EventsApi } from './events-api.ts';
 
-/** How long a replica that begins tries to read the history of the leader, ms; then it has none. */
+/** How long a replica that begins tries to read the leader's history, ms. After that it begins with an empty one. */
 export const JOIN_MS = 10_000;
-/** How long one answer is waited for, and how long until it is tried again, ms. */
+/** How long one answer is waited for, and the pause before the next attempt, ms. */
 const ANSWER_MS = 2000;
 const PAGE_SIZE = 5000;
-/** Pages of a history that are read: one of 64 kinds of events has 40. A leader that has more and more to tell is not heard out. */
+/**
+ * Pages of a history that are read: a history of 64 kinds of events has 40 pages. The reading ends there even if a
+ * leader offers ever more.
+ */
 export const MAX_PAGES = 100;
 
 export interface ReplicaEventsDependencies {
@@ -33,13 +36,14 @@ export interface ReplicaEventsDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: Random;
-  /** How other replicas are met. */
+  /** How channels to other replicas are secured. */
   readonly security: ChannelSecurity;
 }
 
 /**
- * The history of events as one replica has it: what all processes report over the bus, after what the leader had when this replica began.
- * It is the same at every replica, but for what was lost on the way, so that no fail-over loses it.
+ * The history of events at one replica: first the history that the leader had when this replica began, then all that
+ * processes report over the bus. All replicas have the same history, apart from reports lost on the way, so a fail-over
+ * loses nothing of it.
  */
 export class ReplicaEvents {
   readonly history: EventHistory;
@@ -47,7 +51,7 @@ export class ReplicaEvents {
   readonly api: EventsApi;
   readonly #deps: ReplicaEventsDependencies;
   #subscription: Subscription | null = null;
-  /** Where the leader is; null: not known. */
+  /** Address of the leader; null: not known. */
   #leader: string | null = null;
   #isJoined = false;
   #isReading = false;
@@ -63,7 +67,10 @@ export class ReplicaEvents {
     events.listen((event) => this.collector.take(event));
   }
 
-  /** Serves the API to users and to other replicas, and takes reports of gateways without NATS; before the servers start. */
+  /**
+   * Serves the API to users and to other replicas, and accepts reports of gateways without NATS. Call it before the
+   * servers start.
+   */
   addTo({
     api,
     service,
@@ -97,11 +104,11 @@ export class ReplicaEvents {
     this.api.endWatches();
   }
 
-  /** To be told of every change of the lease. `self`: this replica's address. */
+  /** Call with every change of the lease. `self`: this replica's address. */
   leaseChanged(state: LeaseState, self: string): void {
     if (this.#isJoined) return;
     if (state.kind === 'leading') {
-      // Nobody has led for a while: there is nobody to ask.
+      // There has been no leader for a while: there is nobody to ask for a history.
       this.#join([]);
       return;
     }

@@ -16,12 +16,12 @@ import { Lag } from './lag.ts';
 import { REPLICATION_VERSION } from './messages.ts';
 import { Replica, ReplicaError } from './replica.ts';
 
-/** Pauses between attempts: doubled each time, each shortened by up to half at random. */
+/** Pauses between attempts, ms: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 2000;
-/** A standby that is further behind says so in its log. */
+/** A standby whose trees are older than this, ms, says so in its log. */
 export const BEHIND_MS = 2000;
-/** The same trouble is logged once in this time. */
+/** The same problem is logged at most once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 /** The part of the standby's side of the gRPC stream that is used here. */
@@ -35,7 +35,7 @@ export interface FollowClientStream extends PausableStream {
 /** A stream to a leader, and the channel below it. */
 export interface FollowCall {
   readonly stream: FollowClientStream;
-  /** Ends both. */
+  /** Ends the stream and closes the channel. */
   close(): void;
 }
 
@@ -48,12 +48,12 @@ export interface FollowerOptions {
   readonly version: string;
   /** Name of the installation. */
   readonly installation: string;
-  /** What must be equal at all replicas, as text. */
+  /** The settings that must be equal at all replicas, as text. */
   readonly settings: string;
   /** Those of the leader, or it refuses this replica: they are among the settings that must be equal. */
   readonly widths: Widths;
   readonly history?: HistoryLimits | undefined;
-  /** The version of replication that it says it speaks; another than REPLICATION_VERSION in tests only. */
+  /** The version of replication that the standby claims to speak; other than REPLICATION_VERSION only in tests. */
   readonly replicationVersion?: number | undefined;
   /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
   readonly unitsPerTurn?: number | undefined;
@@ -69,7 +69,7 @@ export interface FollowerDeps {
   readonly later?: ((turn: () => void) => void) | undefined;
 }
 
-/** A replica that is complete, and how old. */
+/** A replica whose snapshot is complete, and how old its trees are. */
 interface Current {
   readonly replica: Replica;
   readonly lag: Lag;
@@ -90,27 +90,27 @@ type FollowState =
       readonly call: FollowCall;
       building: Replica | undefined;
       live: Current | undefined;
-      /** Changes of a turn of which more is to come. */
+      /** Changes of an unfinished turn of the leader: more of them follow. */
       changes: TreeChange[];
     };
 type Open = FollowState & { kind: 'open' };
 
 /**
- * The standby's side of replication: follows the leader, and keeps the trees that it has until there are newer ones that are
- * complete, also while nobody leads.
+ * The standby's side of replication. It follows the leader, and keeps the trees that it has until it has newer and
+ * complete ones, also while nobody leads.
  */
 export class Follower {
-  /** Snapshots taken in, and times that the replica was not what the leader had, so far. */
+  /** Snapshots received so far, and how often the replica differed from the leader's trees. */
   snapshots = 0;
   differences = 0;
-  /** Changes of kinds that this version does not know, passed over, so far. */
+  /** Changes passed over so far because this version does not know their kind. */
   unknownChanges = 0;
-  /** The leader and its standbys, as the leader saw them last. */
+  /** The leader and its standbys, as the leader reported them last. */
   replicas: readonly ReplicaStatus[] = [];
   readonly #options: FollowerOptions;
   readonly #deps: FollowerDeps;
   readonly #history: History;
-  /** Takes the leader's messages in, in order. */
+  /** Processes the leader's messages, in order. */
   readonly #work: WorkList;
   readonly #pieceUnits: number;
   readonly #throttle: Throttle;
@@ -135,7 +135,7 @@ export class Follower {
     this.#acknowledging = new Turn(() => this.#acknowledge());
   }
 
-  /** Trees for reads; undefined: nothing has been heard of any leader yet. */
+  /** Trees for reads; undefined: no leader's snapshot has been received yet. */
   get view(): View | undefined {
     if (this.#current === undefined) return undefined;
     const { replica, lag } = this.#current;
@@ -143,7 +143,7 @@ export class Follower {
     return { trees, widths, history: this.#history, role: ReplicaRole.REPLICA_ROLE_STANDBY, lagMs: lag.ms };
   }
 
-  /** It has a snapshot and hears of every change. */
+  /** The standby has a complete snapshot and receives every change. */
   get isLive(): boolean {
     return this.#state.kind === 'open' && this.#state.live !== undefined;
   }
@@ -153,26 +153,28 @@ export class Follower {
     return this.#work.isBusy;
   }
 
-  /** Most units of work in one turn so far. */
+  /** Most units of work done in one turn so far. */
   get most(): number {
     return this.#work.most;
   }
 
-  /** Calls at once, or as soon as what can be read is whole. */
+  /** Calls `fn` at once, or as soon as no change of the trees is half done. */
   whenIdle(fn: () => void): void {
     this.#work.whenIdle(fn);
   }
 
-  /** Whom it follows, or tries to. */
+  /** Address of the leader that it follows or tries to follow. */
   get leader(): string | null {
     return this.#state.kind === 'idle' ? null : this.#state.address;
   }
 
-  /** Where the leader is as far as the store says; null: nobody, or this replica itself. */
+  /**
+   * Tells the follower the leader's address according to the store; null: there is no leader, or this replica leads.
+   */
   leaderIs(address: string | null): void {
     const state = this.#state;
     if (address === this.leader) return;
-    // It may be about to come back, and what it says is still the newest there is.
+    // The leader may be about to return, and its stream is still the newest source.
     if (address === null && state.kind === 'open') return;
     this.#letGo();
     if (address === null) return;
@@ -181,7 +183,7 @@ export class Follower {
     this.#connect(address);
   }
 
-  /** Follows nobody any more; what is there can still be read. */
+  /** Stops following. The trees can still be read. */
   stop(): void {
     this.#letGo();
   }
@@ -246,7 +248,8 @@ export class Follower {
     this.#noteUnknown(state);
     if (state.live === undefined || state.changes.length > 0) return;
     if (counts !== undefined) state.live.replica.check(counts);
-    // A heartbeat: what it has is right. Not sooner, or a difference that comes again and again costs the leader a snapshot each time.
+    // A heartbeat confirms that the replica equals the leader's trees. Only then is the pause reset: else a difference
+    // that recurs would cost the leader a snapshot each time.
     if (delta === undefined && snapshotEnd === undefined) this.#backoff.reset();
     state.live.lag.heard(clockMs);
     this.#heardAt = clockMs;
@@ -254,7 +257,9 @@ export class Follower {
     this.#watch(state.live.lag);
   }
 
-  /** A leader of another version tells more than this one knows: what it tells makes no difference to the trees, but shows in the log. */
+  /**
+   * Logs changes of unknown kinds, which a leader of another version may send. They make no difference to the trees.
+   */
   #noteUnknown({ address, building, live }: Open): void {
     const replica = building ?? live?.replica;
     if (replica === undefined || replica.unknown === 0) return;
@@ -271,7 +276,7 @@ export class Follower {
     state.call.stream.write({ ack: { clockMs: this.#heardAt, position: this.#history.position } });
   }
 
-  /** Says in the log when it falls behind, and when it has caught up. */
+  /** Logs that the replica has fallen behind, and that it has caught up. */
   #watch(lag: Lag): void {
     this.#watchdog?.cancel();
     this.#watchdog = this.#deps.clock.after(BEHIND_MS, () => this.#behind(lag));
@@ -288,7 +293,10 @@ export class Follower {
     this.#deps.logger.warn({ leader: this.leader, lagMs: Math.round(lag.ms) }, 'the replica has fallen behind');
   }
 
-  /** Takes a message in. If the replica is not what the leader has, begins again, and goes on answering until then. */
+  /**
+   * Takes a message in. If the replica differs from the leader's trees, it begins again with a snapshot, and answers
+   * from the old trees until then.
+   */
   *#guarded(state: Open, response: FollowResponse): Job<void> {
     if (this.#state !== state) return;
     try {
@@ -307,7 +315,8 @@ export class Follower {
   #lost(state: Open, error: ServiceError | null): void {
     if (this.#state !== state) return;
     const { logger } = this.#deps;
-    // Its version is another one: it is asked instead, so that nobody reads what grows old.
+    // The leader's version of replication is another one. Reads are passed to the leader, so that nobody reads outdated
+    // trees here.
     if (error?.code === status.UNIMPLEMENTED) this.#current = undefined;
     const { log, suppressed } = this.#throttle.admit(state.address);
     if (log) {

@@ -1,15 +1,15 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** The shortest way of a message is looked for among those of this time, ms, and of as much before: clocks drift apart. */
+/** The fastest message is looked for in a window of this time, ms, and in the window before: clocks drift apart. */
 const WINDOW_MS = 60_000;
 
 /**
- * How old the newest of somebody's messages is, by two monotonic clocks that have nothing to do with each other: as long ago as it
- * came, and as much longer under way than the message that came fastest.
+ * The age of the newest message of another process, from two monotonic clocks that are not synchronised: the time since
+ * it came, plus the time by which it was longer under way than the fastest message.
  */
 export class Lag {
   readonly #clock: Clock;
-  /** Our clock less theirs, for the fastest message of this window and of the one before. */
+  /** Our clock minus theirs, for the fastest message of this window and of the one before. */
   #least = Number.POSITIVE_INFINITY;
   #leastBefore = Number.POSITIVE_INFINITY;
   #windowSince = Number.NEGATIVE_INFINITY;
@@ -19,7 +19,7 @@ export class Lag {
     this.#clock = clock;
   }
 
-  /** A message has been taken in that was sent at `sentAt` by their clock. */
+  /** Records a message that was sent at `sentAt` by the other process's clock. */
   heard(sentAt: number): void {
     const now = this.#clock.now();
     if (now - this.#windowSince >= WINDOW_MS) {
@@ -31,7 +31,7 @@ export class Lag {
     this.#sentAt = sentAt;
   }
 
-  /** Milliseconds; call only after the first message. */
+  /** Age of the newest message in milliseconds. Call it only after the first message. */
   get ms(): number {
     return Math.max(0, this.#clock.now() - this.#sentAt - Math.min(this.#least, this.#leastBefore));
   }

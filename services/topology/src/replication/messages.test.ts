@@ -2,20 +2,20 @@ import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import { describe, expect, it } from 'vitest';
 import { inMessages } from './messages.ts';
 
-/** What a message is filled up to, estimated. */
+/** Estimated bytes at which a message is full. */
 const FULL = 384 * 1024;
 const change = (fields: object): TreeChange => ({ gateway: 1, ...fields }) as unknown as TreeChange;
 const set = (count: number) => ({ linkGateway: '', link: 1, lnkConns: Array.from({ length: count }, (_, i) => i) });
 const sizes = (changes: TreeChange[]) => [...inMessages(changes)].map(({ length }) => length);
 
-/** How many changes like this one go into a message. */
+/** How many changes like this one go into one message. */
 function perMessage(one: TreeChange): number {
   const [first = 0] = sizes(Array.from({ length: 20_000 }, () => one));
   return first;
 }
 
 describe('changes for standbys', () => {
-  it('are none of none, and one message of few, in order', () => {
+  it('no changes make no message, a few make one, in order', () => {
     expect(sizes([])).toEqual([]);
     const few = [change({ linkClosed: 1 }), change({ linkClosed: 2 })];
     expect([...inMessages(few)]).toEqual([few]);
@@ -35,18 +35,18 @@ describe('changes for standbys', () => {
     ['relays on demand', { onDemandOpened: set(100) }, 128 + 800],
     ['their end', { onDemandClosed: set(100) }, 128 + 800],
     ['anything else', { linkClosed: 1 }, 128],
-  ])('of which each is %s fill a message by what it takes', (_, fields, bytes) => {
+  ])('fill a message by their estimated size: %s', (_, fields, bytes) => {
     expect(perMessage(change(fields))).toBe(Math.ceil(FULL / bytes));
   });
 
-  it('are in one message as long as that is not full, with all that comes after in the next', () => {
+  it('go into one message until it is full; the rest is in the next one', () => {
     const count = Math.ceil(FULL / 128);
     expect(sizes(Array.from({ length: count }, () => change({ linkClosed: 1 })))).toEqual([count]);
     expect(sizes(Array.from({ length: count + 1 }, () => change({ linkClosed: 1 })))).toEqual([count, 1]);
     expect(sizes(Array.from({ length: 2 * count }, () => change({ linkClosed: 1 })))).toEqual([count, count]);
   });
 
-  it('with more numbers than fit are divided, and say the same together', () => {
+  it('with too many numbers are divided into changes with the same meaning', () => {
     const large = set(2 * 65_536 + 1);
     const parts = [...inMessages([change({ relaysAdopted: large })])].flat();
     expect(parts.map(({ relaysAdopted }) => relaysAdopted?.lnkConns.length)).toEqual([65_536, 65_536, 1]);

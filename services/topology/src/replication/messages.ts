@@ -1,24 +1,29 @@
 import { FollowRequest, FollowResponse, ReplicationService, type TreeChange } from '@spanmesh/proto/v1/replication';
 
-/** Version of what replicas tell each other (replication.proto). Replicas whose versions differ do not follow each other. */
+/**
+ * Version of the messages between replicas (replication.proto). Replicas whose versions differ do not follow each
+ * other.
+ */
 export const REPLICATION_VERSION = 1;
 
-/** A message is full past this many bytes (estimated); one change more fits into 1 MiB. */
+/** A message is full beyond this many bytes (estimated), so that with one more change it is still less than 1 MiB. */
 const FULL_BYTES = 384 * 1024;
-/** Numbers of one relay set that go into one change: 8 bytes each. */
+/** The most numbers of a relay set in one change: 8 bytes each. */
 const MOST_NUMBERS = 65_536;
 
-/** Encoded sizes, estimated from above: a change without what varies in it, and a number in a packed list. */
+/**
+ * Estimated encoded sizes (upper bounds): a change without its parts of variable size, and a number in a packed list.
+ */
 const CHANGE_BYTES = 64;
 const NUMBER_BYTES = 8;
-/** A connection's or a gateway's addresses and names; a cluster with its label. */
+/** The texts of a change: addresses and names of a connection or a gateway, or a cluster with its label. */
 const TEXTS_BYTES = 768;
-/** A gateway's id in a list. */
+/** The id of a gateway in a list. */
 const GATEWAY_BYTES = 76;
 /** A principal in a list: of 256 characters at most, which are ASCII. */
 const PRINCIPAL_BYTES = 260;
 
-/** Replication with answers that are encoded already: what all standbys are told is encoded once. */
+/** The replication service with responses that are already encoded: a message for all standbys is encoded once. */
 export const EncodedReplicationService = {
   follow: {
     ...ReplicationService.follow,
@@ -31,7 +36,7 @@ export function encodeResponse(message: FollowResponse): Buffer {
   return Buffer.from(FollowResponse.encode(message).finish());
 }
 
-/** The changes in the same order, so many together that each part makes a message of less than 1 MiB. */
+/** Divides the changes, in order, into parts that each make a message of less than 1 MiB. */
 export function* inMessages(changes: Iterable<TreeChange>): Iterable<TreeChange[]> {
   let part: TreeChange[] = [];
   let bytes = 0;

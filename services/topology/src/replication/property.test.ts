@@ -10,7 +10,7 @@ import { type Event, histories, RandomHistory, unitsPerTurn } from '../testing/r
 import { answersOf, FakeStandby } from '../testing/standby.fixture.ts';
 import type { View } from '../trees/view.ts';
 
-/** What somebody who watches is told, by revision; within one it comes in no order. */
+/** Collects what a watch sends, by revision; within one revision the order is not defined. */
 class Watcher extends EventEmitter {
   readonly cancelled = false;
   readonly seen = new Map<string, string[]>();
@@ -40,7 +40,7 @@ function textOf(change: Change): string {
   return JSON.stringify({ ...change, relays: sorted }, (_, one) => (typeof one === 'bigint' ? String(one) : one));
 }
 
-/** What also happens here, with its share of all events: to the standby, and what the other properties have no use for. */
+/** The additional events of this property, for the standby and for rarely used parts of the leader. */
 const EXTRA = [
   'hold',
   'release',
@@ -67,13 +67,13 @@ class Replicated extends RandomHistory {
   #leader: FakeLeader | undefined;
   #watchers: [Watcher, Watcher] | undefined;
 
-  /** Units of work in a turn: of the leader, of the standby. */
+  /** Units of work in one turn, of the leader and of the standby. */
   constructor({ leader, standby }: { readonly leader: number; readonly standby: number }) {
     super(true, leader);
     this.standby = new FakeStandby({ clock: this.leader.clock, unitsPerTurn: standby });
   }
 
-  /** The replica that leads is followed. */
+  /** Lets the standby follow the replica that leads. */
   follow(): void {
     if (this.#leader === this.leader) return;
     this.#leader = this.leader;
@@ -112,7 +112,7 @@ class Replicated extends RandomHistory {
         this.standby.catchUp(this.leader);
         return;
       case 'twin': {
-        // A peer that seems to have come back: its older connections are suspect.
+        // A second connection of the same peer makes the older one suspect.
         const lnkConn = gateway.openLnkConn(gateway.openConnection('circuit', '192.0.2.77:1'), 77);
         gateway.openLink(gateway.lnkConns.get(lnkConn)!.connection, 1 + (choice % 2));
         return;
@@ -124,12 +124,12 @@ class Replicated extends RandomHistory {
         this.leader.clock.advance(5000);
         return;
       case 'read':
-        // In the middle of a turn: what has happened so far gets a revision.
+        // A read in the middle of a turn gives the changes so far a revision of their own.
         this.leader.core.view()!.history.revision;
     }
   }
 
-  /** Everything has arrived: the standby answers as the leader does. */
+  /** Delivers everything, then checks that the standby answers as the leader does. */
   compare(): void {
     this.follow();
     this.standby.catchUp(this.leader);
@@ -139,7 +139,7 @@ class Replicated extends RandomHistory {
     expect(answersOf(ours)).toEqual(answersOf(theirs));
     if (this.#watchers?.some(({ hasEnded }) => hasEnded) === false) {
       const [atLeader, atStandby] = this.#watchers;
-      // One that came back after a break has been told to list again; a watcher that goes on sees the same.
+      // Only if no watch was told to list again, as one is after some breaks: then both have sent the same.
       expect(atStandby.seen).toEqual(atLeader.seen);
     }
     this.#watchers = [new Watcher(theirs, this.leader.clock), new Watcher(ours, this.leader.clock)];
@@ -147,7 +147,7 @@ class Replicated extends RandomHistory {
 }
 
 describe('a standby', () => {
-  it('answers as the leader does, and those who watch see the same, whatever happens', () => {
+  it('answers as the leader does, and its watches send the same, whatever happens', () => {
     let compared = 0;
     fc.assert(
       fc.property(histories(200), extras, unitsPerTurn, unitsPerTurn, (events, others, leader, standby) => {

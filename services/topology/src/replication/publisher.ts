@@ -14,20 +14,20 @@ import { encodeResponse, inMessages, REPLICATION_VERSION } from './messages.ts';
 import { TreesSnapshot } from './snapshot-changes.ts';
 import { type FollowStream, type StandbyHost, StandbyStream } from './standby-stream.ts';
 
-/** How often standbys hear from the leader at least. */
+/** The longest time between two messages to a standby, ms. */
 export const HEARTBEAT_MS = 250;
-/** Streams of standbys at a time: more replicas than anybody runs. */
+/** Streams of standbys at a time: more than an installation has replicas. */
 export const MAX_STANDBYS = 16;
-/** The same trouble is logged once in this time. */
+/** The same problem is logged at most once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
-/** Characters of what a standby says of itself. */
+/** Characters of the id, address and version that a standby states. */
 const MAX_TEXT_CHARS = 300;
 
 export interface PublisherOptions {
   readonly widths: Widths;
   /** Name of the installation. */
   readonly installation: string;
-  /** What must be equal at all replicas, as text. */
+  /** The settings that must be equal at all replicas, as text. */
   readonly settings: string;
 }
 
@@ -41,13 +41,16 @@ export interface PublisherDeps {
   readonly logger: Logger;
   /** Asks for a flush at the end of this turn. */
   readonly request: () => void;
-  /** The leader and its standbys, for the standbys to know. */
+  /** The leader and its standbys, to be reported to the standbys. */
   readonly replicas: () => readonly ReplicaStatus[];
 }
 
-/** The leader's side of replication: tells standbys what it has, then every change, once a turn. Costs nothing while nobody follows. */
+/**
+ * The leader's side of replication: sends each standby a snapshot, then every change, once a turn. It costs nothing
+ * while nobody follows.
+ */
 export class Publisher implements StandbyHost {
-  /** Messages and bytes sent to standbys, or waiting to be, and standbys that were cut off, so far. */
+  /** Messages and bytes sent or queued for standbys, and standbys cut off, so far. */
   messages = 0;
   bytes = 0;
   cutOff = 0;
@@ -57,9 +60,9 @@ export class Publisher implements StandbyHost {
   readonly #journal: Journal;
   readonly #throttle: Throttle;
   #changes: TreeChange[] = [];
-  /** Something has changed since the journal was last told of a selection. */
+  /** Something has changed since the last selection that the journal recorded. */
   #unselected = false;
-  /** Standbys have been told a part of what is to be made at once. */
+  /** Standbys have been sent a part of a batch; the rest follows. */
   #isInParts = false;
   #unsubscribe: (() => void) | undefined;
   #timer: Timer | undefined;
@@ -81,12 +84,12 @@ export class Publisher implements StandbyHost {
     return this.#following().length;
   }
 
-  /** Bytes that wait for standbys that do not read. */
+  /** Bytes of changes that are queued because standbys do not read. */
   get queuedBytes(): number {
     return this.#following().reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
   }
 
-  /** A standby has opened a stream. */
+  /** Takes a new stream of a standby. */
   follow(stream: FollowStream): void {
     const standby = new StandbyStream(stream, this);
     if (this.#standbys.size >= MAX_STANDBYS) {
@@ -104,7 +107,7 @@ export class Publisher implements StandbyHost {
     this.#rest();
   }
 
-  /** Tells what this turn has brought; to be called at its end, when everything is decided. */
+  /** Sends the changes of this turn. Call it at the end of the turn, when all its changes are decided. */
   flush(): void {
     if (this.#standbys.size === 0) return;
     this.#telling(() => {
@@ -114,12 +117,15 @@ export class Publisher implements StandbyHost {
     });
   }
 
-  /** A turn ends in the midst of changes: what has been noted so far is told, as a part of what is to be made at once. */
+  /** Sends the changes so far as a part of a batch: a turn ends in the middle of a sliced change. */
   sliced(): void {
     if (this.#changes.length > 0) this.#telling(() => this.#send(true));
   }
 
-  /** An error while a message is made costs the streams, not the leader: standbys follow anew, with a snapshot. */
+  /**
+   * An error while a message is made ends the standbys' streams and leaves the leader alone: standbys follow anew, with
+   * a snapshot.
+   */
   #telling(tell: () => void): void {
     try {
       tell();
@@ -175,7 +181,7 @@ export class Publisher implements StandbyHost {
     this.#forget(standby);
   }
 
-  /** The standbys that said Hello, as far as the leader knows. */
+  /** The standbys that have sent Hello, as far as the leader knows. */
   standbys(): ReplicaStatus[] {
     const role = ReplicaRole.REPLICA_ROLE_STANDBY;
     const known: ReplicaStatus[] = [];
@@ -204,7 +210,7 @@ export class Publisher implements StandbyHost {
     }
     const begin = this.#encode({ snapshotBegin: { linkidWidth: widths.linkid, circuitWidth: widths.circuit } });
     const end = this.#encode({ ...this.#now(), snapshotEnd: {} });
-    // A standby that begins looks at everything at the next selection.
+    // A new standby must consider everything at its next selection.
     this.#unselected = true;
     for (const standby of waiting) {
       this.#deps.logger.info({ ...said(standby), ...countsOf(trees) }, 'standby is sent a snapshot');
@@ -212,7 +218,7 @@ export class Publisher implements StandbyHost {
     }
   }
 
-  /** The trees as they are when the first message is asked for. */
+  /** The messages of a snapshot: the trees as they are when the first message is asked for. */
   *#snapshot({ begin, end }: { readonly begin: Buffer; readonly end: Buffer }): Generator<Buffer, void, void> {
     const snapshot = new TreesSnapshot(this.#deps.trees);
     try {
@@ -227,12 +233,12 @@ export class Publisher implements StandbyHost {
   }
 
   #publish(): void {
-    // A batch has its position before it is told: a standby gives none.
+    // A batch needs its position before it is sent, because standbys take positions from the leader.
     this.#deps.history.commit();
     if (this.#changes.length > 0 || this.#isInParts) this.#send(false);
   }
 
-  /** `isPart`: more of what is to be made at once follows. */
+  /** Sends the noted changes. `isPart`: the rest of the batch follows. */
   #send(isPart: boolean): void {
     const changes = this.#changes;
     this.#changes = [];
@@ -252,7 +258,7 @@ export class Publisher implements StandbyHost {
   #beat(): void {
     this.#timer = this.#deps.clock.after(HEARTBEAT_MS, () => this.#telling(() => this.#beat()));
     const { isBusy } = this.#deps.work;
-    // Counts are compared: what has changed comes first.
+    // The heartbeat carries counts to compare, so the changes are sent first.
     if (!isBusy) this.#publish();
     const replicas = [...this.#deps.replicas()];
     const beat = (fields: Partial<FollowResponse>, state: string): void => {
@@ -264,7 +270,7 @@ export class Publisher implements StandbyHost {
         standby.heartbeat(message);
       }
     };
-    // While a change is half done there are no counts to compare.
+    // While a change is half done, counts cannot be compared.
     beat(isBusy ? {} : this.#now(), 'following');
     beat({}, 'waiting');
   }
@@ -310,7 +316,7 @@ export class Publisher implements StandbyHost {
     if (this.#following().length === 0) this.#rest();
   }
 
-  /** Nobody follows: nothing needs to be noted. */
+  /** Stops noting changes: nobody follows. */
   #rest(): void {
     this.#deps.trees.journal = undefined;
     this.#unsubscribe?.();

@@ -10,7 +10,7 @@ import { RelayGroups } from '../trees/relay-groups.ts';
 import type { TreesEvent } from '../trees/tree-events.ts';
 import { OBJECT_UNITS, Trees } from '../trees/trees.ts';
 
-/** Why a change cannot be made: the replica is not what the leader has. */
+/** Why a change cannot be applied: the replica differs from the leader's trees. */
 export class ReplicaError extends Error {
   readonly code: 'unknown' | 'nonsense' | 'counts';
   readonly data: Readonly<Record<string, unknown>>;
@@ -24,8 +24,8 @@ export class ReplicaError extends Error {
 }
 
 /**
- * The leader's trees once more, made by the same changes in the same order: relays are selected here as they were there, and the
- * history gets the same batches under the same revisions.
+ * A copy of the leader's trees, made by the same changes in the same order. Relays are selected here as they were at
+ * the leader, and the history gets the same batches under the same revisions.
  */
 export class Replica {
   readonly trees: Trees;
@@ -33,12 +33,12 @@ export class Replica {
   readonly #history: History;
   readonly #groups = new RelayGroups();
   readonly #gateways = new Map<number, Gateway>();
-  /** Changes are recorded in the history. It begins after the snapshot, whose changes are not. */
+  /** Whether changes are recorded in the history: those after the snapshot are, the snapshot's are not. */
   #isRecording = false;
   /** Changes that were passed over because this version does not know them. */
   unknown = 0;
 
-  /** `pieceUnits`: of work in slices (SpanTree). */
+  /** `pieceUnits`: units of work in one slice (SpanTree). */
   constructor(
     { widths, pieceUnits = DEFAULT_PIECE_UNITS }: { widths: Widths; pieceUnits?: number },
     { history }: { history: History },
@@ -49,13 +49,16 @@ export class Replica {
     this.trees = new Trees(tree, { tell: (event) => this.#take(event) });
   }
 
-  /** From now on changes are history. Watchers go on if their history ends where this one begins. */
+  /** Records changes in the history from now on. Watches continue if their history ends where this one begins. */
   begin(position: Position): void {
     if (!this.#history.isAt(position)) this.#history.restartAt(position);
     this.#isRecording = true;
   }
 
-  /** @throws ReplicaError `unknown`, `nonsense` */
+  /**
+   * Applies changes at once.
+   * @throws ReplicaError `unknown`, `nonsense`
+   */
   apply(changes: readonly TreeChange[]): void {
     runNow(this.applying(changes));
   }
@@ -73,7 +76,10 @@ export class Replica {
     this.trees.tree.forgetGone();
   }
 
-  /** @throws ReplicaError `counts`: it is not what the leader has. */
+  /**
+   * Compares the numbers of objects.
+   * @throws ReplicaError `counts`: they differ from the leader's
+   */
   check(theirs: ObjectCounts): void {
     const ours = countsOf(this.trees);
     for (const key of Object.keys(ours) as (keyof ObjectCounts)[]) {
@@ -109,12 +115,13 @@ export class Replica {
       this.#gateways.delete(change.gateway);
       yield* trees.removing(gateway);
     } else if (!(yield* this.#onGateway(gateway, change))) {
-      // replication.proto, TreeChange: one that makes the trees different would come with a higher version.
+      // By replication.proto (TreeChange) an unknown kind makes no difference to the trees: one that did would come
+      // with a higher version.
       this.unknown++;
     }
   }
 
-  /** Gives whether it is of a kind that is known. */
+  /** Applies a change of a gateway's objects; returns whether its kind is known. */
   *#onGateway(gateway: Gateway, change: TreeChange): Job<boolean> {
     const { trees } = this;
     if (change.linkOpened !== undefined) trees.openLink(gateway, change.linkOpened);

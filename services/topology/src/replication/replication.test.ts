@@ -31,7 +31,7 @@ function installation() {
 }
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
-/** Acknowledgements go out at the end of a turn. */
+/** Waits until acknowledgements are sent, at the end of a turn. */
 const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 
 describe('a standby', () => {
@@ -45,7 +45,7 @@ describe('a standby', () => {
     expect(leader.core.publisher.messages).toBe(messages);
   });
 
-  it('is told of a change what has changed, and not the relays', () => {
+  it('is sent a new link without its relays', () => {
     const { leader, gateway, connection, standby, same } = installation();
     const few = leader.core.publisher.bytes;
     for (let i = 0; i < 500; i++) gateway.openLnkConn(gateway.openConnection());
@@ -57,7 +57,7 @@ describe('a standby', () => {
     standby.catchUp(leader);
     same();
     expect(standby.follower.view!.trees.tree.counts.relays).toBe(2 * 501);
-    // One link, whose relays are 501.
+    // This was one link with 501 relays.
     expect(leader.core.publisher.bytes - before).toBeLessThan(few);
   });
 
@@ -130,7 +130,7 @@ describe('a standby', () => {
   });
 
   // Limits: replication/publisher.ts MAX_TEXT_CHARS
-  it('says of itself what fits, and is refused with more, or without an id', () => {
+  it('states an id of limited length, and is refused with a longer one or none', () => {
     const longest = 'r'.repeat(300);
     for (const [replica, follows] of [
       ['r'.repeat(298), true],
@@ -139,7 +139,7 @@ describe('a standby', () => {
     ] as const) {
       const leader = new FakeLeader();
       settle(leader, [new FakeGateway('a')]);
-      // Its address has two characters more.
+      // The standby's address has two characters more than its id.
       const standby = new FakeStandby({ clock: leader.clock, replica });
       standby.follow(leader);
       standby.catchUp(leader);
@@ -147,7 +147,7 @@ describe('a standby', () => {
     }
   });
 
-  it('hears of a connection that its gateway closes in order', () => {
+  it('takes over that a gateway closes a connection in order', () => {
     const { leader, gateway, connection, standby, same } = installation();
     leader.core.state.trees.setClosing(
       leader.core.state.gateways.get(gateway.id)!.connections.get(connection),
@@ -161,7 +161,7 @@ describe('a standby', () => {
     expect(connectionData(replicated!.connections.get(connection)!).opened.closing).toBe('draining');
   });
 
-  it('is shown by the leader with how far behind it is, and hears of the others', async () => {
+  it('is shown by the leader with its lag, and learns of the others', async () => {
     const { leader, standby } = installation();
     leader.clock.advance(HEARTBEAT_MS);
     while (standby.call.deliver());
@@ -183,12 +183,12 @@ describe('a standby', () => {
     expect(standby.follower.replicas.map(({ replica }) => replica)).toEqual(['me', 'standby']);
   });
 
-  it('says how old what it has is, while it hears nothing', () => {
+  it('says how old its trees are while it receives nothing', () => {
     const { leader, standby } = installation();
     expect(standby.follower.view!.lagMs).toBe(0);
     leader.clock.advance(7000);
     expect(standby.follower.view!.lagMs).toBe(7000);
-    // What comes at last has been under way all the time.
+    // A message that arrives late counts as under way all the time.
     standby.call.deliver();
     expect(standby.follower.view!.lagMs).toBe(7000 - HEARTBEAT_MS);
     while (standby.call.deliver());
@@ -201,18 +201,18 @@ describe('a standby', () => {
     const { leader, gateway, standby, same } = installation();
     const slow = standby.call;
     slow.leaderEnd.accepts = false;
-    // One write says that it was the last; what follows waits.
+    // The first write reports a full buffer; later messages are queued.
     let most = 0;
     while (leader.core.publisher.cutOff === 0) {
       most = Math.max(most, leader.core.publisher.queuedBytes);
       expect(most).toBeLessThanOrEqual(MAX_STANDBY_BYTES);
-      // Large for what they cost here.
+      // Connections with long addresses: many bytes for little work.
       const opened = Array.from({ length: 500 }, () => gateway.openConnection('circuit', '1'.repeat(8000)));
       settle(leader, [gateway]);
       for (const connection of opened) gateway.closeConnection(connection);
       settle(leader, [gateway]);
     }
-    // What a turn brings is at most some megabytes.
+    // One turn adds some megabytes at most.
     expect(most).toBeGreaterThan(MAX_STANDBY_BYTES - 10 * 1024 * 1024);
     expect([slow.isOver, leader.core.publisher.queuedBytes]).toEqual([true, 0]);
     expect(standby.follower.isLive).toBe(false);
@@ -225,7 +225,7 @@ describe('a standby', () => {
     same();
   });
 
-  it('that takes long over its snapshot is not cut off for it, and gets what has changed after it', async () => {
+  it('that takes long over its snapshot is not cut off for it, and gets the changes made meanwhile after it', async () => {
     const { leader, gateway, connection, standby, same } = installation();
     for (let i = 0; i < 1000; i++) gateway.openLink(connection, 10 + i);
     settle(leader, [gateway]);
@@ -243,7 +243,7 @@ describe('a standby', () => {
     same();
   });
 
-  it('is sent a snapshot a slice in a turn, all of one state, whatever changes meanwhile', async () => {
+  it('is sent a snapshot in slices, one a turn, all of the same state, whatever changes meanwhile', async () => {
     const { leader, gateway, connection, standby } = installation();
     const links: number[] = [];
     for (let i = 0; i < 3000; i++) links.push(gateway.openLink(connection, 10 + i));
@@ -278,7 +278,7 @@ describe('a standby', () => {
     expect(treeOf(standby.follower.view!)).toEqual(treeOf(leader.core.view()!));
   });
 
-  it('leaves nothing behind that copies what changes when it ends in the middle of its snapshot', async () => {
+  it('that ends in the middle of its snapshot leaves no reader behind that copies changes', async () => {
     const { leader, gateway, connection, standby } = installation();
     for (let i = 0; i < 3000; i++) gateway.openLink(connection, 10 + i);
     settle(leader, [gateway]);
@@ -318,7 +318,7 @@ describe('a standby', () => {
   });
 
   // Limits: replication/publisher.ts MAX_STANDBYS
-  it('is refused by who does not lead, and by who has enough of them', () => {
+  it('is refused by a replica that does not lead, and by a leader that has enough standbys', () => {
     const { leader, standby } = installation();
     const more = Array.from(
       { length: MAX_STANDBYS },
@@ -328,14 +328,14 @@ describe('a standby', () => {
     expect(more.filter(({ call }) => call.isOver).length).toBe(1);
     leader.lose();
     expect([standby.call.isOver, standby.follower.isLive]).toEqual([true, false]);
-    // What it has is not taken away from it.
+    // The standby's trees remain.
     expect(standby.follower.view!.trees.tree.counts.links).toBe(1);
     const late = new FakeStandby({ clock: leader.clock });
     late.follow(leader);
     expect(late.call.isOver).toBe(true);
   });
 
-  it('keeps what it has while a new leader hears its gateways, then has what that one has', () => {
+  it("keeps its trees while a new leader attaches its gateways, then has that leader's trees", () => {
     const { leader, gateway, standby } = installation();
     const presence = new FakePresence();
     presence.put(gateway.name, gateway.boot);
@@ -353,7 +353,7 @@ describe('a standby', () => {
     expect(gateway.needless).toBe(0);
   });
 
-  it('lets who watches go on after a break in which nothing happened, and list again otherwise', () => {
+  it('lets a watch continue after a break without changes, and otherwise makes it list again', () => {
     const { leader, gateway, standby } = installation();
     const { history } = standby.follower.view!;
     let ends = 0;
@@ -371,7 +371,7 @@ describe('a standby', () => {
     expect([standby.follower.snapshots, ends]).toEqual([3, 1]);
   });
 
-  it('costs its stream, and not the leader, when it cannot be told what changes', () => {
+  it('loses its stream, and the leader is unharmed, when a change cannot be encoded', () => {
     const { leader, gateway, connection, standby } = installation();
     leader.core.history.epoch = Number.NaN;
     gateway.openLink(connection, 2);
@@ -387,7 +387,7 @@ describe('a standby', () => {
     expect(answersOf(standby.follower.view!)).toEqual(answersOf(leader.core.view()!));
   });
 
-  it('waits for a revision that somebody has seen elsewhere, for a while', () => {
+  it('waits a while for a revision that a client has seen at another replica', () => {
     const { leader, gateway, connection, standby } = installation();
     gateway.openLink(connection, 2);
     settle(leader, [gateway]);
@@ -426,7 +426,7 @@ describe('a standby', () => {
 });
 
 describe('a replica that takes over', () => {
-  it('waits for the gateways of its replica, and answers from it meanwhile', () => {
+  it('waits for the gateways of its trees, and answers from these trees meanwhile', () => {
     const { leader, gateway } = installation();
     const { clock } = leader;
     const calls: FakeCall[] = [];
@@ -441,7 +441,7 @@ describe('a replica that takes over', () => {
     clock.advance(2000);
     next.lease.epoch = 2;
     next.lead();
-    // No gateway is in the registry: the replica is all that says that there is one.
+    // No gateway is in the registry: only the trees show that there is one.
     expect([core.leadership.settled, core.leadership.mayCommand()]).toEqual([false, false]);
     expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_TAKING_OVER, lagMs: 2000 });
     expect(core.view()!.trees.tree.counts).toMatchObject({ links: 1, relays: 1 });
@@ -458,7 +458,7 @@ describe('how old the newest message is', () => {
   it('does not depend on what the clocks show, nor on their drifting apart', () => {
     const clock = new FakeClock();
     const lag = new Lag({ clock });
-    // Theirs loses one millisecond in a hundred.
+    // The other clock loses one millisecond in a hundred.
     const theirs = () => 1_000_000 + clock.now() * 0.99;
     for (let i = 0; i < 10_000; i++) {
       lag.heard(theirs());

@@ -6,14 +6,14 @@ import { connectionData, type Gateway, linkData, lnkConnData } from '../trees/ga
 import { showClusterKey } from '../trees/show-ids.ts';
 import { relaySet, type Trees } from '../trees/trees.ts';
 
-/** The changeable fields of a link, as they were. */
+/** The changeable fields of a link, copied before they change. */
 interface LinkBefore {
   readonly status: number;
   /** Which relays of it are open, and which were refused. */
   readonly relays: readonly TreeChange[];
 }
 
-/** Objects of a gateway besides links. */
+/** A gateway and its objects at the moment of the snapshot. */
 interface GatewayMoment {
   readonly put: ReplicatedGateway;
   readonly number: number;
@@ -32,8 +32,9 @@ interface ConnectionMoment {
 }
 
 /**
- * The trees as they are when this is made, as changes that make empty ones into these. They are read slowly: which objects there are is
- * noted at once, what may change of links is copied before it does. To be closed.
+ * The trees at the moment when this object is made, as changes that would build them from empty trees. They are read
+ * over many turns: the list of objects is copied at once, the changeable fields of a link only when they are about to
+ * change. Close it after use.
  */
 export class TreesSnapshot implements Reader {
   readonly #gateways: readonly GatewayMoment[];
@@ -63,7 +64,7 @@ export class TreesSnapshot implements Reader {
   *changes(): Iterable<TreeChange> {
     for (const { number, put } of this.#gateways) yield { gateway: number, gatewayPut: put };
     for (const gateway of this.#gateways) yield* this.#openOn(gateway);
-    // Links of all gateways first: a relay may be of any of them.
+    // Links of all gateways come first, because a relay may be of any of them.
     for (const { links } of this.#gateways) {
       for (const link of links) yield* this.#before.get(link)?.relays ?? relaysOf(link);
     }

@@ -4,7 +4,7 @@ import type { FollowHello, FollowRequest } from '@spanmesh/proto/v1/replication'
 import { describe, expect, it } from 'vitest';
 import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES, StandbyStream } from './standby-stream.ts';
 
-/** A stream of a standby; what has been written is in `sent`, what the leader is told in `told`. */
+/** A stream of a standby. `sent`: messages written to it; `told`: the calls of its host, the leader. */
 function rig() {
   const told: string[] = [];
   const made = { sent: [] as string[], accepts: true, ended: 0, error: null as { code: status } | null };
@@ -40,7 +40,7 @@ const message = (text: string) => Buffer.from(text);
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 describe('a standby', () => {
-  it('says Hello first, and acknowledges then', () => {
+  it('sends Hello first, then acknowledgements', () => {
     const { told, standby, says, hello } = rig();
     hello();
     expect(standby.acknowledged).toBeUndefined();
@@ -53,7 +53,7 @@ describe('a standby', () => {
     ['acknowledges before Hello', [{ ack: {} }]],
     ['says Hello twice', [{ hello: {} }, { hello: {} }]],
     ['says nothing', [{ hello: {} }, {}]],
-  ])('that %s is refused, and hears and says nothing more', (_, requests) => {
+  ])('that %s is refused; afterwards nothing is sent to it or taken from it', (_, requests) => {
     const { told, made, standby, says } = rig();
     for (const request of requests) says(request as never);
     expect([made.error?.code, told.at(-1), standby.state]).toEqual([status.INVALID_ARGUMENT, 'ended', 'ended']);
@@ -63,7 +63,7 @@ describe('a standby', () => {
     expect([told.length, made.sent, standby.queuedBytes, standby.acknowledged]).toEqual([length, [], 0, undefined]);
   });
 
-  it.each(['end', 'cancelled', 'error'])('whose stream is over by %s is told of once', (event) => {
+  it.each(['end', 'cancelled', 'error'])('whose stream is over by %s is reported once', (event) => {
     const { told, made, stream, standby, hello } = rig();
     hello();
     stream.emit(event, new Error('gone'));
@@ -73,7 +73,7 @@ describe('a standby', () => {
     expect(made.error?.code).not.toBe(status.ABORTED);
   });
 
-  it('that is refused has said nothing itself', () => {
+  it('that is refused does not report to its host', () => {
     const { told, made, standby, hello } = rig();
     hello();
     standby.refuse(status.ABORTED, 'why');
@@ -81,8 +81,8 @@ describe('a standby', () => {
   });
 });
 
-describe('what a standby is sent', () => {
-  it('is the snapshot, then what has changed meanwhile, in order', async () => {
+describe('a standby is sent', () => {
+  it('the snapshot, then the changes made meanwhile, in order', async () => {
     const { made, standby, hello } = rig();
     hello();
     standby.begin([message('s1'), message('s2')].values());
@@ -91,13 +91,13 @@ describe('what a standby is sent', () => {
     expect([made.sent, standby.state, standby.queuedBytes]).toEqual([['s1', 's2', 'c1'], 'following', 0]);
   });
 
-  it('is none before its Hello was taken', () => {
+  it('nothing before its Hello is accepted', () => {
     const { made, standby } = rig();
     standby.begin([message('s1')].values());
     expect([made.sent, standby.state]).toEqual([[], 'greeting']);
   });
 
-  it('waits while it does not read, the snapshot unmade', () => {
+  it('nothing while it does not read: the snapshot is not even made', () => {
     const { made, standby, hello, drain } = rig();
     hello();
     let asked = 0;
@@ -122,7 +122,7 @@ describe('what a standby is sent', () => {
     expect([made.sent.slice(3), standby.queuedBytes]).toEqual([['a', 'bc', 'def'], 0]);
   });
 
-  it('of a large snapshot is made in turns of the event loop', async () => {
+  it('a large snapshot in turns of the event loop', async () => {
     const { made, standby, hello } = rig();
     hello();
     const part = Buffer.alloc(SNAPSHOT_TURN_BYTES / 2, 'x');
@@ -134,7 +134,7 @@ describe('what a standby is sent', () => {
     expect([made.sent.length, made.sent.at(-1)]).toEqual([4, 'change']);
   });
 
-  it('and cannot be made ends the stream; a snapshot that is not read to its end is given back', () => {
+  it('an error if the snapshot cannot be made; a snapshot that is not read to its end is closed', () => {
     const { told, standby, hello } = rig();
     hello();
     standby.begin(
@@ -163,7 +163,7 @@ describe('what a standby is sent', () => {
     expect([isClosed, other.made.sent, other.standby.queuedBytes]).toEqual([true, ['s1'], 0]);
   });
 
-  it('may be as much as waits for one that does not read, and no more', () => {
+  it('at most a limited number of queued bytes while it does not read', () => {
     const { told, made, standby, hello } = rig();
     hello();
     made.accepts = false;
@@ -175,7 +175,7 @@ describe('what a standby is sent', () => {
     expect(told.at(-1)).toBe('overflow');
   });
 
-  it('is a heartbeat only if everything before it has been read', () => {
+  it('a heartbeat only if it has read everything before', () => {
     const { made, standby, hello, drain } = rig();
     hello();
     standby.heartbeat(message('h1'));

@@ -2,10 +2,12 @@ import { status } from '@grpc/grpc-js';
 import type { FollowAck, FollowHello, FollowRequest } from '@spanmesh/proto/v1/replication';
 import { Turn } from '@spanmesh/runtime/turn';
 
-/** Bytes of changes that wait for a standby that does not read; past this its stream is ended, a snapshot is smaller. */
+/**
+ * Bytes of changes queued for a standby that does not read. Beyond it its stream is ended: a new snapshot is smaller.
+ */
 export const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
 
-/** Bytes of the snapshot that are made in one turn of the event loop: a message, and what is in between. */
+/** Bytes of the snapshot that are made in one turn of the event loop; the last message may exceed it. */
 export const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
 /** The part of the leader's side of the gRPC stream that is used here. Messages are encoded already. */
@@ -29,23 +31,23 @@ export type StandbyState = 'greeting' | 'waiting' | 'following' | 'ended';
 
 export interface StandbyHost {
   hello(standby: StandbyStream, hello: FollowHello): void;
-  /** More waits than it may: the standby does not read. */
+  /** More bytes are queued than MAX_STANDBY_BYTES: the standby does not read. */
   overflow(standby: StandbyStream): void;
   ended(standby: StandbyStream): void;
-  /** The snapshot cannot be put into words: the stream is to be ended. */
+  /** The snapshot cannot be encoded: the host must end the stream. */
   untold(standby: StandbyStream, error: unknown): void;
 }
 
-/** The leader's end of the stream of one standby: what waits for it, and what it has taken in. */
+/** The leader's end of the stream of one standby: its queue of messages, and the standby's last acknowledgement. */
 export class StandbyStream {
   acknowledged: FollowAck | undefined;
   #hello: FollowHello | undefined;
   #state: StandbyState = 'greeting';
   readonly #stream: FollowStream;
   readonly #host: StandbyHost;
-  /** The rest of it; null: all has been written. */
+  /** The rest of the snapshot; null: all of it has been written. */
   #snapshot: Iterator<Buffer> | null = null;
-  /** As much of the snapshot has been made as may be in this turn of the event loop. */
+  /** This turn's share of the snapshot has been made. */
   #isResting = false;
   readonly #next = new Turn(() => {
     this.#isResting = false;
@@ -77,20 +79,21 @@ export class StandbyStream {
     return this.#hello;
   }
 
-  /** Bytes of changes that are not written yet. */
+  /** Bytes of changes that are queued. */
   get queuedBytes(): number {
     return this.#bytes;
   }
 
-  /** The host takes the standby on. */
+  /** The host accepts the standby. */
   accept(hello: FollowHello): void {
     this.#hello = hello;
     this.#become('waiting');
   }
 
   /**
-   * The snapshot, in messages, which are asked for one by one, some in a turn of the event loop, and none that the standby is not about to
-   * read; it is returned to when the stream ends before. Changes that are sent from now on come after it.
+   * Sends the snapshot, whose messages are asked for one by one: some in each turn of the event loop, and only while
+   * the standby reads. If the stream ends before, the iterator is closed. Changes that are sent from now on come after
+   * the snapshot.
    */
   begin(snapshot: Iterator<Buffer>): void {
     if (this.#state !== 'waiting') return;
@@ -107,7 +110,7 @@ export class StandbyStream {
     if (this.#bytes > MAX_STANDBY_BYTES) this.#host.overflow(this);
   }
 
-  /** Sent only if the standby has read everything before it: it would say nothing otherwise. */
+  /** Sends a heartbeat, but only if the standby has read everything before: a late one would tell nothing. */
   heartbeat(message: Buffer): void {
     if (!this.#blocked && this.#snapshot === null) this.send(message);
   }

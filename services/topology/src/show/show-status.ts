@@ -11,7 +11,7 @@ import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** The replicas that are known. */
+/** The replicas as this one knows them, for the status. */
 export interface ReplicasKnown {
   /** Id of the replica that answers. */
   readonly replica: string;
@@ -19,23 +19,23 @@ export interface ReplicasKnown {
   readonly replicas: readonly ReplicaStatus[];
 }
 
-/** The processes that are known. */
+/** The processes as this replica knows them, for the status. */
 export interface ProcessesKnown extends ReplicasKnown {
   readonly missing: readonly MissingProcess[];
   readonly refused: readonly RefusedProcess[];
-  /** For how long a gateway, by its name, has not been heard over the bus, ms; 0: it is. */
+  /** For how long nothing has been heard of a gateway over the bus, by its id, ms; 0: it is heard. */
   readonly unheardMs: (gateway: GatewayId) => number;
 }
 
-/** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
+/** Highest value of a uint32, for lags: longer ones are cut to it. */
 export const HIGHEST_U32 = 2 ** 32 - 1;
 
-/** Milliseconds as the API says them: whole ones, rounded up. */
+/** Milliseconds as the API gives them: whole ones, rounded up. */
 export function wholeMs(ms: number): number {
   return ms > 0 ? Math.min(Math.ceil(ms), HIGHEST_U32) : 0;
 }
 
-/** How the installation is. `state` null: this replica has none. */
+/** The status of the installation. `state` null: this replica has no trees. */
 export function showStatus(
   { unheardMs, ...known }: ProcessesKnown,
   state: Trees | null,

@@ -7,7 +7,7 @@ import { KnownLinks } from './known-links.ts';
 import { MAX_WAITING_LINKS, State } from './state.ts';
 import type { StateEvent } from './tree-events.ts';
 
-/** A state with a gateway of which nothing is known; what it tells is not looked at. */
+/** A state with a gateway of which nothing is known; `told` collects the events of the state. */
 function rig() {
   const told: string[] = [];
   const textOf = (one: unknown) => (one instanceof Gateway ? one.id : String(one));
@@ -27,7 +27,7 @@ const MAX_WITHHELD = 1024;
 
 describe('what a gateway may tell', () => {
   // Limits: trees/state.ts MAX_DRAINS
-  it('are so many drains: the oldest that is done is forgotten for a new one, and if none is, the new one', () => {
+  it('is a limited number of drains: the oldest done one is forgotten for a new one or, if none is done, the new one', () => {
     const { gateway, apply, told } = rig();
     apply({ drains: [drain('first'), drain('done', true), drain('done too', true)] });
     apply({ drains: Array.from({ length: MAX_DRAINS - 3 }, (_, i) => drain(`d${i}`)) });
@@ -50,16 +50,13 @@ describe('what a gateway may tell', () => {
   });
 
   // Limits: trees/state.ts MAX_TRUNKS
-  it.each(['established', 'unreachable'] as const)(
-    'are as many trunks that are %s as there can be gateways',
-    (which) => {
-      const { apply } = rig();
-      const trunks: Record<string, string[]> = { established: [], unreachable: [], [which]: ids(MAX_TRUNKS) };
-      expect(() => apply({ trunks })).not.toThrow();
-      trunks[which] = ids(MAX_TRUNKS + 1);
-      expect(() => apply({ trunks })).toThrow(expect.objectContaining({ name: 'StateError', code: 'too-much' }));
-    },
-  );
+  it.each(['established', 'unreachable'] as const)('is as many %s trunks as there can be gateways', (which) => {
+    const { apply } = rig();
+    const trunks: Record<string, string[]> = { established: [], unreachable: [], [which]: ids(MAX_TRUNKS) };
+    expect(() => apply({ trunks })).not.toThrow();
+    trunks[which] = ids(MAX_TRUNKS + 1);
+    expect(() => apply({ trunks })).toThrow(expect.objectContaining({ name: 'StateError', code: 'too-much' }));
+  });
 
   // Limits: trees/state.ts MAX_WITHHELD
   it('are as many principals whose links it withholds as one tells of', () => {
@@ -72,10 +69,10 @@ describe('what a gateway may tell', () => {
   });
 
   // Limits: trees/state.ts MAX_WAITING_LINKS
-  it('are so many links of gateways that are not here', () => {
+  it('is a limited number of links of gateways that are not here', () => {
     const { gateway, apply, told } = rig();
     gateway.knows = new KnownLinks();
-    // As if so many waited already: each of them would take some 300 bytes.
+    // Pretends that so many wait already: each would take some 300 bytes.
     let waiting = MAX_WAITING_LINKS - 1;
     Object.defineProperty(gateway.knows, 'waitingCount', { get: () => waiting });
     apply({ linksKnown: [{ gateway: 'b.00000001', link: 1 }] });
@@ -84,7 +81,7 @@ describe('what a gateway may tell', () => {
     expect(() => apply({ linksKnown: [{ gateway: 'b.00000001', link: 2 }] })).toThrow(
       expect.objectContaining({ code: 'too-much' }),
     );
-    // A link of its own is none of them.
+    // Links of the gateway's own do not count.
     expect(() => apply({ linksKnown: [{ gateway: gateway.id, link: 2 }] })).not.toThrow();
   });
 });

@@ -17,16 +17,16 @@ import { byId, missing } from './snapshot-diff.ts';
 import type { StateEvent, TreesEvent } from './tree-events.ts';
 import { OBJECT_UNITS, relaySet, Trees } from './trees.ts';
 
-/** Drains of one gateway that are known at a time: more than a gateway keeps. */
+/** Drains of one gateway that are remembered: more than the gateway itself remembers. */
 const MAX_DRAINS = 64;
-/** Links of one gateway's `links_known` that wait for their gateways at a time: more than any gateway has relays of. */
+/** Links in one gateway's `links_known` that wait for their gateways: more than any gateway has relays of. */
 export const MAX_WAITING_LINKS = 1_000_000;
-/** Gateways in one set of how a gateway is connected; more than there can be. */
+/** Gateways in one of a gateway's sets of trunks: more than an installation can have. */
 const MAX_TRUNKS = 8192;
 /** Principals that one gateway withholds relays of: as many as one tells of. */
 const MAX_WITHHELD = 1024;
 
-/** A gateway tells more than a leader takes. */
+/** A gateway reports more than a limit of the leader allows. */
 export class StateError extends Error {
   readonly code = 'too-much';
   readonly data: Readonly<Record<string, string | number>>;
@@ -39,17 +39,17 @@ export class StateError extends Error {
 }
 
 /**
- * What all gateways together have said is open, as span trees. Gateways are the truth of what is open on the wire
- * (architecture.md, "Who owns what"); this only takes in, it opens and closes nothing.
+ * The objects that all gateways together report as open, as span trees. Gateways own what is open on the wire
+ * (architecture.md, "Who owns what"): this class only records it, and opens and closes nothing.
  */
 export class State {
-  /** The objects that gateways have told of, and what selection makes of them. */
+  /** The reported objects, and the relays that selection chooses. */
   readonly trees: Trees;
   readonly #samePeer = new SamePeer();
   readonly #tell: (event: StateEvent) => void;
   readonly #isDead: (id: GatewayId) => boolean;
 
-  /** `isDead`: whether the id was declared dead, so that nothing of it will come. */
+  /** `isDead`: whether the id was declared dead, so that no objects of it will come. */
   constructor(
     tree: SpanTree,
     { tell, isDead = () => false }: { tell: (event: StateEvent) => void; isDead?: (id: GatewayId) => boolean },
@@ -64,19 +64,22 @@ export class State {
     return this.trees.gateways;
   }
 
-  /** The gateway is dead, or has said goodbye: all that was on it is gone. */
+  /** Removes a gateway that is dead or has said goodbye, and all its objects. */
   *removing(gateway: Gateway): Job<void> {
     yield* this.trees.removing(gateway);
     this.#tell({ of: 'gatewayGone', gateway });
     this.forgetWaiting(gateway.id);
   }
 
-  /** The gateway will not come: nothing waits for it any more. Gateways that know links of it are told that it is gone, not link by link. */
+  /**
+   * Forgets the links that are expected of a gateway that will not come. Gateways that know links of it are told that
+   * the gateway is gone, not link by link.
+   */
   forgetWaiting(id: GatewayId): void {
     for (const { knows } of this.gateways.values()) knows?.endWaits(id);
   }
 
-  /** Its stream has ended: what it has open is left as it is, and what it said of others does not count any more. */
+  /** The gateway's stream has ended. Its objects remain; its trunks do not count any more. */
   detach(gateway: Gateway): void {
     gateway.attached = false;
     gateway.knows = undefined;
@@ -85,14 +88,15 @@ export class State {
     this.trees.put(gateway);
   }
 
-  /** An attached gateway has a trunk to it. */
+  /** Whether an attached gateway has a trunk to the gateway. */
   hasTrunk(id: GatewayId): boolean {
     for (const { established } of this.gateways.values()) if (established.has(id)) return true;
     return false;
   }
 
   /**
-   * Takes in a delta, in slices. What it names and is not known (any more) is passed over: reports and removals cross.
+   * Takes in a delta, in slices. Objects in it that are unknown (or removed already) are passed over: reports and
+   * removals cross.
    * @throws StateError
    */
   *applying(gateway: Gateway, change: StateChange): Job<void> {
@@ -109,7 +113,7 @@ export class State {
     for (const id of change.connectionsAlive) this.trees.setSuspect(gateway.connections.get(id), false);
     for (const { id, reason } of change.connectionsClosing) this.trees.setClosing(gateway.connections.get(id), reason);
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
-    // What a pair was before comes before what it is now.
+    // If a pair is in both lists, it was closed first and then opened anew.
     for (const set of change.onDemandClosed) this.#setOnDemand(gateway, set, false);
     for (const set of change.onDemandOpened) this.#setOnDemand(gateway, set, true);
     for (const key of change.clustersHeld) this.trees.hold(gateway, key);
@@ -118,7 +122,8 @@ export class State {
     for (const id of change.lnkConnsClosed) yield* this.trees.closingLnkConn(gateway.lnkConns.get(id));
     for (const id of change.connectionsClosed) yield* this.trees.closingConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
-    // Only what is new can be what others have named already, or show that it will not come.
+    // Only new links can be ones that other gateways know already, and only a higher `lastNumber` shows that a link
+    // will not come.
     const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
     gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
     if (isNew) yield* this.#resolvingWaiting(gateway);
@@ -128,9 +133,9 @@ export class State {
   }
 
   /**
-   * Takes in a complete snapshot, the first one and any later one alike: what was held of the gateway and is the same stays what it is;
-   * its relays, its refusals and the links that it knows are forgotten and taken from the snapshot, for the next selection to judge.
-   * In slices.
+   * Takes in a complete snapshot, the first one or any later one, in slices. Known objects of the gateway that are in
+   * the snapshot remain the same objects. Its relays, its refusals and the links that it knows are replaced by the
+   * snapshot's; the next selection judges them.
    * @throws StateError
    */
   *replacing(gateway: Gateway, all: StateChange): Job<void> {
@@ -169,8 +174,8 @@ export class State {
 
     gateway.known = true;
     gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
-    // At a first sight of the gateway both the old and the new connection of a peer have been there before: the leader before
-    // this one has seen to it, and doubting them again would move relays.
+    // In a gateway's first snapshot both the old and the new connection of a peer are older than this leadership: the
+    // previous leader has probed them, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
     yield* this.#resolvingWaiting(gateway);
     this.#noteStopping(gateway, all);
@@ -179,7 +184,7 @@ export class State {
     this.#tell({ of: 'drained', gateway });
   }
 
-  /** One after the other, each of so many units. */
+  /** Takes all items, each of `each` units of work, in slices. */
   *#inSlices<T>(all: Iterable<T>, each: number, take: (one: T) => void): Job<void> {
     let units = 0;
     for (const one of all) {
@@ -213,7 +218,8 @@ export class State {
   #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {
     const connection = gateway.connections.get(opened.id);
     if (connection === undefined) this.trees.openConnection(gateway, opened);
-    // It has shown life meanwhile, or the command to probe it was lost: asking once more is right for both.
+    // Either the connection has been heard since, or the command to probe it was lost: probing it once more is right
+    // for both.
     else if (connection.suspect && !opened.suspect) this.#tell({ of: 'probe', connection });
     else if (opened.suspect) this.trees.setSuspect(connection, true);
   }
@@ -249,7 +255,10 @@ export class State {
     }
   }
 
-  /** The gateway knows a link of another one. It is told once when that is gone, which is now if it is gone already. */
+  /**
+   * Notes that the gateway knows another gateway's link. The gateway is told once when that link is gone: at once if it
+   * is gone already.
+   */
   #know(gateway: Gateway, { gateway: linkGateway, link: number }: LinkRef): void {
     const { knows } = gateway;
     if (knows === undefined || linkGateway === '' || linkGateway === gateway.id) return;
@@ -267,7 +276,7 @@ export class State {
     }
   }
 
-  /** Which relays are open, and which were refused, as a snapshot says. */
+  /** Takes over open relays and refusals of a snapshot. */
   *#takingRelays(gateway: Gateway, { obeyed, relaysOpen, refusals }: StateChange): Job<void> {
     gateway.inFlight.obeyed(obeyed);
     gateway.refused.clear();
@@ -294,7 +303,8 @@ export class State {
     const lnkConn = gateway.lnkConns.get(id);
     if (lnkConn === undefined || lnkConn.filter.dialect !== link.span.dialect) return;
     noteRefused(gateway, link, id);
-    // With a command for the pair that was not obeyed, the refusal is that of an earlier offer: it is offered again.
+    // A command for the pair that the gateway has not obeyed yet makes the refusal that of an earlier offer: the link
+    // is offered again.
     if (gateway.inFlight.last(link, id) === 0) this.trees.adoptRefusals(gateway, link, [id]);
   }
 
@@ -327,7 +337,10 @@ export class State {
     }
   }
 
-  /** The gateway has told what it has: what others know of its links can be judged, unless it may come yet. */
+  /**
+   * The owner has reported its links: those that other gateways know are found now, or known to be gone, unless they
+   * may still come.
+   */
   *#resolvingWaiting(owner: Gateway): Job<void> {
     let units = 0;
     for (const gateway of this.gateways.values()) {
@@ -354,7 +367,7 @@ export class State {
     }
   }
 
-  /** The gateway's snapshot says what is open on demand: nothing that it does not name. */
+  /** Forgets the on-demand relays of a LNK_CONN: the gateway's snapshot names those that are open. */
   #forgetOnDemand(lnkConn: LnkConn): void {
     const { gateway, onDemand } = lnkConnData(lnkConn);
     for (const link of [...(onDemand ?? [])])
@@ -369,19 +382,22 @@ export class State {
     this.#tell(event);
   }
 
-  /** Every gateway that knows the link is told. */
+  /** Tells every gateway that knows the link that it is gone. */
   #linkGone(link: Link): void {
     const owner = linkData(link).gateway;
     for (const gateway of this.gateways.values()) {
       gateway.refused.delete(link);
       const knew = gateway.knows?.delete(link) === true;
-      // A gateway that goes is told as a whole.
+      // A gateway that is removed is reported as a whole.
       if (knew && !owner.gone) this.#tell({ of: 'linkGone', gateway, linkGateway: owner.id, link: link.id });
     }
   }
 }
 
-/** A link of this number, which the gateway does not have, will not come: it has told all up to a higher one. */
+/**
+ * Whether a link, which the gateway does not have, will not come: the gateway has reported all links up to a higher
+ * number.
+ */
 function isGone(owner: Gateway | undefined, number: LinkId): boolean {
   return owner?.known === true && number <= owner.lastNumber;
 }
@@ -392,7 +408,7 @@ function noteRefused(gateway: Gateway, link: Link, id: LnkConnId): void {
   else ids.add(id);
 }
 
-/** The gateway keeps its last drains; here they are forgotten a while after the gateway has forgotten them. */
+/** Records the progress of a drain. Some more drains are kept here than at the gateway, which keeps its last ones. */
 function noteDrain({ drains }: Gateway, progress: DrainProgress): void {
   drains.set(progress.order, progress);
   if (drains.size <= MAX_DRAINS) return;
