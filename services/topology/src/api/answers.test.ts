@@ -26,7 +26,7 @@ function pages<T>(of: (request: PageRequest) => Job<{ nextPageToken: string } & 
 }
 
 describe('lists', () => {
-  it('are the same in pages of any size, in the order of their keys', () => {
+  it('are the same with pages of any size, in the order of their keys', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     for (const gateway of [a, b]) {
@@ -86,7 +86,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
       const bytes = ExplainResponse.encode({ ...page, revision: '', nextPageToken: '' }).finish().length;
       expect(bytes).toBeLessThan(MESSAGE_BYTES);
     }
-    // Wherever a page begins, the walk before it counts.
+    // Links before the page count for the width, wherever a page begins.
     expect(verdicts.filter(({ relayed }) => relayed)).toHaveLength(1);
     const small = pages(ask, 7)
       .flatMap(({ lnkConns }) => lnkConns)
@@ -102,7 +102,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
     for (const part of parts) expect(GetTreeResponse.encode(part).finish().length).toBeLessThan(MESSAGE_BYTES);
   });
 
-  it('fifty calls of ListRelays for one relay each look at little more than that', async () => {
+  it('fifty calls of ListRelays for one relay each look at few more nodes than that', async () => {
     const { state } = leader.core;
     const slices = new Slices();
     const nodes = state.trees.tree.counts.nodes;
@@ -124,13 +124,13 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
       pageToken = page.nextPageToken;
     }
     expect(new Set(seen).size).toBe(50);
-    // A node for the relay, one to see that there are more, one to begin with.
+    // Per call: the node of the relay, one node to see whether more relays follow, and the node to begin at.
     expect(looked).toBeLessThanOrEqual(50 * 3);
     expect(nodes).toBeGreaterThan(LINKS);
     expect(slices.most).toBeLessThanOrEqual(UNITS_PER_TURN + pageUnits({ pageSize: 1, pageToken: '' }));
   });
 
-  it('a filter that fits nothing ends the page early', () => {
+  it('a filter that matches nothing ends the page early', () => {
     const { state } = leader.core;
     const all = pages((request) => listRelays(state.trees, { ...ANY, link: 'a.0:1', ...request }), 5000);
     expect(all.flatMap(({ relays }) => relays)).toEqual([]);

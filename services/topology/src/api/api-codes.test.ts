@@ -29,7 +29,7 @@ const REQUEST = {
   snaplen: 0,
 };
 
-/** A call without a server. */
+/** A call of the API, without a server. */
 class Call extends EventEmitter {
   readonly metadata = new Metadata();
   readonly request: object;
@@ -64,7 +64,7 @@ class Call extends EventEmitter {
 type Methods = FakeLeader['core']['api']['implementation'];
 type Handler = (call: Call, callback: (error: { code: status } | null, answer?: object) => void) => void;
 
-/** The code that a call ends with; 0: it is answered, or goes on. */
+/** The code with which a call ends; 0: it is answered, or is a stream that has begun. */
 function ask(leader: FakeLeader, method: keyof Methods, call = new Call()): Promise<status> {
   const run = leader.core.api.implementation[method] as unknown as Handler;
   return new Promise((resolve) => {
@@ -112,7 +112,7 @@ describe('at a leader whose lease does not hold', () => {
     expect(await ask(leader, method, new Call({ gateway: 'a', connection: 'a.00000001:1' }))).toBe(status.UNAVAILABLE);
   });
 
-  it('reads are answered, and say how old they are', async () => {
+  it('reads are answered, with their age', async () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);
     leader.freeze();
@@ -123,7 +123,7 @@ describe('at a leader whose lease does not hold', () => {
   });
 });
 
-describe('whoever has as many as he may have', () => {
+describe('a user who has used up his share', () => {
   it.each([
     ['listClusters', 'answers', MAX_ANSWERS_PER_USER],
     ['listTraffic', 'answers about traffic', MAX_TRAFFIC_ANSWERS_PER_USER],
@@ -140,13 +140,13 @@ describe('whoever has as many as he may have', () => {
     held[0]?.();
     expect(await ask(leader, method, new Call({ revision: leader.core.history.revision }))).toBe(status.OK);
     await new Promise((resolve) => setImmediate(resolve));
-    // A watch goes on, an answer is over.
+    // A watch remains open, an answer is complete.
     expect(api.shares.held(kind)).toBe(share - (method === 'watch' ? 0 : 1));
   });
 });
 
 describe('an answer', () => {
-  it('that nobody waits for is CANCELLED', async () => {
+  it('to a call that was cancelled is CANCELLED', async () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);
     const call = new Call();
@@ -154,7 +154,7 @@ describe('an answer', () => {
     expect(await ask(leader, 'listClusters', call)).toBe(status.CANCELLED);
   });
 
-  it('about what is not there is NOT_FOUND, about nothing INVALID_ARGUMENT', async () => {
+  it('about an unknown object is NOT_FOUND, with an invalid name INVALID_ARGUMENT', async () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     const connection = `${a.id}:${a.openConnection()}`;
@@ -168,7 +168,7 @@ describe('an answer', () => {
     expect(leader.core.api.shares.held('trees')).toBe(0);
   });
 
-  it('that fails for a fault of ours is INTERNAL, and holds nothing afterwards', async () => {
+  it('that fails because of an internal fault is INTERNAL, and leaves no share in use', async () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);
     leader.core.state.trees.tree.clustersOf = () => {

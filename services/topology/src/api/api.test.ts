@@ -125,7 +125,7 @@ describe('lists', () => {
     settle(leader, [a]);
     const of = async () => (await ask<{ relays: { link: string }[] }>(client, 'listRelays', { node: 'node9' })).relays;
     expect((await of()).map(({ link }) => link)).toEqual([oldLink, other, worst].map((link) => `${a.id}:${link}`));
-    // Selection's and the gateway's own are one.
+    // A relay that is both selected and on demand counts once.
     const { links } = await ask<{ links: { relays: number }[] }>(client, 'listLinks', { node: 'node9' });
     expect(links.map(({ relays }) => relays)).toEqual([1, 1, 1]);
     a.closeOnDemand(pairName(a.id, worst, lnkConn));
@@ -164,7 +164,7 @@ describe('lists', () => {
     expect((await fails(count({ pageToken: 'x' })))?.code).toBe(status.INVALID_ARGUMENT);
   });
 
-  it('are not answered by a replica that does not lead', async () => {
+  it('are not answered by a replica that does not lead and has no trees', async () => {
     const { client, leader } = await installation();
     leader.lose();
     const error = await fails(ask(client, 'listLinks', {}));
@@ -191,13 +191,13 @@ describe('GetTree', () => {
     expect(only.flatMap((part) => part.clusters)).toHaveLength(1);
   });
 
-  it('of nothing is one empty part with a revision', async () => {
+  it('of no clusters is one empty part with a revision', async () => {
     const leader = new FakeLeader();
     const parts = await tree(await served(leader), {});
     expect(parts).toEqual([{ clusters: [], revision: leader.core.history.revision }]);
   });
 
-  it('of a large installation comes in parts that show the moment when it was asked for', async () => {
+  it('of a large installation comes in parts that all show the moment of the call', async () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     const source = a.openConnection();
@@ -238,7 +238,7 @@ describe('Watch', () => {
     ).toEqual(['created', 'changes']);
   });
 
-  it('from a revision that is not known is told so, and ends in order', async () => {
+  it('from an unknown revision says so, and ends in order', async () => {
     const { client, leader } = await installation();
     const another = new FakeLeader();
     for (const revision of ['7.7', another.core.history.revision]) {

@@ -32,7 +32,7 @@ import { sendAll } from './send-all.ts';
 import { treeParts } from './tree-parts.ts';
 import { Watch } from './watch.ts';
 
-/** Roles as answers name them. */
+/** The roles, as they are named in the metadata of answers. */
 const ROLE_NAMES: Readonly<Record<number, string>> = {
   [ReplicaRole.REPLICA_ROLE_LEADER]: 'leader',
   [ReplicaRole.REPLICA_ROLE_STANDBY]: 'standby',
@@ -49,24 +49,24 @@ export const READS: ReadonlySet<string> = new Set(
 type TopologyHandlers = Pick<api.TopologyServer, keyof TopologyService>;
 
 export interface ApiDeps {
-  /** What reads are answered from; null: there is nothing. */
+  /** The trees that reads are answered from; null: this replica has none. */
   readonly view: () => View | null;
-  /** No change of the trees is half done. */
+  /** Whether no change of the trees is half done. */
   readonly isWhole: () => boolean;
-  /** Calls at once, or as soon as it is whole. */
+  /** Calls `fn` at once, or as soon as no change of the trees is half done. */
   readonly whenWhole: (fn: () => void) => void;
-  /** Why there is nothing, as a sentence that says whom to ask. */
+  /** Why this replica has no trees, as a sentence that says which replica to ask. */
   readonly whyNot: () => string;
-  /** The leader's own, for orders. */
+  /** The trees of the leader, for orders. */
   readonly trees: Trees;
   readonly leadership: Leadership;
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
   readonly captures: Pick<Captures, 'capture'>;
   readonly traffic: Pick<Traffic, 'list'>;
-  /** All processes that are known, this one among them. */
+  /** All known processes, including this one. */
   readonly processes: () => ProcessesKnown;
-  /** Where it is told that somebody has more than his share; default: nowhere. */
+  /** Where a user who exceeds his share is reported; default: nowhere. */
   readonly events?: EventTeller;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -76,10 +76,10 @@ export interface ApiDeps {
 export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
-  /** Answers under way. */
+  /** The answers being made, in slices. */
   readonly slices: Slices;
   readonly #watches = new Set<Watch>();
-  /** What users of the API share of this replica. */
+  /** The shares of this replica that each user of the API may take. */
   readonly shares: ApiShares;
   readonly #faults: FaultLog;
 
@@ -96,7 +96,7 @@ export class Api {
     return this.#watches.size;
   }
 
-  /** What a gRPC server needs. */
+  /** The handlers for a gRPC server. */
   readonly implementation: TopologyHandlers = {
     listClusters: this.#unary(({ trees }, request: api.ListClustersRequest) => listClusters(trees, request)),
     listNodes: this.#unary(({ trees }, request: api.ListNodesRequest) => listNodes(trees, request)),
@@ -123,19 +123,19 @@ export class Api {
     },
   };
 
-  /** Ends all watches: for a stop. */
+  /** Ends all watches, before this replica stops. */
   endWatches(): void {
     for (const watch of [...this.#watches]) watch.end();
   }
 
-  /** Also answered while nobody leads: to say so is what it is for. */
+  /** Also answered while nobody leads, as it must be able to report that. */
   #getStatus(call: { sendMetadata(metadata: Metadata): void }, callback: sendUnaryData<api.GetStatusResponse>): void {
     const view = this.#deps.view();
     if (view !== null) this.#announce(call, view);
     callback(null, showStatus(this.#deps.processes(), view?.trees ?? null, view?.history.revision ?? ''));
   }
 
-  /** Not from the trees: the gateways that are in them are asked. */
+  /** Answered by asking the gateways in the trees. */
   #listTraffic(
     call: ServerUnaryCall<api.ListTrafficRequest, api.ListTrafficResponse>,
     callback: sendUnaryData<api.ListTrafficResponse>,
@@ -194,7 +194,7 @@ export class Api {
     watch.begin();
   }
 
-  /** Answers are made in turns: whatever users ask for, gateways are served in between. */
+  /** A handler whose answer is made in slices, so that gateways are served in between, whatever users ask for. */
   #unary<Request, Answer extends object>(
     answer: (view: View, request: Request) => Job<Answer>,
   ): handleUnaryCall<Request, Answer & { revision: string }> {
@@ -247,12 +247,12 @@ export class Api {
     return view;
   }
 
-  /** Says who answers, and how old the answer is. */
+  /** Sends the metadata that say which replica answers, and how old the answer is. */
   #announce(call: { sendMetadata(metadata: Metadata): void }, { role, lagMs }: View): void {
     call.sendMetadata(answeredBy({ address: this.#address(), role: ROLE_NAMES[role] ?? '', lagMs: wholeMs(lagMs) }));
   }
 
-  /** Orders go out only while nobody else can lead (architecture.md, "Lease"). */
+  /** Gives an order, but only while no other replica can lead (architecture.md, "Lease"). */
   #order<T>(give: () => T): T {
     const { leadership } = this.#deps;
     const why = leadership.notLeading();

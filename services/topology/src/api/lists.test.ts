@@ -13,7 +13,7 @@ import { listClusters, listConnections, listLinks, listNodes, listRelays } from 
 const ANY = { ...EVERYTHING, pageSize: 500 };
 type Request = Partial<typeof ANY>;
 
-/** Both dialects at two gateways: nodes with several links, LNK_CONNs that get relays, and one relay on demand. */
+/** Nodes of both dialects with several links at two gateways, LNK_CONNs with relays, and one relay on demand. */
 function installation() {
   const leader = new FakeLeader();
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -37,10 +37,10 @@ function installation() {
   return { state: leader.core.state, a, b, circuit, linkid, second, onDemand, peers, lnkConns };
 }
 
-/** `node<n>`, the label of the fixture's spans; a linkid node has none of its own. */
+/** The label that the fixture gives the node (`node<n>`); a linkid node has none of its own. */
 const nodeOf = (id = ''): string => `node${Number.parseInt(id.slice(-4), 16)}`;
 
-/** What each list shows, by what tells its items apart. */
+/** The lists, each reduced to the ids of its items. */
 const LISTS = {
   clusters: (state: Trees, request: typeof ANY) => {
     const { clusters, nextPageToken } = runNow(listClusters(state, request));
@@ -72,7 +72,7 @@ function whole(state: Trees, list: List, request: Request = {}): string[] {
   return ids;
 }
 
-/** The same in pages. */
+/** The same ids, read in pages. */
 function paged(state: Trees, list: List, pageSize: number, request: Request = {}): string[] {
   const found: string[] = [];
   let pageToken = '';
@@ -86,7 +86,7 @@ function paged(state: Trees, list: List, pageSize: number, request: Request = {}
 }
 
 describe('a list', () => {
-  it.each(ALL)('of %s shows each once, in any pages', (list) => {
+  it.each(ALL)('of %s shows each item once, with pages of any size', (list) => {
     const { state } = installation();
     const ids = whole(state.trees, list);
     expect(ids.length).toBeGreaterThan(1);
@@ -95,7 +95,7 @@ describe('a list', () => {
       expect(paged(state.trees, list, pageSize)).toEqual(ids);
   });
 
-  it('has linkid before circuit, and what is of one gateway together', () => {
+  it('has linkid before circuit, and the items of one gateway together', () => {
     const { state, a, b, circuit, second, linkid, peers } = installation();
     expect(whole(state.trees, 'clusters')).toEqual([`1 ${uuid(1)}`, `2 ${uuid(1)}`]);
     expect(whole(state.trees, 'nodes')).toEqual(['1 node1', '1 node2', '2 node1', '2 node2', '2 node3', '2 node4']);
@@ -109,7 +109,7 @@ describe('a list', () => {
     ]);
   });
 
-  it.each(ALL)('of %s has those of one dialect, if that is asked for', (list) => {
+  it.each(ALL)('of %s has only those of one dialect, if asked', (list) => {
     const { state, lnkConns, b } = installation();
     // Relays are of the dialect of their LNK_CONN.
     const isLinkid = (id: string) =>
@@ -142,7 +142,7 @@ describe('a list', () => {
     }
   });
 
-  it('of nodes, links and relays has those of one node, by its id or its label', () => {
+  it('of nodes, links and relays can be limited to one node, by its id or its label', () => {
     const { state } = installation();
     expect(whole(state.trees, 'nodes', { node: 'node1' })).toEqual(['1 node1', '2 node1']);
     for (const list of ['nodes', 'links'] as const) {
@@ -158,7 +158,7 @@ describe('a list', () => {
     expect(paged(state.trees, 'relays', 1, { node: 'node1' })).toEqual(whole(state.trees, 'relays', { node: 'node1' }));
   });
 
-  it('of links and relays has those of one connection; of one that is not there, none', () => {
+  it('of links and relays can be limited to one connection; an unknown one has none', () => {
     const { state, a, b, circuit, peers } = installation();
     const links = whole(state.trees, 'links', { connection: `${a.id}:${circuit}` });
     expect(links).toHaveLength(3);
@@ -171,7 +171,7 @@ describe('a list', () => {
       expect(whole(state.trees, list, { connection: 'nobody' })).toEqual([]);
   });
 
-  it('of relays has those of one link, and what is open on demand as what is selected', () => {
+  it('of relays can be limited to one link, and includes relays on demand', () => {
     const { state, b, onDemand } = installation();
     const link = `${b.id}:${onDemand}`;
     const found = whole(state.trees, 'relays', { link });
@@ -179,7 +179,7 @@ describe('a list', () => {
     expect(found).toEqual(whole(state.trees, 'relays').filter((id) => id.endsWith(` ${link}`)));
   });
 
-  it('of connections has those of one gateway, by its id or its name', () => {
+  it('of connections can be limited to one gateway, by its id or its name', () => {
     const { state, a, b } = installation();
     const all = whole(state.trees, 'connections');
     for (const gateway of [b.id, 'b']) {
@@ -191,7 +191,7 @@ describe('a list', () => {
     expect(all.some((id) => id.includes(a.id))).toBe(true);
   });
 
-  it('is worked out in steps, and fails for a token that it has not given', () => {
+  it('is made in steps, and fails for a token that no list has given', () => {
     const { state } = installation();
     const steps = (job: Job<object>) => [...(job as Iterable<number>)];
     expect(steps(listClusters(state.trees, ANY)).length).toBeGreaterThan(0);

@@ -19,7 +19,8 @@ import type { Trees } from '../trees/trees.ts';
 /** What a list answers, but for the revision: the caller's to add, as it is when the job ends. */
 type Listed<Response extends { readonly revision: string }> = Job<Omit<Response, 'revision'>>;
 
-// The lists of topology.proto. What a request names is looked for in slices; then the page is made at once, from the state as it is.
+// The lists of topology.proto. The objects that a request names are searched in slices; then the page is made in one
+// go, from the current state.
 
 export function* listClusters(state: Trees, request: api.ListClustersRequest): Listed<api.ListClustersResponse> {
   const matches = clusterFilter(request.dialect, request.id);
@@ -76,7 +77,7 @@ export function* clustersOf(state: Trees, dialect: ProtoDialect, id: string): It
   for (const cluster of state.tree.clusters()) if (matches(cluster)) yield cluster;
 }
 
-/** The items from an index on, without a copy: pages of long lists begin in their midst. */
+/** The items from an index on, without a copy: a page may begin in the middle of a long list. */
 function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
   for (let at = first; at < items.length; at++) {
     const item = items[at];
@@ -84,12 +85,15 @@ function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
   }
 }
 
-/** The clusters from the one with this key, or that the key begins with, on; whether they match or not. */
+/**
+ * The clusters from the given key on, including the one with this key, whether they match or not. Of a longer key
+ * (node, link) the cluster's part counts.
+ */
 function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
   for (const dialect of DIALECT_NAMES) {
     const clusters = state.tree.clustersOf(dialect);
     const first = at === undefined ? 0 : firstAfter(clusters, at.slice(0, 4), keys.clusterKey);
-    // The cluster itself, if it is there, is the last one before the clusters that come after it.
+    // A cluster with exactly this key is the last one before those that come after it.
     const before = clusters[first - 1];
     const isThere =
       at !== undefined && before !== undefined && compareKeys(keys.clusterKey(before), at.slice(0, 4)) === 0;
@@ -109,7 +113,10 @@ function* clustersFrom(
   }
 }
 
-/** The nodes from the one with this key, or that the key begins with, on; in place of each cluster that does not match, the cluster. */
+/**
+ * The nodes from the given key on, including the one with this key. Of a longer key (link) the node's part counts. A
+ * cluster that does not match is yielded as a visit without an item.
+ */
 function* nodesAt(
   state: Trees,
   at: Key | undefined,
@@ -222,7 +229,7 @@ function* relaysFrom(
         yield { item: null, key: () => start };
         continue;
       }
-      // The rest of the key is that of a node and a link.
+      // The rest of the key after the LNK_CONN's is the key of a node and a link.
       const at = isBegun ? after?.slice(2) : undefined;
       const ofCluster = (cluster: Cluster) => cluster.dialect === lnkConn.filter.dialect;
       for (const node of nodesAt(state, at, ofCluster)) {
@@ -242,7 +249,7 @@ function* relaysFrom(
   }
 }
 
-/** The links of a node that are relayed to a LNK_CONN, by choice and on demand, in order of gateway and number. */
+/** The links of a node that are relayed to a LNK_CONN, selected or on demand, in order of gateway and number. */
 function relaysAt(node: Node, lnkConn: LnkConn, onDemand: ReadonlyMap<Node, readonly Link[]>): Link[] {
   const links = new Set(lnkConn.relaysOf(node));
   for (const link of onDemand.get(node) ?? []) links.add(link);
@@ -284,7 +291,10 @@ function nodeFilter(text: string): (node: Node) => boolean {
   return (node) => text === '' || node.nodeId === id || node.label === text;
 }
 
-/** Undefined: any connection; null: none is meant. */
+/**
+ * The connection that a request names. Undefined: the request names none, any connection matches; null: no connection
+ * matches.
+ */
 function* connectionFilter(state: Trees, text: string): Job<Connection | undefined | null> {
   return text === '' ? undefined : ((yield* matchConnection(state, text)) ?? null);
 }

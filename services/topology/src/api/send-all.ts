@@ -6,7 +6,7 @@ export interface ResponseStream<T> {
   once(event: 'drain' | 'cancelled', fn: () => void): unknown;
 }
 
-/** Sends all messages no faster than the peer reads them, with a turn of the event loop between them; then ends the stream. */
+/** Sends all messages as fast as the peer reads them, in turns of the event loop; then ends the stream. */
 export async function sendAll<T>(stream: ResponseStream<T>, messages: Iterable<T>): Promise<void> {
   for (const message of messages) {
     if (stream.cancelled) return;

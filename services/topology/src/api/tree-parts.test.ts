@@ -13,7 +13,7 @@ const WHOLE = { dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', withRelays:
 let leader: FakeLeader;
 let a: FakeGateway;
 let b: FakeGateway;
-/** Links of gateway a, in circuit and linkid. */
+/** Links of gateway a, of both dialects. */
 let links: number[];
 let asking: { connection: number; lnkConn: number };
 beforeEach(() => {
@@ -33,7 +33,7 @@ beforeEach(() => {
 
 const parts = () => treeParts(leader.core.state.trees, WHOLE, 'r');
 
-/** The links of all parts, with their nodes and relays, whatever part they are in. */
+/** The links of all parts, with their nodes and relays, as if they were one part. */
 function linksIn(all: readonly GetTreeResponse[]): unknown[] {
   return all.flatMap(({ clusters }) =>
     clusters.flatMap(({ cluster, nodes }) =>
@@ -85,7 +85,7 @@ describe('parts of a tree', () => {
     expect(linksIn([...parts()])).not.toEqual(linksIn(before));
   });
 
-  it('are read one by one: none reads more links than it has', () => {
+  it('are read one by one: each reads only the links that it contains', () => {
     let looked = 0;
     for (const cluster of leader.core.state.trees.tree.clusters()) {
       for (const node of cluster.nodes()) count(node, () => looked++);
@@ -93,14 +93,14 @@ describe('parts of a tree', () => {
     let before = 0;
     for (const part of parts()) {
       const shown = linksIn([part]).length;
-      // Twice: for the count in the cluster, and for the part.
+      // Links are read twice, for the count in the cluster and for the part.
       expect(looked - before).toBeLessThanOrEqual(shown + NODES + 2);
       before = looked;
     }
     expect(before).toBeGreaterThanOrEqual(2 * NODES);
   });
 
-  it('leave nothing behind when nobody wants the rest', () => {
+  it('leave no copies when the caller stops reading', () => {
     const { tree } = leader.core.state.trees;
     let copied = 0;
     for (const _ of parts()) break;
@@ -113,7 +113,7 @@ describe('parts of a tree', () => {
   });
 });
 
-/** Calls at each look at the node's links. */
+/** Calls `looked` each time the node's links are read. */
 function count(node: Node, looked: () => void): void {
   const { links: all } = node;
   Object.defineProperty(node, 'links', {

@@ -15,15 +15,15 @@ import { linkBytes, nodeBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 import { clustersOf } from './lists.ts';
 
-/** Bytes (estimated) after which a part is complete: with one link more, and its relays, it stays below 1 MiB. */
+/** A part is complete at this many bytes (estimated): with one more link and its relays it is still below 1 MiB. */
 const PART_BYTES = 512 * 1024;
-/** Encoded size of a cluster, estimated from above. */
+/** Encoded size of a cluster (an upper bound). */
 const CLUSTER_BYTES = 700;
-/** Encoded size of a relay target, estimated. */
+/** Encoded size of a relay target (estimated). */
 const TARGET_BYTES = 200;
-/** Relays of one link that are told together. */
+/** The most relays of one link in one part. */
 const MOST_TARGETS = 2048;
-/** Encoded size of a node that goes on in the next part, estimated from above. */
+/** Encoded size of a node that is repeated in the next part (an upper bound). */
 const NODE_AGAIN_BYTES = 4096;
 
 interface CapturedLink {
@@ -34,16 +34,16 @@ interface CapturedLink {
 
 interface CapturedCluster {
   readonly cluster: ProtoCluster;
-  /** As they were, each of them as it is. */
+  /** The nodes that the cluster had at the beginning. The node objects themselves may have changed since. */
   readonly nodes: readonly Node[];
 }
 
-/** Objects of a tree that is read slowly that have changed since, as they were before. */
+/** Copies of objects of a tree, made before they change, while the tree is read over many turns. */
 class Capture implements Reader {
   readonly #withRelays: boolean;
   readonly #clusters = new Map<Cluster, CapturedCluster>();
   readonly #nodes = new Map<Node, readonly CapturedLink[]>();
-  /** Cluster being read; changes of the ones before it, in their order, are of no interest any more. */
+  /** The cluster being read. Clusters before it are done: their changes need no copy. */
   #reading: Cluster | undefined;
 
   constructor({ withRelays }: { readonly withRelays: boolean }) {
@@ -51,24 +51,24 @@ class Capture implements Reader {
   }
 
   changing(cluster: Cluster, node: Node | undefined): void {
-    // One that has not been there before is not asked for.
+    // A cluster that is empty before the change did not exist when the reading began.
     if (cluster.nodeCount === 0 && cluster.holds === 0) return;
     if (this.#reading !== undefined && isBefore(cluster, this.#reading)) return;
     if (!this.#clusters.has(cluster)) this.#clusters.set(cluster, headOf(cluster));
     if (node !== undefined && !this.#nodes.has(node)) this.#nodes.set(node, this.#linksOf(node));
   }
 
-  /** The cluster as it was at the beginning. To be read in order. */
+  /** The cluster as it was at the beginning. Clusters must be read in their order. */
   cluster(cluster: Cluster): CapturedCluster {
     if (this.#reading !== undefined) this.#clusters.delete(this.#reading);
     this.#reading = cluster;
     const captured = this.#clusters.get(cluster) ?? headOf(cluster);
-    // Kept while its nodes are read: it need not be captured again.
+    // The copy is kept while the cluster's nodes are read, so that no other copy of it is made.
     this.#clusters.set(cluster, captured);
     return captured;
   }
 
-  /** The links of a node as they were. */
+  /** The links of a node as they were at the beginning. */
   links(node: Node): readonly CapturedLink[] {
     const captured = this.#nodes.get(node);
     if (captured === undefined) return this.#linksOf(node);
@@ -89,22 +89,23 @@ function headOf(cluster: Cluster): CapturedCluster {
   return { cluster: showCluster(cluster), nodes: cluster.nodes() };
 }
 
-/** Whether the cluster has been read when the other one is. */
+/** Whether the cluster is read before the other one. */
 function isBefore(cluster: Cluster, other: Cluster): boolean {
   if (cluster.dialect !== other.dialect) return dialectRank(cluster.dialect) < dialectRank(other.dialect);
   return compareClusters(cluster, other) < 0;
 }
 
 /**
- * The trees as they are when the first part is asked for. Each part is read when it is asked for, so that no turn of the event loop reads
- * more than is in one. All show one state: what is about to change and has not been read is copied first.
+ * The trees at the moment when the first part is asked for. Each part is read when it is asked for, so that a turn of
+ * the event loop reads only one part. All parts show the same state: objects that are about to change and have not been
+ * read yet are copied first.
  * @throws ApiError INVALID_ARGUMENT: not an id or not a dialect
  */
 export function treeParts(state: Trees, request: GetTreeRequest, revision: string): Iterable<GetTreeResponse> {
   return partsOf(state, { request, clusters: [...clustersOf(state, request.dialect, request.clusterId)], revision });
 }
 
-/** Contents of the part so far. */
+/** The contents of a part, as they are gathered. */
 class Part {
   #clusters: ClusterTree[] = [];
   #bytes = 0;
@@ -119,7 +120,7 @@ class Part {
     return this.#clusters.length === 0;
   }
 
-  /** The next parts are of this cluster. */
+  /** The nodes that follow are of this cluster. */
   beginCluster(cluster: ProtoCluster): void {
     this.#cluster = cluster;
     this.#node = undefined;
@@ -134,14 +135,14 @@ class Part {
     this.#bytes += bytes;
   }
 
-  /** A link of the node that was begun last: goes on in this part if the one before was taken. */
+  /** Adds a link of the node that was begun last. If the part was taken since, the node is repeated in the new one. */
   addLink(link: LinkTree, bytes: number): void {
     if (this.isEmpty) this.beginNode({ node: this.#node?.node, links: [] }, NODE_AGAIN_BYTES);
     this.#node?.links.push(link);
     this.#bytes += bytes;
   }
 
-  /** Takes what there is, and begins anew: what is left of the cluster and the node goes on there. */
+  /** Returns the part and begins a new one, in which the cluster and the node continue. */
   take(revision: string): GetTreeResponse {
     const clusters = this.#clusters;
     this.#clusters = [];
@@ -177,7 +178,7 @@ function* partsIn(capture: Capture, clusters: readonly Cluster[], revision: stri
       const showing = links.map(({ link }) => link);
       part.beginNode({ node: showNode(node, showing), links: [] }, nodeBytes(node));
       for (const { link, moment, relays } of links) {
-        // At least once, also without relays.
+        // A link without relays is added, too.
         for (let at = 0; at === 0 || at < relays.length; at += MOST_TARGETS) {
           const targets = relays.slice(at, at + MOST_TARGETS);
           const bytes = linkBytes(link) + TARGET_BYTES * targets.length;
@@ -190,6 +191,6 @@ function* partsIn(capture: Capture, clusters: readonly Cluster[], revision: stri
       }
     }
   }
-  // An empty tree has a revision, too.
+  // An empty tree is one part with a revision.
   if (!part.isEmpty || clusters.length === 0) yield part.take(revision);
 }

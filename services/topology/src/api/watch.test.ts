@@ -33,7 +33,7 @@ const kinds = (call: FakeWritable<WatchResponse>) =>
   );
 
 describe('a watch', () => {
-  it('says that it is registered, then what changes', () => {
+  it('reports that it is registered, then the changes', () => {
     const { leader, gateway, start } = watching();
     const { call } = start();
     expect(call.sent).toEqual([{ created: { revision: leader.core.history.revision } }]);
@@ -61,7 +61,7 @@ describe('a watch', () => {
     expect(call.sent.at(-1)?.changes?.revision).toBe(leader.core.history.revision);
   });
 
-  it('also says which relays come and go, if asked to', () => {
+  it('also reports which relays open and close, if asked', () => {
     const { leader, gateway, start } = watching();
     const { call } = start('', true);
     const lnkConns = [1, 2].map(() => gateway.openLnkConn(gateway.openConnection()));
@@ -75,10 +75,10 @@ describe('a watch', () => {
     expect(kinds(call).at(-1)).toBe('-relays');
   });
 
-  it('says of relays on demand, which lists show, when they come and go', () => {
+  it('reports relays on demand, which lists show, when they open and close', () => {
     const { leader, gateway, start } = watching();
     const lnkConn = gateway.openLnkConn(gateway.openConnection('linkid'));
-    // Too far to be selected.
+    // This link is too far to be selected.
     const far = gateway.openLink(gateway.openConnection('linkid'), 1, 17);
     settle(leader, [gateway]);
     const { call } = start('', true);
@@ -95,7 +95,7 @@ describe('a watch', () => {
     });
   });
 
-  it('resumes from any revision that is kept, and sends what came since once', () => {
+  it('resumes from any revision that is kept, and sends later changes once', () => {
     const { leader, gateway, start } = watching();
     const before = leader.core.history.revision;
     gateway.openConnection();
@@ -109,7 +109,7 @@ describe('a watch', () => {
     expect(kinds(second)).toEqual([]);
   });
 
-  it('is told to list again from a revision that is not kept, and ends', () => {
+  it('from a revision that is not kept is told to list again, and ends', () => {
     const { leader, start } = watching();
     const { call, ends } = start('0.77');
     expect(call.sent.map((response) => Object.keys(response))).toEqual([['listAgain']]);
@@ -127,7 +127,7 @@ describe('a watch', () => {
     }
     const reason = (revision: string) => start(revision).call.sent[0]?.listAgain?.reason;
     expect(reason(revisions[0]!)).toBe('The history does not reach back to this revision.');
-    // Of another life that counted as far, under the same epoch.
+    // The revision of another process that has counted as far under the same epoch.
     const another = new FakeLeader();
     expect(another.core.history.position).toMatchObject({ epoch: leader.core.history.position.epoch });
     expect(reason(another.core.history.revision)).toMatch(/of another history/);
@@ -135,7 +135,7 @@ describe('a watch', () => {
     expect(reason(revisions.at(-1)!)).toBeUndefined();
   });
 
-  it('calls nobody while it is being made', () => {
+  it('calls nothing before `begin`', () => {
     const { leader } = watching();
     const call = new FakeWritable<WatchResponse>();
     const said: string[] = [];
@@ -150,7 +150,7 @@ describe('a watch', () => {
     expect(said.at(-1)).toBe('end');
   });
 
-  it('that does not read gets nothing more, and is told to list again when it has missed something', () => {
+  it('that does not read gets nothing more, and must list again when it has missed something', () => {
     const { leader, gateway, start } = watching({ history: { maxBatches: 2 } });
     const { call } = start();
     call.accepts = false;
@@ -167,7 +167,7 @@ describe('a watch', () => {
     expect(call.ended).toBe(true);
   });
 
-  it('that reads slowly misses nothing that is kept', () => {
+  it('that reads slowly gets everything that the history keeps', () => {
     const { leader, gateway, start } = watching();
     const { call } = start();
     for (let i = 0; i < 10; i++) {
@@ -194,7 +194,7 @@ describe('a watch', () => {
     expect(parts.at(-1)!.revision).toBe(leader.core.history.revision);
   });
 
-  it('ticks while nothing happens', () => {
+  it('sends progress while nothing happens', () => {
     const { leader, gateway, start } = watching();
     const { call, watch } = start();
     leader.clock.advance(PROGRESS_MS);
@@ -212,7 +212,7 @@ describe('a watch', () => {
     expect(call.sent).toHaveLength(length + 1);
   });
 
-  it('ends with its caller', () => {
+  it('ends when its caller cancels', () => {
     const { leader, gateway, start } = watching();
     const { call, ends } = start();
     call.emit('cancelled');
@@ -222,7 +222,7 @@ describe('a watch', () => {
     expect(ends()).toBe(1);
   });
 
-  it('that has ended is told nothing more, whatever happens, and leaves nothing that goes on', () => {
+  it('that has ended sends nothing more, whatever happens, and leaves no timer', () => {
     const { leader, gateway, start } = watching();
     const idle = leader.clock.pending;
     for (const ending of ['end', 'abandon'] as const) {
@@ -238,7 +238,7 @@ describe('a watch', () => {
     }
   });
 
-  it('is told to list again when the leader is another one', () => {
+  it('is told to list again when another replica leads', () => {
     const { leader, start } = watching();
     const { call } = start();
     leader.lose();

@@ -5,9 +5,9 @@ import type { History } from '../trees/history.ts';
 import type { RecordedChange } from '../trees/tree-events.ts';
 import type { ResponseStream } from './send-all.ts';
 
-/** A watcher hears from us at least this often. */
+/** A watch sends something at least this often, ms. */
 export const PROGRESS_MS = 10_000;
-/** How long a watch from a revision that a standby has not heard of yet waits for it. */
+/** How long a watch waits for a revision that a standby has not reached yet, ms. */
 export const AHEAD_MS = 5000;
 /** Changes, and ids of relays, in one message: some hundred kilobytes. */
 const MOST_CHANGES = 500;
@@ -23,8 +23,8 @@ export interface WatchStream extends ResponseStream<WatchResponse> {
 }
 
 /**
- * One watcher: follows the history at its own speed. It has no queue of its own; if the history forgets what the watcher
- * has not read yet, it is told to list again, and that is its last message.
+ * One watch of the API. It follows the history at its own speed, without a queue of its own. If the history forgets a
+ * batch that it has not sent yet, it sends `listAgain` as its last message.
  */
 export class Watch {
   readonly #withRelays: boolean;
@@ -33,10 +33,10 @@ export class Watch {
   readonly #clock: Clock;
   readonly #onEnd: () => void;
   #unsubscribe: () => void = () => {};
-  /** Undefined: the revision to go on from has not come yet. */
+  /** Number of the next batch to send. Undefined: the standby has not reached the revision to resume from yet. */
   #next: number | undefined;
   #last: string;
-  /** The rest of a batch that has been begun. */
+  /** The rest of the batch that is being sent. */
   #parts: Iterator<WatchResponse> | undefined;
   #blocked = false;
   #ended = false;
@@ -47,8 +47,8 @@ export class Watch {
   readonly #mayBeBehind: boolean;
 
   /**
-   * Nothing happens before `begin`. `onEnd` is called once. `mayBeBehind`: the history is that of a standby; who comes from another replica
-   * may have seen more.
+   * Nothing happens before `begin`. `onEnd` is called once. `mayBeBehind`: the history is a standby's; a caller that
+   * comes from another replica may have seen newer revisions.
    */
   constructor(
     request: WatchRequest,
@@ -63,12 +63,12 @@ export class Watch {
     this.#last = request.revision;
   }
 
-  /** The first message is sent, and what there is after it. To be called once. */
+  /** Sends the first message, and the batches that are there already. Call it once. */
   begin(): void {
     const revision = this.#last === '' ? this.#history.revision : this.#last;
     this.#next = this.#history.after(revision);
     this.#last = revision;
-    // Registered before `created` is sent: nothing falls between the two.
+    // Registered before `created` is sent, so that no batch is missed in between.
     this.#unsubscribe = this.#history.onBatch(() => this.#pump());
     this.#stream.on('drain', () => {
       this.#blocked = false;
@@ -87,14 +87,14 @@ export class Watch {
     this.#pump();
   }
 
-  /** Ends the stream, if it has not ended. */
+  /** Ends the watch and its stream, if it has not ended. */
   end(): void {
     if (this.#ended) return;
     this.abandon();
     this.#stream.end();
   }
 
-  /** Sends no more; the stream is somebody else's to end. */
+  /** Ends the watch without ending the stream, which the caller does. */
   abandon(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -104,7 +104,7 @@ export class Watch {
     this.#onEnd();
   }
 
-  /** False: still waiting for the revision to go on from. */
+  /** Whether the history has reached the revision to resume from. */
   #hasBegun(): boolean {
     if (this.#next !== undefined) return true;
     this.#next = this.#history.after(this.#last);
@@ -139,7 +139,10 @@ export class Watch {
     }
   }
 
-  /** A part that is not the last has the revision before: who resumes from it gets the whole batch again. */
+  /**
+   * The messages of one batch. All but the last carry the previous revision, so that a client that resumes from one
+   * gets the whole batch again.
+   */
   *#partsOf(revision: string, previous: string, recorded: readonly RecordedChange[]): Iterator<WatchResponse> {
     let changes: Change[] = [];
     let ids = 0;

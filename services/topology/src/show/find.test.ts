@@ -8,7 +8,7 @@ import { settle } from '../testing/world.fixture.ts';
 import { connectionId } from '../trees/show-ids.ts';
 import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
 
-/** Nodes of these numbers, behind one connection of one gateway. */
+/** Topology with nodes of these numbers, behind one connection of one gateway. */
 function withNodes(...nodes: number[]) {
   const leader = new FakeLeader();
   const gateway = new FakeGateway('a');
@@ -19,7 +19,7 @@ function withNodes(...nodes: number[]) {
   return { tree, find: (text: string) => runNow(findNode(tree, text)).nodeId };
 }
 
-/** What a call fails with. */
+/** The code and details of the error that a call throws. */
 function errorOf(call: () => unknown): { code: status; details: string } {
   try {
     call();
@@ -30,7 +30,7 @@ function errorOf(call: () => unknown): { code: status; details: string } {
 }
 
 describe('a node', () => {
-  it('is found by its id, its label, or the beginning of its id, whatever else that may be the beginning of', () => {
+  it('is found by its id, its label, or a prefix of its id; an id or label counts before prefixes', () => {
     const { tree, find } = withNodes(0x1234, 0x12, 0x123456);
     expect([find(uuid(0x1234).toUpperCase()), find('node18')]).toEqual([uuid(0x1234), uuid(0x12)]);
     expect(find(uuid(0x1234).slice(0, -1))).toBe(uuid(0x1234));
@@ -46,7 +46,7 @@ describe('a node', () => {
   });
 
   // Limits: show/find.ts MAX_CANDIDATES
-  it('that may be several is an error that names ten of them, and says how many more there are', () => {
+  it('whose name fits several is an error that lists ten of them, and the number of the others', () => {
     const numbers = Array.from({ length: 11 }, (_, i) => 0x100 + i);
     const prefix = uuid(0x100).slice(0, -3);
     const ten = errorOf(() => withNodes(...numbers.slice(0, 10)).find(prefix));
@@ -60,7 +60,7 @@ describe('a node', () => {
 });
 
 describe('a connection', () => {
-  /** Two gateways; what each has is named in the tests. */
+  /** Two gateways, to which the tests add connections. */
   function installation() {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -83,14 +83,14 @@ describe('a connection', () => {
     };
   }
 
-  it('is found by its id, by its number if that is one only, and by the label of a LNK_CONN on it', () => {
+  it('is found by its id, by its number if only one connection has it, or by the label of a LNK_CONN on it', () => {
     const { find, a, b, one, two, three } = installation();
     expect(find(`${b.id}:${two}`)).toBe(`${b.id}:${two}`);
     expect(find(`${three}`)).toBe(`${b.id}:${three}`);
     expect([find('peer7'), find('peer8')]).toEqual([`${a.id}:${one}`, `${b.id}:${two}`]);
   });
 
-  it('is not found by something like it', () => {
+  it('is not found by a similar name', () => {
     const { find, b, state, two } = installation();
     for (const text of [`${b.id}:0${two}`, '0', '01', `c:${two}`, 'peer9', ':1']) {
       expect(errorOf(() => find(text))).toMatchObject({ code: status.NOT_FOUND });
@@ -99,9 +99,9 @@ describe('a connection', () => {
     expect(errorOf(() => find(''))).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  it('that may be several is an error that names them', () => {
+  it('whose name fits several is an error that lists them', () => {
     const { find, a, b, one } = installation();
-    // Both gateways number from 1.
+    // Both gateways number their connections from 1.
     const error = errorOf(() => find(`${one}`));
     expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
     expect(error.details).toContain(`${a.id}:${one}, ${b.id}:${one}`);

@@ -7,14 +7,15 @@ import { lnkConnData } from '../trees/gateway.ts';
 import { connectionId } from '../trees/show-ids.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** Candidates that an answer lists. */
+/** Candidates that an error message lists. */
 const MAX_CANDIDATES = 10;
 
-/** Objects that are looked at between two interruptions. */
+/** Objects looked at between two turns of the event loop. */
 const VISITS_PER_STEP = 512;
 
 /**
- * The node that `text` means: its id, its label, or a prefix of its id. One that is there all the time is found.
+ * The node that `text` names by its id, its label, or a prefix of its id. A node that exists during the whole search is
+ * found.
  * @throws ApiError INVALID_ARGUMENT: several; NOT_FOUND: none
  */
 export function* findNode(tree: SpanTree, text: string): Job<Node> {
@@ -29,7 +30,7 @@ export function* findNode(tree: SpanTree, text: string): Job<Node> {
     if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
   }
   const { found } = search;
-  // It may have gone and come meanwhile, as another object.
+  // The node may have been removed and added again during the search, as another object.
   const node = found === undefined ? undefined : tree.findCluster(found.cluster)?.node(found.nodeId, found.label);
   if (node !== undefined) return node;
   throw new ApiError(
@@ -39,7 +40,7 @@ export function* findNode(tree: SpanTree, text: string): Job<Node> {
 }
 
 /**
- * The node of some that a text means, undefined for none.
+ * The one of the nodes that a text names, or undefined.
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefined {
@@ -48,7 +49,7 @@ export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefin
   return search.found;
 }
 
-/** Nodes that a text may mean. Of the many that it may be the beginning of, some are remembered. */
+/** Collects the nodes that a text may name. Of the nodes whose ids begin with the text, only some are remembered. */
 class NodeSearch {
   readonly #text: string;
   readonly #id: string;
@@ -74,7 +75,7 @@ class NodeSearch {
   }
 }
 
-/** What a text may mean: how many, and the first of them. */
+/** The objects that a text may name: their number, and the first of them. */
 class Candidates<T> {
   count = 0;
   readonly #first: T[] = [];
@@ -84,7 +85,10 @@ class Candidates<T> {
     if (this.#first.length < MAX_CANDIDATES) this.#first.push(one);
   }
 
-  /** @throws ApiError INVALID_ARGUMENT: several */
+  /**
+   * The only candidate, or undefined if there is none.
+   * @throws ApiError INVALID_ARGUMENT: several
+   */
   only(what: string, text: string, name: (one: T) => string): T | undefined {
     if (this.count <= 1) return this.#first[0];
     const more = this.count > this.#first.length ? `, and ${this.count - this.#first.length} more` : '';
@@ -94,7 +98,7 @@ class Candidates<T> {
 }
 
 /**
- * The connection that `text` means: its id, its number, or the label of a LNK_CONN on it.
+ * The connection that `text` names by its id, its number, or the label of a LNK_CONN on it.
  * @throws ApiError INVALID_ARGUMENT: several; NOT_FOUND: none
  */
 export function* findConnection(state: Trees, text: string): Job<Connection> {
@@ -108,7 +112,7 @@ export function* findConnection(state: Trees, text: string): Job<Connection> {
 }
 
 /**
- * The connection that a text means, undefined for none.
+ * The connection that a text names, or undefined.
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function* matchConnection(state: Trees, text: string): Job<Connection | undefined> {
@@ -122,7 +126,7 @@ export function* matchConnection(state: Trees, text: string): Job<Connection | u
   for (const gateway of [...state.gateways.values()]) {
     const connection = gateway.connections.get(number);
     if (connection !== undefined) byNumber.add(connection);
-    // A Map may change while it is iterated.
+    // The Map of connections may change between two steps of this search; its iterator allows that.
     for (const one of gateway.connections.values()) {
       for (const lnkConn of one.lnkConns) {
         if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;

@@ -5,10 +5,10 @@ import { showCluster, showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { showLink } from './show-link.ts';
 
-/** Relays in one Change: what is more is divided, so that no message grows with the number of LNK_CONNs. */
+/** The most relays in one Change: more are divided, so that no message grows with the number of LNK_CONNs. */
 const MOST_RELAYS = 4096;
 
-/** A change in the words of the API. Objects are shown as they are now, which is how they were last if they are gone. */
+/** A change as messages of the API. Objects are shown in their current state; removed ones keep their last state. */
 export function* showChange(change: RecordedChange, withRelays: boolean): Iterable<Change> {
   switch (change.of) {
     case 'cluster':

@@ -16,10 +16,10 @@ export function showCluster(cluster: Cluster): ProtoCluster {
   };
 }
 
-/** `links`: those of the node, best first, if not as they are now. */
+/** `links`: the node's links, best first; default: the current ones. */
 export function showNode(node: Node, links: readonly Link[] = node.links): ProtoNode {
   const best = links[0];
-  // Without a link when it has just gone: then there is nothing to be said about the best one.
+  // A node whose last link has just gone has no best link to show.
   const pfsType = best && decodeLnkSpanPayload(best.span.dialect, linkData(best).payload, 0).pfsType;
   return {
     key: showNodeKey(node),

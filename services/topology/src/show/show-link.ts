@@ -40,12 +40,12 @@ export function showLink(link: Link, { status, relays, suspect }: LinkMoment = m
   };
 }
 
-/** A gateway may say anything. */
+/** A gateway may send any number as a time. */
 function isTime(us: number): boolean {
   return Number.isSafeInteger(us) && us > 0;
 }
 
-/** The LNK_CONNs that a link is relayed to: by choice, and on demand. */
+/** The LNK_CONNs that a link is relayed to, selected or on demand. */
 export function relaysOf(link: Link): LnkConn[] {
   const chosen = [...link.relays];
   const { onDemand } = linkData(link);

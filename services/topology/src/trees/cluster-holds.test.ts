@@ -18,19 +18,19 @@ function clusters(leader: FakeLeader) {
   return [...clustersOf(leader.core.state.trees, Dialect.DIALECT_UNSPECIFIED, '')].map(showCluster);
 }
 
-/** What happened to clusters since the leader began. */
+/** The kinds of changes of clusters since the leader began. */
 function kinds(leader: FakeLeader): string[] {
   const { history } = leader.core;
   const found: string[] = [];
   for (let at = 0; at < history.end; at++) {
-    // Those from before it led are not kept.
+    // Batches from before it led are not kept.
     for (const change of history.batch(at)?.changes ?? []) if (change.of === 'cluster') found.push(change.kind);
   }
   return found;
 }
 
 describe('clusters that clients of gateways hold', () => {
-  it('are known without nodes until nobody holds them', () => {
+  it('are known without nodes until no client holds them', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a, b]);
@@ -47,7 +47,7 @@ describe('clusters that clients of gateways hold', () => {
     expect(kinds(leader)).toEqual(['added', 'removed']);
   });
 
-  it('outlive their nodes, and nodes outlive the hold', () => {
+  it('outlive their nodes, and the nodes outlive the hold', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     const peer = a.openConnection();
@@ -67,7 +67,7 @@ describe('clusters that clients of gateways hold', () => {
     expect(kinds(leader)).toEqual(['added', 'changed', 'changed', 'changed']);
   });
 
-  it('go with the gateway, and come back with its snapshot', () => {
+  it('go with the gateway, and return with its snapshot', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     a.hold(EMPTY);
@@ -93,7 +93,7 @@ describe('clusters that clients of gateways hold', () => {
     expect(clusters(leader)).toMatchObject([{ key: SERVED }]);
   });
 
-  it('are not believed blindly', () => {
+  it('are checked: an invalid one is dropped', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     settle(leader, [a]);
@@ -105,7 +105,7 @@ describe('clusters that clients of gateways hold', () => {
   });
 
   // Limits: trees/cluster-holds.ts MAX_HELD_CLUSTERS
-  it('are so many of one gateway', () => {
+  it('are a limited number for each gateway', () => {
     const told: string[] = [];
     const holds = new ClusterHolds(new SpanTree(), {
       tell: (event) => {

@@ -6,7 +6,7 @@ import type { Gateway } from './gateway.ts';
 import { showClusterKey, treeClusterKey } from './show-ids.ts';
 import type { TreesEvent } from './tree-events.ts';
 
-/** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */
+/** Clusters that the clients of one gateway may hold: more than a gateway accepts handles. */
 export const MAX_HELD_CLUSTERS = 200_000;
 
 export interface ClusterHoldsDependencies {
@@ -14,7 +14,10 @@ export interface ClusterHoldsDependencies {
   readonly journal: (gateway: Gateway, change: Pick<Partial<TreeChange>, 'clusterHeld' | 'clusterReleased'>) => void;
 }
 
-/** Clusters that clients hold through their gateways: they stay known without nodes, as long as the gateway does. */
+/**
+ * Clusters that clients hold through their gateways. They stay known without nodes until they are released or their
+ * gateway is removed.
+ */
 export class ClusterHolds {
   readonly #tree: SpanTree;
   readonly #deps: ClusterHoldsDependencies;
@@ -45,14 +48,14 @@ export class ClusterHolds {
     if (clusterKeyFault(released) === null) this.#drop(gateway, canonicalClusterKey(released));
   }
 
-  /** The gateway holds these, and no others. */
+  /** Replaces the gateway's held clusters by these. */
   replace(gateway: Gateway, all: readonly ProtoClusterKey[]): void {
     const held = new Set(all.map((key) => clusterKeyText(canonicalClusterKey(key))));
     for (const [text, cluster] of [...gateway.held]) if (!held.has(text)) this.#drop(gateway, showClusterKey(cluster));
     for (const key of all) this.hold(gateway, key);
   }
 
-  /** The gateway is gone; that it is says enough. */
+  /** Releases all clusters of a removed gateway. The journal needs no entries: the removal implies them. */
   dropAll(gateway: Gateway): void {
     for (const cluster of gateway.held.values()) this.#release(cluster);
     gateway.held.clear();

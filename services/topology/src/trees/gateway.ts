@@ -16,22 +16,22 @@ export interface ConnectionData {
 export interface LnkConnData {
   readonly gateway: Gateway;
   readonly payload: LnkConnPayload;
-  /** Links that the gateway relays to it on demand (linkid return paths): its own decision. */
+  /** Links that the gateway relays on demand to this LNK_CONN (linkid return paths), by its own decision. */
   onDemand: Set<Link> | undefined;
 }
 
 /** Topology's data of a link of the tree (`link.data`). */
 export interface LinkData {
   readonly gateway: Gateway;
-  /** LNK_SPAN after the core header, as it came, in memory of its own. */
+  /** Payload of the LNK_SPAN as received, in memory of its own. */
   readonly payload: Buffer;
   readonly msgidLo: number;
   readonly msgidHi: number;
-  /** When it was opened, by its gateway's clock, for people. */
+  /** When the link was opened by its gateway's clock, in microseconds since 1970; for display. */
   readonly sinceUs: number;
-  /** That of the LNK_SPAN, or of the last status message. */
+  /** Status of the LNK_SPAN, or of the last status message. */
   status: number;
-  /** LNK_CONNs that it is relayed to on demand. */
+  /** LNK_CONNs that the link is relayed to on demand. */
   onDemand: Set<LnkConn> | undefined;
 }
 
@@ -65,7 +65,7 @@ export interface RelayGroup {
   readonly close: number[];
 }
 
-/** One boot of a link-gateway: what it told us is open, by its own numbers. Changed by State only. */
+/** One boot of a link-gateway, and the objects that it reports as open, by its own numbers. Only State changes it. */
 export class Gateway {
   /** `<name>.<boot>` */
   readonly id: GatewayId;
@@ -73,38 +73,41 @@ export class Gateway {
   readonly boot: string;
   serviceAddress: string;
   version: string;
-  /** Its number in the journal; given by Trees, never twice. */
+  /** The gateway's number in the journal; Trees gives each number once. */
   number = 0;
   readonly connections: Map<number, Connection> = new Map();
   readonly lnkConns: Map<number, LnkConn> = new Map();
   readonly links: Map<number, Link> = new Map();
-  /** Gateways (ids) that it has trunks to; only while it is attached. */
+  /** Ids of the gateways to which it has trunks; only while it is attached. */
   established: ReadonlySet<string> = new Set();
   /** Who offers links at other gateways that it relays none of, of what is to be relayed: principals of connections. Changed by Trees only. */
   withheld: ReadonlySet<string> = new Set();
   /** Links of other gateways that it knows; only while it is attached. */
   knows: KnownLinks | undefined = undefined;
-  /** Highest number that it has given to anything, as far as it has told. */
+  /** The highest number that it has given to an object, as far as it has reported. */
   lastNumber = 0;
-  /** Commands that it may not have obeyed. Noted only while it is attached, kept until its next snapshot. */
+  /** Commands that it may not have obeyed yet. Recorded only while it is attached, kept until its next snapshot. */
   readonly inFlight: InFlight = new InFlight();
-  /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
+  /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader knows. */
   readonly refused: Map<Link, Set<number>> = new Map();
   /** Clusters that its clients hold, by their key as text. Changed by ClusterHolds only. */
   readonly held: Map<string, Cluster> = new Map();
-  /** A complete snapshot has come at least once. */
+  /** A complete snapshot of it has come at least once. */
   known = false;
   /** It has a stream to the leader, and its snapshot is in. */
   attached = false;
-  /** Relays on it are selected; otherwise they are left as they are. Implies `attached`. Changed by Trees only. */
+  /**
+   * Selection opens and closes relays on it; otherwise they are left as they are. Implies `attached`. Only Trees
+   * changes it.
+   */
   commanded = false;
-  /** It has been removed: gateways that know its links are told that it is gone, not link by link. */
+  /** It has been removed. Gateways that know its links are told that the gateway is gone, not link by link. */
   gone = false;
   /** It is going to stop and takes no more connections. */
   draining = false;
-  /** Names of what it can do beyond the protocol's version (gateway_control.proto, Hello). */
+  /** Names of its capabilities beyond the protocol's version (gateway_control.proto, Hello). */
   capabilities: ReadonlySet<string> = new Set();
-  /** Drains that it has told of, by order. */
+  /** The progress of the drains that it has reported, by order. */
   readonly drains: Map<string, DrainProgress> = new Map();
   /** The relays that the flush in progress groups for this gateway. */
   group: RelayGroup | undefined = undefined;
