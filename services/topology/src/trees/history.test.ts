@@ -29,7 +29,7 @@ function group(size: number) {
 }
 
 describe('the history', () => {
-  it('gives each batch a revision, and none to nothing', () => {
+  it('gives each batch a revision, and an empty one none', () => {
     const history = new History();
     history.restart(3);
     const start = history.revision;
@@ -42,7 +42,7 @@ describe('the history', () => {
     expect(history.batch(history.after(start)!)?.changes).toHaveLength(2);
   });
 
-  it('counts what is not committed yet as part of the state that a reader sees', () => {
+  it('a revision that is read includes the changes that are not committed yet', () => {
     const history = new History();
     const start = history.revision;
     history.record(change);
@@ -51,7 +51,7 @@ describe('the history', () => {
     expect(history.after(seen)).toBe(history.end);
   });
 
-  it('counts relays that change otherwise than by selection as relays, too: many are kept as that they changed', () => {
+  it('counts relays that a peer or a snapshot changes like selected ones: of too many it only keeps that relays changed', () => {
     const history = new History({ maxRelayBytes: 1000 });
     const start = history.revision;
     history.record(change);
@@ -91,7 +91,7 @@ describe('the history', () => {
     expect(history.batch(history.end - 4)).toBeUndefined();
   });
 
-  it('forgets the oldest when it holds too much', () => {
+  it('forgets the oldest batches when it holds too many bytes', () => {
     const history = new History({ maxBytes: 10_000 });
     for (let i = 0; i < 50; i++) {
       history.record(change);
@@ -102,7 +102,7 @@ describe('the history', () => {
   });
 
   // Limits: trees/history.ts MAX_BATCHES
-  it('keeps so many batches, and the oldest goes for the next one', () => {
+  it('keeps a limited number of batches, the newest ones', () => {
     const history = new History();
     const first = history.end;
     const commit = () => {
@@ -116,7 +116,7 @@ describe('the history', () => {
   });
 
   // Limits: trees/history.ts MAX_HISTORY_BYTES
-  it('keeps so many bytes, and the oldest go for the next ones', () => {
+  it('keeps a limited number of bytes, the newest batches', () => {
     const history = new History();
     const first = history.end;
     const largest = { ...group(0), open: { length: (MAX_RELAY_BYTES - 128) / 8 } as number[] };
@@ -127,7 +127,7 @@ describe('the history', () => {
     expect([history.bytes, history.batch(first)]).toEqual([MAX_HISTORY_BYTES - MAX_RELAY_BYTES + 1024, undefined]);
   });
 
-  it('is without entries when it starts again, and those who listen are told of every batch', () => {
+  it('is empty when it restarts, and listeners are called for every batch', () => {
     const history = new History();
     let heard = 0;
     const stop = history.onBatch(() => heard++);
@@ -145,7 +145,7 @@ describe('the history', () => {
     expect(heard).toBe(2);
   });
 
-  it('forgotten goes on in the same history, and nothing earlier is known', () => {
+  it('that is forgotten continues with the same id, and knows no earlier revision', () => {
     const history = new History();
     history.restart(3);
     history.record(change);
@@ -177,7 +177,7 @@ describe('the history', () => {
     expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: true, changes: [change] });
   });
 
-  it('has an id of its own: another one that counts the same does not know its revisions', () => {
+  it('has an id: another history with the same numbers does not know its revisions', () => {
     const histories = [new History(), new History()];
     const revisions = histories.map((history) => {
       history.restart(1);
@@ -191,7 +191,7 @@ describe('the history', () => {
     expect(revisions.map((revision) => one!.after(revision))).toEqual([one!.end - 1, undefined]);
     expect(revisions.map((revision) => one!.isOurs(revision))).toEqual([true, false]);
     expect(one!.isAhead(other!.revision)).toBe(false);
-    // A leader that comes later may be one that we have not heard of yet.
+    // The revision may be that of a later leader of which this history has not heard yet.
     other!.restart(2);
     expect(one!.isAhead(other!.revision)).toBe(true);
   });

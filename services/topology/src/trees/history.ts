@@ -14,14 +14,17 @@ export interface Batch {
   readonly bytes: number;
 }
 
-/** Batches kept: at one a turn, some seconds of the busiest times and days of quiet ones. */
+/**
+ * Batches kept: at one a turn of the event loop, enough for some seconds of the busiest times and for days of quiet
+ * ones.
+ */
 export const MAX_BATCHES = 4096;
-/** Memory (estimated) that the batches kept may hold alive. */
+/** Memory (estimated) that the batches kept may use, with the removed objects that they refer to. */
 export const MAX_HISTORY_BYTES = 64 * 1024 * 1024;
 /** A batch whose relays take more than this is kept without them. */
 export const MAX_RELAY_BYTES = 4 * 1024 * 1024;
 
-/** Estimates: an object that may be gone from the tree, a group of relays, and a relay in it. */
+/** Estimated bytes: an object that may be removed from the tree, a group of relays, and a relay in it. */
 const OBJECT_BYTES = 1024;
 const GROUP_BYTES = 128;
 const RELAY_BYTES = 8;
@@ -33,10 +36,10 @@ export interface HistoryLimits {
 }
 
 /**
- * The latest changes of the trees, and which revision is current. A revision is opaque to users: a random id of the history, the epoch
- * and a number that rises with every batch. The id says that two numbers count the same things: another life, another leader and another
- * store have other histories, whatever they count. Recording costs one small object for a change, and for relays one for each link and
- * gateway.
+ * The latest changes of the trees, in batches, and the current revision. A revision is opaque to users: a random id of
+ * the history, the epoch, and a number that rises with every batch. The id distinguishes histories: revisions of
+ * another process, leader or store are not known, whatever their numbers. A recorded change costs one small object;
+ * relays cost one for each link and gateway.
  */
 export class History {
   readonly #maxBatches: number;
@@ -55,7 +58,7 @@ export class History {
   #first = 0;
   #bytes = 0;
 
-  /** `isWhole`: whether the state is one that may have a revision; not while changes are made in slices. */
+  /** `isWhole`: whether the state may get a revision now; it may not while a change is half done. */
   constructor(
     { maxBatches = MAX_BATCHES, maxBytes = MAX_HISTORY_BYTES, maxRelayBytes = MAX_RELAY_BYTES }: HistoryLimits = {},
     { random = systemRandom, isWhole = () => true }: { random?: Random; isWhole?: () => boolean } = {},
@@ -69,7 +72,7 @@ export class History {
     this.#revision = revisionAt(this.position);
   }
 
-  /** Memory (estimated) that the batches hold alive. */
+  /** Memory (estimated) that the batches use. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -79,9 +82,9 @@ export class History {
     return this.#first + this.#batches.length;
   }
 
-  /** The revision of the state as it is now; while it is half changed, of the state before. */
+  /** The revision of the current state; while a change is half done, of the state before. */
   get revision(): string {
-    // Changes of this turn are part of what a reader sees now.
+    // A reader sees the changes of this turn, so the revision must include them.
     if (this.#isWhole()) this.commit();
     return this.#revision;
   }
@@ -90,12 +93,12 @@ export class History {
     this.#pending.push(change);
   }
 
-  /** Ends a batch, with the relays that the flush has decided on. */
+  /** Ends a batch, which gets the relays that the flush has selected, too. */
   commit(groups: readonly RelayGroup[] = []): void {
     if (this.#pending.length > 0 || groups.length > 0) this.commitAt(this.#nextPosition(), groups);
   }
 
-  /** Ends a batch of a standby: the leader has given it this position. */
+  /** Ends a batch at a standby, at the position that the leader has given it. */
   commitAt(position: Position, groups: readonly RelayGroup[]): void {
     let changes = this.#pending;
     this.#pending = [];
@@ -123,43 +126,49 @@ export class History {
     for (const fn of this.#listeners) fn();
   }
 
-  /** Revisions from now on are of this epoch. */
+  /** Sets the epoch of the revisions from now on. */
   set epoch(epoch: number) {
     this.#epoch = epoch;
   }
 
-  /** We lead under this epoch: revisions of others, and of our earlier terms, are not known any more. */
+  /**
+   * This replica leads under the epoch from now on: revisions of other leaders, and of its own earlier terms, are
+   * unknown from now on.
+   */
   restart(epoch: number): void {
     this.restartAt({ epoch, n: 1, history: newHistory(this.#random) });
   }
 
-  /** Forgets all changes: a watcher that goes on from an earlier revision is told to list again. */
+  /** Forgets all changes: a watch that resumes from an earlier revision is told to list again. */
   forget(): void {
     this.restartAt(this.#nextPosition());
   }
 
-  /** The state is another one, of this position: what led to it is not known. */
+  /** Begins at the position of another state. The changes that led to it are not known. */
   restartAt(position: Position): void {
     this.#goTo(position);
     this.#pending = [];
-    // Beyond what any watcher waits for, so that each of them sees that it has missed something.
+    // Beyond the number that any watch waits for, so that each watch finds out that it has missed batches.
     this.#first = this.end + 1;
     this.#batches = [];
     this.#bytes = 0;
     for (const fn of this.#listeners) fn();
   }
 
-  /** The revision as its parts. */
+  /** The current revision in its parts. */
   get position(): Position {
     return { epoch: this.#epoch, n: this.#n, history: this.#history };
   }
 
-  /** Whether this is the position of the history now. */
+  /** Whether the position is the current one. */
   isAt({ epoch, n, history }: Position): boolean {
     return epoch === this.#epoch && n === this.#n && history === this.#history;
   }
 
-  /** Whether the revision may be one that comes later: of this history, or of a later leader's that has not been heard of yet. */
+  /**
+   * Whether the revision may be a later one, of this history or of a later leader's of which this replica has not heard
+   * yet.
+   */
   isAhead(revision: string): boolean {
     const position = positionOf(revision);
     if (position === null) return false;
@@ -167,22 +176,22 @@ export class History {
     return position.epoch > this.#epoch || (position.epoch === this.#epoch && position.n > this.#n);
   }
 
-  /** Whether the revision is one of this history, whether kept or not. */
+  /** Whether the revision is one of this history, kept or not. */
   isOurs(revision: string): boolean {
     return positionOf(revision)?.history === this.#history;
   }
 
-  /** Sequence number of the first batch after the revision, or undefined when that is not kept (any more). */
+  /** Sequence number of the first batch after the revision, or undefined if that batch is not kept. */
   after(revision: string): number | undefined {
     if (revision === this.revision) return this.end;
-    // Newest first: a watcher that resumes has not been away for long.
+    // The newest batches are searched first: a watch that resumes has not been away for long.
     for (let at = this.#batches.length - 1; at >= 0; at--) {
       if (this.#batches[at]?.previous === revision) return this.#first + at;
     }
     return undefined;
   }
 
-  /** The batch, or undefined when it is not kept any more. Call for numbers below `end` only. */
+  /** The batch, or undefined if it is not kept any more. Call only for numbers below `end`. */
   batch(sequence: number): Batch | undefined {
     return this.#batches[sequence - this.#first];
   }
@@ -198,7 +207,7 @@ export class History {
     this.#revision = revisionAt(position);
   }
 
-  /** Calls at every new batch, until the function that is returned is called. */
+  /** Calls `fn` at every new batch, until the returned function is called. */
   onBatch(fn: () => void): () => void {
     this.#listeners.add(fn);
     return () => this.#listeners.delete(fn);
@@ -209,12 +218,12 @@ function bytesOf({ open, close }: RelayGroup): number {
   return GROUP_BYTES + RELAY_BYTES * (open.length + close.length);
 }
 
-/** A revision as users see it: opaque to them. */
+/** A revision as users see it, as an opaque text. */
 export function revisionAt({ history, epoch, n }: Position): string {
   return `${history}.${epoch}.${n}`;
 }
 
-/** null: it is none. */
+/** The parts of a revision; null: the text is no revision. */
 function positionOf(revision: string): Position | null {
   const [, history, epoch, n] = /^([0-9a-f]{16})\.([0-9]{1,16})\.([0-9]{1,16})$/.exec(revision) ?? [];
   return history === undefined ? null : { history, epoch: Number(epoch), n: Number(n) };

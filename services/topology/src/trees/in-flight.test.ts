@@ -43,7 +43,7 @@ describe('commands under way', () => {
     expect([inFlight.pairs, inFlight.links]).toEqual([0, 0]);
   });
 
-  it('do not pile up', () => {
+  it('are forgotten when they are obeyed, however many there were', () => {
     const [link] = links();
     const inFlight = new InFlight();
     for (let n = 1; n <= 10_000; n++) {
@@ -53,7 +53,7 @@ describe('commands under way', () => {
     }
     inFlight.clear();
     expect([inFlight.last(link, 10_000 % 7), inFlight.pairs, inFlight.links]).toEqual([0, 0, 0]);
-    // What was under way then means nothing any more.
+    // Commands noted before `clear` do not count afterwards.
     inFlight.note(20_000, link, [1]);
     inFlight.obeyed(10_000);
     expect([inFlight.last(link, 1), inFlight.pairs]).toEqual([20_000, 1]);

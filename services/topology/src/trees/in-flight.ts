@@ -7,15 +7,17 @@ interface Noted {
   readonly lnkConns: readonly LnkConnId[];
 }
 
-/** Entries of the queue that are dropped before the queue is packed. */
+/** Obeyed entries of the queue after which the queue is shortened. */
 const PACK_AFTER = 1024;
 
 /**
- * The pairs (link, LNK_CONN of one gateway) whose commands may cross a refusal, with the number of the last such command:
- * closes, because after a close the pair may be opened anew, and opens of what had been refused. Kept until the gateway
- * says that it has obeyed them, so the table is bounded by the commands in flight, not by history.
+ * The pairs (link, LNK_CONN of one gateway) whose commands may cross a refusal, with the number of the last such
+ * command. These are closes, because after a close the pair may be opened anew, and opens of pairs that had been
+ * refused. They are kept until the gateway reports that it has obeyed them, so the table is bounded by the commands in
+ * flight, not by history.
  *
- * An open of a pair that was neither closed nor refused before needs no entry: a refusal of that pair can only mean it.
+ * An open of a pair that was neither closed nor refused before needs no entry: a refusal of that pair can only refer to
+ * it.
  */
 export class InFlight {
   readonly #last = new Map<Link, Map<number, number>>();
@@ -23,17 +25,17 @@ export class InFlight {
   #head = 0;
   #pairs = 0;
 
-  /** Pairs that are waited for, counted once for each command. */
+  /** Pairs whose commands are not obeyed yet, each counted once for each command. */
   get pairs(): number {
     return this.#pairs;
   }
 
-  /** Links that any of them is of. */
+  /** Links of these pairs. */
   get links(): number {
     return this.#last.size;
   }
 
-  /** `n` never falls. */
+  /** Notes a command for pairs of the link. `n` must not fall from call to call. */
   note(n: number, link: Link, lnkConns: readonly LnkConnId[]): void {
     let pairs = this.#last.get(link);
     if (pairs === undefined) {
@@ -45,12 +47,12 @@ export class InFlight {
     this.#pairs += lnkConns.length;
   }
 
-  /** Number of the last command under way for the pair that is noted here, or 0. */
+  /** Number of the last noted command for the pair that is not obeyed yet, or 0. */
   last(link: Link, lnkConn: LnkConnId): number {
     return this.#last.get(link)?.get(lnkConn) ?? 0;
   }
 
-  /** The gateway has obeyed the commands up to `n`. */
+  /** Forgets the commands up to `n`: the gateway has obeyed them. */
   obeyed(n: number): void {
     for (let noted = this.#queue[this.#head]; noted !== undefined && noted.n <= n; noted = this.#queue[++this.#head]) {
       this.#pairs -= noted.lnkConns.length;
@@ -68,7 +70,7 @@ export class InFlight {
     }
   }
 
-  /** The commands are void: the stream they went on has been replaced. */
+  /** Forgets all commands: the stream that they went on has been replaced. */
   clear(): void {
     this.#last.clear();
     this.#queue = [];

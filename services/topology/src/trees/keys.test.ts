@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { uuid } from '../testing/payloads.fixture.ts';
 import * as keys from './keys.ts';
 
-/** A tree with links; what is not given is the same for all. */
+/** A tree with links; each takes default values for the fields that are not given. */
 function links(
   ...given: {
     dialect?: 'linkid' | 'circuit';
@@ -49,7 +49,7 @@ function links(
 const before = (a: Parameters<typeof compareKeys>[0], b: Parameters<typeof compareKeys>[1]) => compareKeys(a, b) < 0;
 
 describe('lists', () => {
-  it('of links have the best of a node first: dist, rnss, suspects last, stamp, gateway, number', () => {
+  it('of links begin with the best link of a node, by dist, rnss, suspects last, stamp, gateway, number', () => {
     const all = links(
       { dist: 0, rnss: 9, suspect: true },
       { dist: 1, rnss: 0, suspect: true },
@@ -62,7 +62,7 @@ describe('lists', () => {
     for (let i = 1; i < all.length; i++) expect(before(keys.linkKey(all[i - 1]!), keys.linkKey(all[i]!))).toBe(true);
   });
 
-  it('of nodes have linkid before circuit, and circuit’s by their label, then their id', () => {
+  it('of nodes have linkid before circuit, and circuit nodes by label, then by id', () => {
     const all = links(
       { dialect: 'linkid', node: 9, label: 'z' },
       { node: 9, label: 'a' },
@@ -70,11 +70,11 @@ describe('lists', () => {
       { node: 2, label: 'b' },
     ).map(({ node }) => keys.nodeKey(node));
     for (let i = 1; i < all.length; i++) expect(before(all[i - 1]!, all[i]!)).toBe(true);
-    // The label of a linkid node may change: it is no part of its place.
+    // The label of a linkid node may change, so its key does not contain it.
     expect(all[0]!.at(-2)).toBe('');
   });
 
-  it('count more for longer labels, so that no page is larger than it may be', () => {
+  it('estimate more bytes for longer labels, so that no page exceeds its limit', () => {
     const [short, long] = links({ label: 'x' }, { node: 2, label: 'x'.repeat(100) });
     expect(keys.linkBytes(long!) - keys.linkBytes(short!)).toBe(99 * 6);
     expect(keys.relayBytes(long!) - keys.relayBytes(short!)).toBe(99 * 4);

@@ -2,7 +2,7 @@ import type { Key } from '@spanmesh/runtime/grpc/paging';
 import { dialectRank } from '@spanmesh/spantree/dialects';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 
-// The orders of the lists (topology.proto); those of clusters, nodes and links are the orders that the tree keeps.
+// The order of each list (topology.proto). Clusters, nodes and links are in the order in which the tree keeps them.
 
 export function clusterKey(cluster: Cluster): Key {
   return [dialectRank(cluster.dialect), cluster.peerType, cluster.clusterId, cluster.peerLabel];
@@ -12,7 +12,7 @@ export function nodeKey(node: Node): Key {
   return [...clusterKey(node.cluster), node.keyLabel, node.nodeId];
 }
 
-/** architecture.md, "Relay selection": best first. */
+/** Best link first (architecture.md, "Relay selection"). */
 export function linkKey(link: Link): Key {
   const { dist, rnss, connection, span, id } = link;
   return [...nodeKey(link.node), dist, rnss, connection.suspect ? 1 : 0, span.stamp, connection.gateway, id];
@@ -26,7 +26,7 @@ export function relayKey(link: Link, lnkConn: LnkConn): Key {
   return [lnkConn.connection.gateway, lnkConn.id, ...nodeKey(link.node), link.connection.gateway, link.id];
 }
 
-// Encoded sizes, estimated from above: fixed parts, and labels whose characters may take two bytes each.
+// Encoded sizes (upper bounds): the fixed parts, and labels, whose characters may take two bytes each.
 
 export function clusterBytes(cluster: Cluster): number {
   return 100 + 2 * cluster.peerLabel.length;

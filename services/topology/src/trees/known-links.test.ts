@@ -18,7 +18,7 @@ function aLink(): Link {
 }
 
 describe('the links that a gateway knows', () => {
-  it('are told of once each', () => {
+  it('are removed once each', () => {
     const knows = new KnownLinks();
     const link = aLink();
     knows.add(link);
@@ -27,7 +27,7 @@ describe('the links that a gateway knows', () => {
     expect([knows.delete(link), knows.delete(link)]).toEqual([true, false]);
   });
 
-  it('wait for their gateways one by one, and end with them', () => {
+  it('that wait for their gateways stop waiting one by one, or all of a gateway together', () => {
     const knows = new KnownLinks();
     knows.wait('a.00000001', 5);
     knows.wait('a.00000001', 5);

@@ -1,27 +1,28 @@
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Link } from '@spanmesh/spantree/tree';
 
-/** A link whose gateway has not told of it yet; LNK_CONNs are numbers of the gateway that knows the link. */
+/** A known link whose gateway has not reported it yet. LNK_CONNs are numbers of the gateway that knows the link. */
 export interface WaitingLink {
-  /** Relays that its snapshot has shown. */
+  /** Relays of the link that the snapshot has shown. */
   open: number[];
-  /** Refusals that it has told. */
+  /** Refusals of the link that the gateway has reported. */
   readonly refused: Set<number>;
-  /** Return paths, for display. */
+  /** Relays on demand (return paths), for display. */
   readonly onDemand: Set<number>;
 }
 
 /**
- * Links of other gateways that one gateway knows: topology has named them to it, or it has said so. Each is answered once, when it is
- * gone. The table is of one stream: the next snapshot tells all.
+ * Links of other gateways that one gateway knows, because topology has named them to it or because it has said so. When
+ * such a link is gone, the gateway is told once. The table is valid for one stream: the next snapshot lists all links
+ * anew.
  */
 export class KnownLinks {
   readonly #links = new Set<Link>();
-  /** By gateway id of the link, then by its number. */
+  /** By id of the link's gateway, then by the link's number. */
   readonly #waiting = new Map<string, Map<number, WaitingLink>>();
   #waitingCount = 0;
 
-  /** Links that it knows, and how many of them wait for their gateway. */
+  /** Number of the links that the gateway knows, including those that wait for their gateways. */
   get size(): number {
     return this.#links.size + this.#waitingCount;
   }
@@ -38,12 +39,12 @@ export class KnownLinks {
     this.#links.add(link);
   }
 
-  /** False: it does not know the link. */
+  /** Forgets a link. False: the gateway does not know it. */
   delete(link: Link): boolean {
     return this.#links.delete(link);
   }
 
-  /** The links that are there, in no order. */
+  /** The known links that do not wait for their gateways, in no particular order. */
   links(): Iterable<Link> {
     return this.#links;
   }
@@ -52,12 +53,12 @@ export class KnownLinks {
     return this.#waiting.get(gateway)?.get(link);
   }
 
-  /** The links of a gateway that wait for it. Must not be changed meanwhile. */
+  /** The links that wait for a gateway to report them. Do not change them during iteration. */
   waitingFor(gateway: GatewayId): ReadonlyMap<number, WaitingLink> {
     return this.#waiting.get(gateway) ?? NONE;
   }
 
-  /** The link is to wait for its gateway. */
+  /** Lets a link wait for its gateway to report it. */
   wait(gateway: GatewayId, link: LinkId): void {
     const links = this.#waiting.get(gateway);
     if (links?.has(link) === true) return;
@@ -67,7 +68,7 @@ export class KnownLinks {
     this.#waitingCount++;
   }
 
-  /** The link does not wait any more. */
+  /** The link does not wait any more: its gateway has reported it, or will not. */
   endWait(gateway: GatewayId, link: LinkId): void {
     const links = this.#waiting.get(gateway);
     if (links?.delete(link) !== true) return;
@@ -75,7 +76,7 @@ export class KnownLinks {
     if (links.size === 0) this.#waiting.delete(gateway);
   }
 
-  /** The gateway is dead: nothing waits for it any more. */
+  /** The gateway is dead: no link waits for it any more. */
   endWaits(gateway: GatewayId): void {
     this.#waitingCount -= this.#waiting.get(gateway)?.size ?? 0;
     this.#waiting.delete(gateway);

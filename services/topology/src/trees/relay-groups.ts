@@ -2,14 +2,15 @@ import type { Link, LnkConn, RelayDelta } from '@spanmesh/spantree/tree';
 import { lnkConnData, type RelayGroup } from './gateway.ts';
 
 /**
- * Takes what a selection hands out, as groups. The tree hands it out grouped by link (RelayDelta); here the gateways of the LNK_CONNs are told
- * apart. A gateway's next group begins when the link changes, so a close stays behind the open that replaces the relay.
+ * Collects the relays of a selection in groups. The tree reports relays link by link (RelayDelta); this class divides
+ * them by the gateway of the LNK_CONN. When the link changes, each gateway's next group begins, so that a close comes
+ * after the open that replaces the relay.
  */
 export class RelayGroups implements RelayDelta {
   #groups: RelayGroup[] = [];
   readonly #gone: ((link: Link) => void) | null;
 
-  /** `gone`: called for each relay that went with its link or its LNK_CONN. */
+  /** `gone`: called for each relay that was removed with its link or its LNK_CONN. */
   constructor(gone: ((link: Link) => void) | null = null) {
     this.#gone = gone;
   }
@@ -26,7 +27,7 @@ export class RelayGroups implements RelayDelta {
     this.#groupOf(link, lnkConn).close.push(lnkConn.id);
   }
 
-  /** The groups gathered since the last time. */
+  /** The groups collected since the last call. */
   take(): RelayGroup[] {
     const groups = this.#groups;
     this.#groups = [];

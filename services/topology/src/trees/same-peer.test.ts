@@ -12,8 +12,8 @@ function lnkConnOn(connection: Connection, identity: object = {}): LnkConn {
   return { connection, data: { payload: { ...IDENTITY, ...identity } } } as unknown as LnkConn;
 }
 
-describe('a peer that seems to have come back', () => {
-  it('is found by its address without the port, and by all that identifies it', () => {
+describe('a peer that seems to have reconnected', () => {
+  it('is found by its address without the port, and by all its identity fields', () => {
     const peers = new SamePeer();
     const old = connectionFrom('192.0.2.1:1000');
     peers.add(lnkConnOn(old));
@@ -34,7 +34,7 @@ describe('a peer that seems to have come back', () => {
     }
   });
 
-  it('has an address of version 6 in brackets, or one without a port', () => {
+  it('may have an IPv6 address in brackets, or an address without a port', () => {
     const peers = new SamePeer();
     const [six, bare] = [connectionFrom('[2001:db8::1]:987'), connectionFrom('unix')];
     peers.add(lnkConnOn(six));
@@ -43,7 +43,7 @@ describe('a peer that seems to have come back', () => {
     expect([...peers.others(lnkConnOn(connectionFrom('unix')))]).toEqual([bare]);
   });
 
-  it('is not the connection itself, and is forgotten with its LNK_CONNs', () => {
+  it('does not include the new connection itself, and is forgotten with its LNK_CONNs', () => {
     const peers = new SamePeer();
     const connection = connectionFrom('192.0.2.1:1000');
     const [one, two] = [lnkConnOn(connection), lnkConnOn(connection)];
@@ -58,7 +58,7 @@ describe('a peer that seems to have come back', () => {
     expect(peers.size).toBe(0);
   });
 
-  it('is one of at most 32 that are asked', () => {
+  it('has at most 32 connections that are probed', () => {
     const peers = new SamePeer();
     const add = () => peers.add(lnkConnOn(connectionFrom('192.0.2.1:1000')));
     for (let i = 0; i < 31; i++) add();

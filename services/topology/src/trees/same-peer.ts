@@ -2,19 +2,19 @@ import type { Connection, LnkConn } from '@spanmesh/spantree/tree';
 import { connectionData, lnkConnData } from './gateway.ts';
 
 /**
- * Connections looked at when a peer seems to have come back. Several mounts of one host may look the same, and each of
- * them costs a PING when another one comes; more of them than this are not asked.
+ * The most connections that are probed when a peer seems to have reconnected. Several mounts of one host may look like
+ * the same peer, and each of them costs a PING whenever another one connects.
  */
 const MOST_SUSPECTS = 32;
 
 /**
- * LNK_CONNs by who seems to have sent them: same address, same identity fields. A peer that comes back before the loss of
- * its old connection was noticed shows as a second one (architecture.md, "Half-dead peers").
+ * Finds LNK_CONNs that seem to be of the same peer: same address, same identity fields. A peer that reconnects before
+ * the loss of its old connection was noticed has two of them (architecture.md, "Half-dead peers").
  */
 export class SamePeer {
   readonly #byIdentity = new Map<string, Set<LnkConn>>();
 
-  /** Identities that LNK_CONNs are found by. */
+  /** Number of different identities. */
   get size(): number {
     return this.#byIdentity.size;
   }

@@ -24,7 +24,7 @@ export function showNodeKey({ cluster, nodeId, keyLabel }: Node): NodeKey {
   return { cluster: showClusterKey(cluster), id: nodeId, label: keyLabel };
 }
 
-/** The tree's key for one without fault (cluster-key.ts). */
+/** The tree's key of a valid cluster key (cluster-key.ts). */
 export function treeClusterKey({ dialect, id, peerType, peerLabel }: ClusterKey): TreeClusterKey {
   return { dialect: dialectOf(dialect) ?? 'circuit', clusterId: id, peerType, peerLabel };
 }

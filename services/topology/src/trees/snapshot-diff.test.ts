@@ -3,10 +3,10 @@ import { expect, it } from 'vitest';
 import { missing } from './snapshot-diff.ts';
 
 const COUNT = 10_000;
-/** Numbers that a unit is worth. */
+/** Numbers looked at for one unit of work. */
 const NUMBERS = 16;
 
-it('what is missing in a list is found in slices, of so many numbers each', () => {
+it('numbers that the list lacks are found in slices of limited size', () => {
   let looked = 0;
   const listed = Array.from({ length: COUNT }, (_, i) => ({
     get id() {
@@ -31,7 +31,7 @@ it('what is missing in a list is found in slices, of so many numbers each', () =
   expect(slices).toBe((2 * COUNT) / (10 * NUMBERS));
 });
 
-it('nothing is, of what is listed and of what was never held', () => {
+it('a listed number is not missing, nor is one that was never held', () => {
   const held = new Map([[1, 'one']]);
   expect(runNow(missing(held, [{ id: 1 }, { id: 2 }], 1))).toEqual([]);
   expect(runNow(missing(held, [], 1))).toEqual(['one']);

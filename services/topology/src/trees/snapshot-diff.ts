@@ -3,7 +3,10 @@ import type { Job } from '@spanmesh/runtime/grpc/slices';
 /** Numbers that are looked at for a unit of work: a tenth of a microsecond each. */
 const NUMBERS_PER_UNIT = 16;
 
-/** What is held and not in the list any more; in slices of so many units, in which neither may change. */
+/**
+ * The values whose numbers the list does not contain. In slices of so many units; between them neither `held` nor the
+ * list may change.
+ */
 export function* missing<T>(
   held: ReadonlyMap<number, T>,
   listed: readonly { id: number }[],
@@ -24,7 +27,7 @@ export function* missing<T>(
   return gone;
 }
 
-/** Numbers rise with time: adding in their order keeps the maps by number in order. */
+/** Sorts by number. Numbers rise with time: objects added in this order keep the maps by number sorted. */
 export function byId(a: { id: number }, b: { id: number }): number {
   return a.id - b.id;
 }

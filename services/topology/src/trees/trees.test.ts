@@ -21,7 +21,7 @@ function lnkConnPayload(dialect: 'linkid' | 'circuit', peerType = 1): Buffer {
   return payload;
 }
 
-/** Trees with two gateways; what has changed, in words, and the journal by the names of its changes. */
+/** Trees with two gateways. `news` gives the events as texts, `noted` the names of the journal's changes. */
 function rig() {
   const told: string[] = [];
   const groups: RelayGroup[] = [];
@@ -90,8 +90,8 @@ function relayed() {
   return { ...made, relay: link, lnkConn };
 }
 
-describe('what is opened', () => {
-  it('is told of once, and noted', () => {
+describe('an object that is opened', () => {
+  it('is reported once, and noted in the journal', () => {
     const { a, connection, lnkConn, link, news, noted } = rig();
     connection(a, 1);
     lnkConn(a, 2, 1);
@@ -114,7 +114,7 @@ describe('what is opened', () => {
     expect([a.connections.size, a.lnkConns.size, a.links.size]).toEqual([1, 1, 3]);
   });
 
-  it.each([0, -1, 1.5, 2 ** 53, Number.NaN])('and makes no sense with the number %d is dropped', (id) => {
+  it.each([0, -1, 1.5, 2 ** 53, Number.NaN])('with the invalid number %d is dropped', (id) => {
     const { a, connection, lnkConn, link, news, noted } = rig();
     connection(a, 1);
     news();
@@ -125,7 +125,7 @@ describe('what is opened', () => {
     expect([news(), noted()]).toEqual([['nonsense: connection', 'nonsense: LNK_CONN', 'nonsense: LNK_SPAN'], []]);
   });
 
-  it('twice, on nothing, of no dialect, with no stamp or another peer_type than there is, is dropped', () => {
+  it('twice, on an unknown connection, of no dialect, without stamp or with an invalid peer_type is dropped', () => {
     const { a, trees, connection, lnkConn, link, news } = rig();
     connection(a, 1);
     lnkConn(a, 2, 1);
@@ -150,7 +150,7 @@ describe('what is opened', () => {
     expect(trees.tree.counts).toMatchObject({ connections: 1, lnkConns: 2, links: 1 });
   });
 
-  it('suspect is suspect', () => {
+  it('as suspect is suspect', () => {
     const { a, connection } = rig();
     connection(a, 1, { suspect: true });
     connection(a, 2);
@@ -158,8 +158,8 @@ describe('what is opened', () => {
   });
 });
 
-describe('what is closed', () => {
-  it('takes with it what was on it, and is told of from the leaves', () => {
+describe('an object that is closed', () => {
+  it('takes the objects on it with it, which are reported before it', () => {
     const { a, trees, connection, lnkConn, link, news, noted } = rig();
     connection(a, 1);
     lnkConn(a, 2, 1);
@@ -178,7 +178,7 @@ describe('what is closed', () => {
     expect([a.connections.size, a.lnkConns.size, a.links.size]).toEqual([0, 0, 0]);
   });
 
-  it('is told of by itself, and nothing is of what is not there', () => {
+  it('is reported alone; an unknown one is not reported', () => {
     const { a, trees, connection, lnkConn, link, news, noted } = rig();
     connection(a, 1);
     lnkConn(a, 2, 1);
@@ -195,7 +195,7 @@ describe('what is closed', () => {
     expect(noted()).toEqual([`${a.id} linkClosed`, `${a.id} lnkConnClosed`]);
   });
 
-  it('of a cluster that is held leaves the cluster', () => {
+  it('as the last link of a held cluster leaves the cluster', () => {
     const { a, trees, connection, link, news, noted } = rig();
     const key = { dialect: CIRCUIT, id: uuid(1), peerType: 1, peerLabel: 'cluster' };
     connection(a, 1);
@@ -215,7 +215,7 @@ describe('what is closed', () => {
     ]);
   });
 
-  it('goes with its gateway, and all that was known of that', () => {
+  it('goes with its gateway, as all data of the gateway do', () => {
     const { a, b, trees, connection, link, news, noted } = rig();
     connection(a, 1);
     link(a, 2, 1);
@@ -232,8 +232,8 @@ describe('what is closed', () => {
   });
 });
 
-describe('what changes', () => {
-  it('is told of and noted once', () => {
+describe('a change', () => {
+  it('is reported and noted once', () => {
     const { a, b, trees, connection, link, news, noted } = rig();
     connection(a, 1);
     link(a, 2, 1);
@@ -259,7 +259,7 @@ describe('what changes', () => {
 });
 
 describe('relays', () => {
-  it('that are selected are handed out, unless their gateway is not commanded', () => {
+  it('that are selected are reported, unless their gateway is not commanded', () => {
     const { trees, a, b, relay, select, noted, link } = relayed();
     expect(select()).toEqual([]);
     expect(noted()).toEqual([' selected']);
@@ -280,7 +280,7 @@ describe('relays', () => {
     expect([news(), noted(), trees.closed.refused, select()]).toEqual([[], [], 1, []]);
   });
 
-  it('that are told anew and are the same are no change', () => {
+  it('that a new snapshot confirms are unchanged', () => {
     const { trees, b, relay, lnkConn, select, news, noted } = relayed();
     runNow(trees.forgettingRelays(b));
     trees.adoptRelays(b, relay, [lnkConn.id]);
@@ -289,7 +289,7 @@ describe('relays', () => {
     expect([select(), trees.closed.snapshot, relay.relayCount]).toEqual([[], 0, 1]);
   });
 
-  it('that are not told anew have closed, and are opened again', () => {
+  it('that a new snapshot does not contain are closed, and are opened again', () => {
     const { trees, b, select, news, relay } = relayed();
     runNow(trees.forgettingRelays(b));
     expect(relay.relayCount).toBe(0);
@@ -299,7 +299,7 @@ describe('relays', () => {
     expect(trees.tables()).toMatchObject({ untold: 0 });
   });
 
-  it('that are told anew and are new have opened; the next selection closes what it does not take', () => {
+  it('that only a new snapshot contains are open; the next selection closes those that it does not take', () => {
     const { trees, a, b, lnkConn, link, select, news, noted } = relayed();
     const worse = link(a, 3, 1, { payload: spanPayload('circuit', 1, 5) });
     select();
@@ -323,7 +323,7 @@ describe('relays', () => {
     expect(trees.tree.counts.refused).toBe(1);
   });
 
-  it('on demand are told of unless they are selected, too, and end with the link or the LNK_CONN', () => {
+  it('on demand are reported unless they are selected, too, and end with the link or the LNK_CONN', () => {
     const { trees, a, b, relay, lnkConn, link, news, noted } = relayed();
     const other = link(a, 3, 1, { payload: spanPayload('circuit', 1, 5) });
     news();
@@ -344,14 +344,14 @@ describe('relays', () => {
     expect(news()).toEqual(['relays of 3 +2 -', 'link 3 removed', 'LNK_CONN 2 removed']);
   });
 
-  it('are named with the gateway of the link, unless that is their own', () => {
+  it("name the gateway of the link, unless it is the relay's own", () => {
     const { a, b, relay } = relayed();
     expect(relaySet(b, relay, [2])).toEqual({ linkGateway: a.id, link: 2, lnkConns: [2] });
     expect(relaySet(a, relay, [2])).toEqual({ linkGateway: '', link: 2, lnkConns: [2] });
   });
 });
 
-it('gateways have a number each, never twice, and are noted when they come', () => {
+it('each gateway has a number, which is never used again, and is noted when it is added', () => {
   const { trees, a, b, noted } = rig();
   trees.remove(a);
   const c = new Gateway('c', '00000001', '', '');

@@ -21,29 +21,35 @@ import {
 } from './gateway.ts';
 import type { TreesEvent } from './tree-events.ts';
 
-/** Units of work (Job): a relay that goes or is adopted is one; a link or a LNK_CONN that comes or goes takes so many. */
+/**
+ * Units of work (Job) for a link or a LNK_CONN that is added or removed; a relay that is removed or adopted is one
+ * unit.
+ */
 export const OBJECT_UNITS = 8;
 
-/** Takes each change in the words of replication.proto, as it is made. */
+/** Receives each change as it is made, in the terms of replication.proto. */
 export type Journal = (gateway: Gateway | null, change: Omit<TreeChange, 'gateway'>) => void;
 
 /**
- * The span trees with the gateways whose objects are in them: every change there is, one by one. Each is told as an event
- * (what is different now) and, while somebody follows, to the journal (how to do the same elsewhere). What a change names
- * and is not known (any more) is passed over: reports and removals cross.
+ * The span trees, with the gateways whose objects are in them, and all changes that can be made to them. Each change is
+ * reported as an event (what is different now) and, while a standby follows, in the journal (how to repeat it at the
+ * standby). Unknown (or removed) objects that a change names are passed over: reports and removals cross.
  */
 export class Trees {
   readonly tree: SpanTree;
-  /** By id. */
+  /** Gateways by id. */
   readonly gateways: Map<string, Gateway> = new Map();
-  /** Set while somebody follows; without it a change costs nothing more. */
+  /** Set while a standby follows; without it a change costs nothing more. */
   journal: Journal | undefined = undefined;
   readonly #holds: ClusterHolds;
   readonly #tell: (event: TreesEvent) => void;
-  /** Relays that peers have closed so far, and relays that a gateway's new snapshot did not name any more. */
+  /** Relays closed so far: by peers, and because a gateway's new snapshot did not contain them. */
   readonly closed = { refused: 0, snapshot: 0 };
   #numbered = 0;
-  /** By gateway whose snapshot is being taken in, and link: LNK_CONNs with a relay that was open before and was not named yet. */
+  /**
+   * While a gateway's snapshot is taken in: the LNK_CONNs, by link, whose relays were open before and are not confirmed
+   * yet.
+   */
   readonly #untold = new Map<Gateway, Map<Link, Set<number>>>();
 
   constructor(tree: SpanTree, { tell }: { tell: (event: TreesEvent) => void }) {
@@ -52,7 +58,7 @@ export class Trees {
     this.#holds = new ClusterHolds(tree, { tell, journal: (gateway, change) => this.journal?.(gateway, change) });
   }
 
-  /** All tables of the trees, those of gateways summed up. */
+  /** Sizes of all tables of the trees; those of the gateways are added up. */
   tables(): TableSizes {
     const { clusters, nodes, links, lnkConns, relays, connections, refused } = this.tree.counts;
     const sum = (of: (gateway: Gateway) => number) =>
@@ -86,7 +92,7 @@ export class Trees {
     this.put(gateway);
   }
 
-  /** Whether relays on the gateway are selected: otherwise nobody could tell it what was. */
+  /** Whether relays on the gateway are selected. While it is not commanded nobody could tell it the result. */
   setCommanded(gateway: Gateway, commanded: boolean): void {
     if (gateway.commanded === commanded) return;
     gateway.commanded = commanded;
@@ -94,12 +100,12 @@ export class Trees {
     this.put(gateway);
   }
 
-  /** Fields of the gateway itself have changed. */
+  /** Notes that fields of the gateway itself have changed. */
   put(gateway: Gateway): void {
     this.journal?.(gateway, { gatewayPut: gateway });
   }
 
-  /** The gateway is dead, or has said goodbye: all that was on it is gone. */
+  /** Removes a gateway that is dead or has said goodbye, with all its objects. */
   remove(gateway: Gateway): void {
     runNow(this.removing(gateway));
   }
@@ -170,7 +176,7 @@ export class Trees {
       const { stamp, msgidLo, msgidHi, sinceUs } = opened;
       const key = { dialect, clusterId, nodeId, peerType, peerLabel, label, dist, rnss, stamp };
       link = this.tree.addLink(connection, opened.id, key);
-      // A copy: what was decoded is a view that keeps the whole message alive.
+      // A copy, because the decoded payload is a view that keeps the whole message alive.
       const payload = Buffer.from(opened.payload);
       const data: LinkData = { gateway, payload, msgidLo, msgidHi, sinceUs, status, onDemand: undefined };
       link.data = data;
@@ -199,7 +205,7 @@ export class Trees {
     this.#tell({ of: 'link', kind: 'changed', object: link });
   }
 
-  /** Other gateways that the gateway cannot reach, all of them. In slices. */
+  /** Sets all gateways that the gateway cannot reach. In slices. */
   *settingUnreachable(gateway: Gateway, others: Iterable<string>): Job<void> {
     const unreachable = new Set(others);
     unreachable.delete(gateway.id);
@@ -223,7 +229,7 @@ export class Trees {
     this.#tell({ of: 'connection', kind: 'changed', object: connection });
   }
 
-  /** Its gateway closes the connection in order. */
+  /** Marks a connection that its gateway closes in order. */
   setClosing(connection: Connection | undefined, reason: string): void {
     if (connection === undefined) return;
     const { gateway, opened } = connectionData(connection);
@@ -233,7 +239,7 @@ export class Trees {
     this.#tell({ of: 'connection', kind: 'changed', object: connection });
   }
 
-  /** The peer has closed the relay. False: there was none. */
+  /** The peer has closed the relay. False: there was no such relay. */
   refuse(gateway: Gateway, link: Link, lnkConn: LnkConn): boolean {
     if (link.span.dialect !== lnkConn.filter.dialect) return false;
     const before = link.relayCount;
@@ -246,8 +252,8 @@ export class Trees {
   }
 
   /**
-   * The gateway tells anew which relays are open and which were refused: until `relaysTold` with `adoptRelays` and `adoptRefusals`. What is
-   * the same before and after is no change. In slices.
+   * Begins to take in a gateway's new list of open and refused relays; `adoptRelays`, `adoptRefusals` and
+   * `tellingRelays` follow. Relays that are the same before and after are not reported as changes. In slices.
    */
   *forgettingRelays(gateway: Gateway): Job<void> {
     const untold = new Map<Link, Set<number>>();
@@ -268,7 +274,7 @@ export class Trees {
     this.journal?.(gateway, { relaysForgotten: true });
   }
 
-  /** The relays are open already: the next selection closes the ones that it does not take. */
+  /** Takes over relays that are open already: the next selection closes those that it does not take. */
   adoptRelays(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
     const fitting = fittingOf(gateway, link, lnkConns);
     if (fitting.length === 0) return;
@@ -284,7 +290,7 @@ export class Trees {
     if (open.length > 0) this.#tell({ of: 'relays', group: { link, gateway, open, close: [] } });
   }
 
-  /** All relays that are open have been told. In slices. */
+  /** Ends what `forgettingRelays` began: relays that were not adopted since are closed. In slices. */
   *tellingRelays(gateway: Gateway): Job<void> {
     const untold = this.#untold.get(gateway) ?? [];
     this.#untold.delete(gateway);
@@ -298,14 +304,17 @@ export class Trees {
     }
   }
 
-  /** The peers had refused the relays already. None of these may be open. */
+  /** Takes over refusals of peers. None of these relays may be open. */
   adoptRefusals(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
     const fitting = fittingOf(gateway, link, lnkConns);
     for (const lnkConn of fitting) this.tree.adoptRefusal(lnkConn, link);
     if (fitting.length > 0) this.journal?.(gateway, { refusalsAdopted: relaySet(gateway, link, idsOf(fitting)) });
   }
 
-  /** Lists show what is open on demand like what is selected: watchers are told of a pair unless it is both. */
+  /**
+   * Opens or closes relays on demand. Lists show them like selected ones, so a change is reported only for pairs that
+   * are not selected, too.
+   */
   setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
     const link = this.linkOf(gateway, set.linkGateway, set.link);
     if (link === undefined) return;
@@ -342,7 +351,7 @@ export class Trees {
     this.#holds.release(gateway, key);
   }
 
-  /** The gateway's clients hold these clusters, and no others. */
+  /** Replaces the clusters that the gateway's clients hold. */
   setHolds(gateway: Gateway, keys: readonly ClusterKey[]): void {
     this.#holds.replace(gateway, keys);
   }
@@ -353,21 +362,21 @@ export class Trees {
     this.#dropLink(link);
   }
 
-  /** In slices. */
+  /** Closes a LNK_CONN. In slices. */
   *closingLnkConn(lnkConn: LnkConn | undefined): Job<void> {
     if (lnkConn === undefined) return;
     this.journal?.(lnkConnData(lnkConn).gateway, { lnkConnClosed: lnkConn.id });
     yield* this.#droppingLnkConn(lnkConn);
   }
 
-  /** With all that is on it. In slices. */
+  /** Closes a connection with all that is on it. In slices. */
   *closingConnection(connection: Connection | undefined): Job<void> {
     if (connection === undefined) return;
     this.journal?.(connectionData(connection).gateway, { connectionClosed: connection.id });
     yield* this.#droppingConnection(connection);
   }
 
-  /** Selects, in slices: hands out which relays are to be opened and closed because of what has changed. */
+  /** Selects, in slices, and reports the relays that must be opened and closed because of earlier changes. */
   *selecting(out: RelayDelta): Job<void> {
     this.journal?.(null, { selected: true });
     yield* this.tree.flushing(out);
@@ -378,7 +387,7 @@ export class Trees {
     return owner?.links.get(link);
   }
 
-  /** The link goes, by itself or with what it was on. */
+  /** Removes a link, alone or with its connection. */
   #dropLink(link: Link): void {
     const data = linkData(link);
     this.tree.changing(link);
@@ -395,7 +404,7 @@ export class Trees {
     }
   }
 
-  /** The LNK_CONN goes, by itself or with what it was on. */
+  /** Removes a LNK_CONN, alone or with its connection. */
   *#droppingLnkConn(lnkConn: LnkConn): Job<void> {
     const data = lnkConnData(lnkConn);
     const { lnkConns, refused } = data.gateway;
@@ -428,13 +437,13 @@ export class Trees {
     yield units;
     for (const lnkConn of connection.lnkConns) yield* this.#droppingLnkConn(lnkConn);
     this.tree.removeConnection(connection);
-    // Last: work that is given up in between finds the connection when it is done again.
+    // Removed last: if this job is abandoned in between, a later one still finds the connection.
     gateway.connections.delete(connection.id);
     this.#tell({ of: 'connection', kind: 'removed', object: connection });
   }
 }
 
-/** LNK_CONNs of the gateway that one link is relayed to, as gateways write it. */
+/** The link's relays on these LNK_CONNs of the gateway, in the gateways' protocol. */
 export function relaySet(gateway: Gateway, link: Link, lnkConns: LnkConnId[]): RelaySet {
   const owner = linkData(link).gateway;
   return { linkGateway: owner === gateway ? '' : owner.id, link: link.id, lnkConns };

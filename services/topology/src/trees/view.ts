@@ -9,6 +9,6 @@ export interface View {
   readonly history: History;
   readonly widths: Widths;
   readonly role: ReplicaRole;
-  /** How old it is at most, ms: 0 at the leader while its lease is valid. */
+  /** The greatest age of the trees, ms: 0 at the leader while its lease is valid. */
   readonly lagMs: number;
 }
