@@ -16,7 +16,7 @@ const WELCOME = {
   trace: undefined,
 };
 
-/** A stream of a gateway; what the leader is told of it is in `told`. */
+/** A gateway's stream. `news` lists the calls of its host, the leader. */
 function rig() {
   const stream = new FakeStream();
   const told: string[] = [];
@@ -97,7 +97,7 @@ describe('the stream of a gateway', () => {
     expect(made.news()).toEqual([]);
   });
 
-  it('with a snapshot that is too large is refused', () => {
+  it('with too large a snapshot is refused', () => {
     const { stream, attachment, hello, snapshot, news } = rig();
     hello();
     attachment.welcome(WELCOME);
@@ -105,7 +105,7 @@ describe('the stream of a gateway', () => {
     expect([stream.error?.code, news().at(-1)]).toEqual([status.RESOURCE_EXHAUSTED, 'ended, goodbye false']);
   });
 
-  it('says goodbye if it ends in order once it was live, one turn later', async () => {
+  it('that ends in order once it was live says goodbye, one turn later', async () => {
     const { stream, attachment, live, news } = rig();
     live();
     stream.emit('end');
@@ -119,7 +119,7 @@ describe('the stream of a gateway', () => {
     expect(early.news()).toEqual(['hello', 'ended, goodbye false']);
   });
 
-  it('that breaks says none, though it seems to end in order first', async () => {
+  it('that breaks says no goodbye, though it seems to end in order first', async () => {
     const { stream, live, news } = rig();
     live();
     stream.emit('end');
@@ -132,7 +132,7 @@ describe('the stream of a gateway', () => {
     expect(other.news()).toEqual(['ended, goodbye false']);
   });
 
-  it('costs a mistake of ours this stream', () => {
+  it('is the only one that ends when the host throws', () => {
     const { stream, host, live, news } = rig();
     live();
     host.delta = () => {
@@ -142,7 +142,7 @@ describe('the stream of a gateway', () => {
     expect([stream.error?.code, news()]).toEqual([status.INTERNAL, ['failed: a mistake', 'ended, goodbye false']]);
   });
 
-  it('is told how many deltas were taken in, when there are more', () => {
+  it('reports how many deltas were taken in, whenever there are more', () => {
     const { stream, attachment, live } = rig();
     live();
     attachment.tellTaken();
@@ -159,7 +159,7 @@ describe('the stream of a gateway', () => {
     expect(stream.taken).toBe(-1);
   });
 
-  it('is told why it is refused in a message as long as it was not welcomed, and in the status always', () => {
+  it('that is refused gets a message with the reason if it was not welcomed yet, and always a status', () => {
     const refused = { reason: RefusalReason.REFUSAL_REASON_NOT_LEADER, leaderAddress: 'l:1' };
     const { stream, attachment, hello, news } = rig();
     hello();
@@ -169,7 +169,7 @@ describe('the stream of a gateway', () => {
       [{ refused }],
       { code: status.FAILED_PRECONDITION, details: 'why' },
     ]);
-    // Whoever refuses knows it.
+    // The host itself has refused the stream, so it is not told.
     expect(news()).toEqual(['hello']);
     attachment.welcome(WELCOME);
     expect([stream.sent.length, attachment.state]).toEqual([1, 'ended']);
@@ -186,7 +186,7 @@ describe('the stream of a gateway', () => {
     expect(welcomed.stream.sent.some((one) => one.refused !== undefined)).toBe(false);
   });
 
-  it('takes commands, says when it does not read, and forgets what comes after its end', () => {
+  it('carries commands, reports when the gateway does not read, and ignores everything after its end', () => {
     const { stream, attachment, live, news } = rig();
     live();
     stream.accepts = false;

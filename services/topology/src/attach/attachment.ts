@@ -33,33 +33,33 @@ export type AttachmentState =
   | { readonly kind: 'live' }
   | { readonly kind: 'ended' };
 
-/** Decides on the messages of an attachment. */
+/** The leader's side of an attachment, which decides on its messages. */
 export interface AttachmentHost {
-  /** Takes what comes, in order. */
+  /** Runs the jobs of all streams in order. */
   readonly work: WorkList;
   hello(attachment: Attachment, hello: Hello): Job<void>;
   snapshot(attachment: Attachment, all: Snapshot['all']): Job<void>;
   delta(attachment: Attachment, change: NonNullable<AttachRequest['delta']>): Job<void>;
   drained(attachment: Attachment): void;
-  /** The stream is over. `goodbye`: the gateway ended it in good order. */
+  /** The stream has ended. `goodbye`: the gateway ended it in order. */
   ended(attachment: Attachment, goodbye: boolean): Job<void>;
   failed(attachment: Attachment, error: unknown): void;
 }
 
-/** One stream of a gateway: what may come when. */
+/** One stream of a gateway; it checks that messages come in the order that the protocol allows. */
 export class Attachment {
   /** Set when Hello was accepted. */
   gateway: Gateway | undefined;
-  /** Other gateways (ids) that Hello has named. */
+  /** Ids of the other gateways that Hello has named. */
   named: readonly string[] = [];
-  /** What Welcome has said of the replicas. */
+  /** The addresses of replicas in Welcome. */
   replicas: readonly string[] = [];
-  /** For which gateways the stream's other side may speak. */
+  /** Checks for which gateways the peer of the stream may speak. */
   readonly mayBe: GatewayCheck;
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
-  /** Deltas taken in, and how many of them the gateway was told of. */
+  /** Deltas taken in, and how many of them have been reported to the gateway. */
   #taken = 0;
   #takenTold = 0;
 
@@ -71,7 +71,7 @@ export class Attachment {
     stream.on('data', (request) => intake.take(this.#guarded(this.#take(request))));
     stream.on('drain', () => this.#drained());
     const over = (goodbye: boolean): void => intake.take(this.#over(goodbye));
-    // On a broken stream `end` may come as well as `cancelled`, in this order: the difference shows one turn later.
+    // A broken stream may emit `end` before `cancelled`; one turn later it shows which of them it was.
     stream.on('end', () => setImmediate(() => over(stream.cancelled !== true)));
     stream.on('cancelled', () => over(false));
     stream.on('error', () => over(false));
@@ -81,7 +81,7 @@ export class Attachment {
     return this.#state.kind;
   }
 
-  /** Hello was accepted, but the epoch is not high enough yet. */
+  /** Hello was accepted, but the leader's epoch is not high enough yet. */
   wait(): void {
     if (this.#state.kind === 'greeting') this.#become({ kind: 'waiting' });
   }
@@ -93,19 +93,22 @@ export class Attachment {
     this.#stream.write({ welcome });
   }
 
-  /** False: no more until AttachmentHost.drained. */
+  /** Writes commands. False: write no more until AttachmentHost.drained. */
   write(commands: Commands): boolean {
     return this.#state.kind === 'ended' || this.#stream.write({ commands });
   }
 
-  /** Tells which deltas have been taken in, if there are more than the gateway was told of. */
+  /** Reports how many deltas have been taken in, if more than were reported before. */
   tellTaken(): void {
     if (this.#taken === this.#takenTold || this.#state.kind === 'ended') return;
     this.#takenTold = this.#taken;
     this.#stream.write({ taken: { deltas: this.#taken } });
   }
 
-  /** Ends the stream with an error; before Welcome, `refused` tells the gateway why, in a code. The host is not told. */
+  /**
+   * Ends the stream with an error; before Welcome, `refused` gives the gateway the reason as a code. The host is not
+   * told.
+   */
   refuse(code: status, details: string, refused?: Refused): void {
     const { kind } = this.#state;
     if (kind === 'ended') return;
@@ -171,7 +174,7 @@ export class Attachment {
     yield* this.#host.ended(this, goodbye && live);
   }
 
-  /** A mistake of ours must cost this stream, not the leader. */
+  /** An exception ends this stream only, and not the leader. */
   *#guarded(job: Job<void>): Job<void> {
     try {
       yield* job;

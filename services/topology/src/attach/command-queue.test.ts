@@ -5,7 +5,7 @@ import { Gateway, type LinkData } from '../trees/gateway.ts';
 import { KnownLinks } from '../trees/known-links.ts';
 import { CommandQueue, MAX_QUEUED_BYTES } from './command-queue.ts';
 
-/** The queue of gateway `a`, open; what is written is in `sent`. */
+/** The open queue of gateway `a`; `sent` lists the messages written. */
 function rig({ isOpen = true } = {}) {
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
   gateway.knows = new KnownLinks();
@@ -24,7 +24,7 @@ function rig({ isOpen = true } = {}) {
   return { gateway, sent, sink, queue };
 }
 
-/** A link of a gateway, as much of it as commands look at. */
+/** A link of a gateway, with the fields that commands use. */
 function linkOf(owner: Gateway, payload = Buffer.alloc(10)): Link {
   const data = { gateway: owner, payload } as LinkData;
   const connection = { gateway: owner.id, data: { opened: { principal: '192.0.2.1' } } };
@@ -35,7 +35,7 @@ const other = new Gateway('b', '00000001', 'b:1', '1');
 const PEER = { gateway: 'b.00000001', serviceAddress: 'b:1', version: '1' } as never;
 
 describe('commands for a gateway', () => {
-  it('of one turn are one message, with the epoch and a number; nothing is written of nothing', () => {
+  it('of one turn are one message, with the epoch and a number; without commands nothing is written', () => {
     const { queue, sent } = rig();
     queue.flush();
     expect(sent).toEqual([]);
@@ -88,11 +88,11 @@ describe('commands for a gateway', () => {
     expect([sent.map(({ probe }) => probe), queue.queuedBytes]).toEqual([[[1], [2, 3]], 0]);
   });
 
-  it('are divided into messages of half a mebibyte, and wait as such', () => {
+  it('are divided into messages of half a mebibyte, also while they wait', () => {
     const { gateway, queue, sent, sink } = rig();
     const open = Array.from({ length: 40_000 }, (_, i) => i);
     const numbers = [1, 2, 3].map(() => queue.relays({ link: linkOf(gateway), gateway, open, close: [] }));
-    // The second one begins below the bound, the third one past it.
+    // The second message begins below the limit, the third one beyond it.
     expect(numbers).toEqual([1, 1, 2]);
     sink.accepts = false;
     queue.flush();
@@ -105,7 +105,7 @@ describe('commands for a gateway', () => {
 });
 
 describe('a link', () => {
-  it('of another gateway is told of with its first relay that opens, and once', () => {
+  it('of another gateway is described once, before its first relay opens', () => {
     const { gateway, queue, sent } = rig();
     const link = linkOf(other);
     queue.relays({ link, gateway, open: [], close: [1] });
@@ -126,7 +126,7 @@ describe('a link', () => {
     expect(gateway.knows!.has(link)).toBe(true);
   });
 
-  it('of its own is named without its gateway, and not told of', () => {
+  it('of the gateway itself is named without a gateway, and not described', () => {
     const { gateway, queue, sent } = rig();
     queue.relays({ link: linkOf(gateway), gateway, open: [1], close: [] });
     queue.flush();
@@ -136,7 +136,7 @@ describe('a link', () => {
 });
 
 describe('another gateway', () => {
-  it('is told of once, and again with another address or after it was gone; itself never', () => {
+  it('is named once, and again with another address or after it was gone; a gateway itself is never named', () => {
     const { gateway, queue, sent } = rig();
     queue.peer(PEER);
     queue.peer(PEER);
@@ -150,7 +150,7 @@ describe('another gateway', () => {
     expect(sent.slice(1)).toMatchObject([{ gatewaysGone: ['b.00000001'], gateways: [{ serviceAddress: 'b:2' }] }]);
   });
 
-  it('is gone in a message after all that was said of it before; several may go in one', () => {
+  it('is reported gone in a message after all earlier ones about it; several gone ones may share one', () => {
     const { queue, sent } = rig();
     queue.linkGone('b.00000001', 1);
     queue.peerGone('b.00000001');
@@ -166,7 +166,7 @@ describe('another gateway', () => {
   });
 });
 
-it('where the replicas are is told when it is another place than Welcome has said', () => {
+it('the addresses of replicas are sent when they differ from those in Welcome', () => {
   const { queue, sent } = rig();
   queue.replicas(['r:1', 's:1']);
   queue.flush();

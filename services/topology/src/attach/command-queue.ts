@@ -4,12 +4,17 @@ import type { ConnId, GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { RelayGroup } from '../trees/gateway.ts';
 import { connectionData, type Gateway, linkData } from '../trees/gateway.ts';
 
-/** A message of commands is sealed past this many bytes (estimated): far below what gRPC refuses. */
+/** A message of commands is complete beyond this many bytes (estimated): far below the limit of gRPC. */
 const SEAL_BYTES = 512 * 1024;
-/** Bytes (estimated) that wait for a gateway that does not read; past this its stream is ended, a snapshot is smaller. */
+/**
+ * Bytes (estimated) queued for a gateway that does not read. Beyond it its stream is ended: a new snapshot is smaller.
+ */
 export const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 
-/** Estimates of encoded sizes: a packed double; a relay command, a remote link and its end without their lists and bytes. */
+/**
+ * Estimated encoded sizes: a packed double; a relay command, a remote link and its end without their lists and
+ * payloads.
+ */
 const DOUBLE_BYTES = 8;
 const RELAY_COMMAND_BYTES = 24;
 const REMOTE_LINK_BYTES = 48;
@@ -18,24 +23,24 @@ const ORDER_BYTES = 24;
 const GATEWAY_BYTES = 80;
 
 export interface CommandSink {
-  /** False: no more until `drained`. */
+  /** Writes commands. False: write no more until `drained`. */
   write(commands: Commands): boolean;
 }
 
-/** Where the numbers of messages come from: one sequence for all gateways. */
+/** Gives the numbers of messages: one sequence for all gateways. */
 export interface Numbering {
   readonly epoch: number;
   next(): number;
 }
 
-/** Commands to one gateway over one stream, in order. */
+/** The commands to one gateway over one stream, in order. */
 export class CommandQueue {
   readonly gateway: Gateway;
-  /** Nothing is written before: the gateway has named others that are waited for. */
+  /** While false nothing is written: the gateway has named other gateways whose snapshots are awaited. */
   isOpen = false;
   readonly #sink: CommandSink;
   readonly #numbering: Numbering;
-  /** Other gateways that it was told of, with their addresses. */
+  /** Other gateways that this gateway knows, with their addresses. */
   readonly #gateways = new Map<string, string>();
   #replicas: string;
   #sealed: Commands[] = [];
@@ -44,10 +49,10 @@ export class CommandQueue {
   #sealedBytes: number[] = [];
   #bytes = 0;
   #blocked = false;
-  /** The open message has nothing but the ends of gateways in it. */
+  /** The open message contains nothing but gateways that are gone. */
   #onlyEnds = false;
 
-  /** `replicas`: what Welcome has said. */
+  /** `replicas`: the addresses of replicas in Welcome. */
   constructor(
     gateway: Gateway,
     { sink, numbering, replicas }: { sink: CommandSink; numbering: Numbering; replicas: readonly string[] },
@@ -58,14 +63,14 @@ export class CommandQueue {
     this.#replicas = replicas.join();
   }
 
-  /** Bytes (estimated) that are not written yet. */
+  /** Bytes (estimated) that are queued. */
   get queuedBytes(): number {
     return this.#bytes;
   }
 
   /**
-   * Takes the group's lists as they are: nobody may change them any more. `trace`: what the opening of relays is in. Returns the number of
-   * the message.
+   * Adds the relays of a group. The queue keeps the group's lists: do not change them afterwards. `trace`: the trace
+   * context in which the relays open. Returns the number of the message.
    */
   relays(group: RelayGroup, trace?: Buffer): number {
     const { link, open, close } = group;
@@ -85,7 +90,7 @@ export class CommandQueue {
     return message.n;
   }
 
-  /** A link that the gateway knows is gone. */
+  /** Reports that a link that the gateway knows is gone. */
   linkGone(gateway: GatewayId, link: LinkId): void {
     this.#message().linksGone.push({ gateway, link });
     this.#grow(LINK_GONE_BYTES);
@@ -96,19 +101,19 @@ export class CommandQueue {
     this.#grow(DOUBLE_BYTES);
   }
 
-  /** The gateway must have the capability `drain`. */
+  /** Orders the gateway to close a connection in order. It must have the capability `drain`. */
   close(connection: ConnId, reason: string): void {
     this.#message().close.push({ connection, reason, inOrder: true });
     this.#grow(ORDER_BYTES + reason.length);
   }
 
-  /** The gateway must have the capability `drain`. */
+  /** Orders a drain. The gateway must have the capability `drain`. */
   drain(order: DrainOrder): void {
     this.#message().drains.push(order);
     this.#grow(ORDER_BYTES + order.order.length);
   }
 
-  /** Tells of the other gateway unless it was told so before. */
+  /** Names another gateway, unless the gateway knows it already. */
   peer(peer: GatewayPeer): void {
     const { gateway, serviceAddress } = peer;
     if (gateway === this.gateway.id || this.#gateways.get(gateway) === serviceAddress) return;
@@ -117,7 +122,7 @@ export class CommandQueue {
     this.#grow(GATEWAY_BYTES + serviceAddress.length);
   }
 
-  /** The other gateway is gone. What was said of it and its links before has been said in earlier messages. */
+  /** Reports that another gateway is gone, in a message after all earlier ones about it and its links. */
   peerGone(gateway: GatewayId): void {
     this.#gateways.delete(gateway);
     if (!this.#onlyEnds) this.#seal();
@@ -126,7 +131,7 @@ export class CommandQueue {
     this.#grow(GATEWAY_BYTES);
   }
 
-  /** Tells where the replicas are unless it was told so before. */
+  /** Sends the addresses of the replicas, unless the gateway knows them already. */
   replicas(addresses: readonly string[]): void {
     const text = addresses.join();
     if (text === this.#replicas) return;
@@ -135,7 +140,7 @@ export class CommandQueue {
     this.#grow(text.length);
   }
 
-  /** Writes as much as the stream takes. */
+  /** Writes messages as long as the stream accepts more. */
   flush(): void {
     if (!this.isOpen || this.#blocked || this.#bytes === 0) return;
     this.#seal();
@@ -149,7 +154,7 @@ export class CommandQueue {
     this.#sealedBytes = this.#sealedBytes.slice(at);
   }
 
-  /** The stream takes more: flush. */
+  /** The stream accepts more: flush. */
   drained(): void {
     this.#blocked = false;
   }

@@ -4,7 +4,7 @@ import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from '../testing/world.fixture.ts';
 
-/** A gateway with a LNK_CONN, and links of node 1 that come in on other connections. */
+/** A leader and a gateway with a LNK_CONN, and with links of node 1 on other connections. */
 function relaying({ dists = [1] }: { dists?: number[] } = {}) {
   const leader = new FakeLeader();
   const a = new FakeGateway('a');
@@ -16,7 +16,7 @@ function relaying({ dists = [1] }: { dists?: number[] } = {}) {
 }
 
 describe('commands', () => {
-  it('are one message a turn and gateway, one entry a link', () => {
+  it('are one message for each turn and gateway, and in it one entry for each link', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     settle(leader, [a]);
@@ -37,7 +37,7 @@ describe('commands', () => {
     for (const { open } of relays) expect(open.toSorted()).toEqual(lnkConns);
   });
 
-  it('name the payload of a link of another gateway once, and its end once', () => {
+  it('describe a link of another gateway once, and report its end once', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a, b]);
@@ -55,11 +55,11 @@ describe('commands', () => {
     expect(commands.flatMap(({ linksGone }) => linksGone)).toEqual([{ gateway: a.id, link }]);
   });
 
-  it('name the end of a link to gateways that have it on demand only', () => {
+  it('report the end of a link also to gateways that only have it on demand', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a, b]);
-    // Too far away for the selection.
+    // This link is too far to be selected.
     const link = a.openLink(a.openConnection(), 1, 17);
     const lnkConn = b.openLnkConn(b.openConnection());
     settle(leader, [a, b]);
@@ -73,7 +73,7 @@ describe('commands', () => {
     expect([...b.onDemand]).toEqual([]);
   });
 
-  it('wait while the lease does not hold; what has become of it meanwhile is what counts', () => {
+  it('wait while the lease does not hold; then only the final state counts', () => {
     const { leader, a, lnkConn } = relaying();
     leader.freeze();
     const before = a.stream!.sent.length;
@@ -90,7 +90,7 @@ describe('commands', () => {
     expect(a.opens).toBe(2);
   });
 
-  it('wait until every gateway in the registry has attached, or 5 s', () => {
+  it('wait until every gateway in the registry has attached, or for 5 s', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     leader.presence.put('a', a.boot);
@@ -107,7 +107,7 @@ describe('commands', () => {
     expect(a.relays.size).toBe(1);
   });
 
-  it('come as soon as the last of them has attached', () => {
+  it('are sent as soon as the last gateway has attached', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     leader.presence.put('a', a.boot);
@@ -147,7 +147,7 @@ describe('commands', () => {
   });
 
   // Limits: attach/command-queue.ts MAX_QUEUED_BYTES
-  it('are given up, with the stream, when too many wait', () => {
+  it('are dropped, and the stream is ended, when too many wait', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a, b]);
@@ -156,7 +156,7 @@ describe('commands', () => {
     const stream = b.stream!;
     stream.accepts = false;
     const source = a.openConnection();
-    // Each costs the slow gateway a payload.
+    // Each link costs the slow gateway a payload.
     for (let turn = 0; turn < 90 && !stream.over; turn++) {
       for (let i = 0; i < 1000; i++) a.openLink(source, 1000 * turn + i);
       a.flush();
@@ -171,7 +171,7 @@ describe('commands', () => {
 });
 
 describe('a refusal', () => {
-  it('is not offered again while the selection stays, also at a new leader', () => {
+  it('is not followed by another offer while the selection stays the same, even by a new leader', () => {
     const { leader, a, links, pair } = relaying();
     a.refuse(pair(links[0]!));
     settle(leader, [a]);
@@ -182,7 +182,7 @@ describe('a refusal', () => {
     expect(a.opens).toBe(1);
   });
 
-  it('that crosses a close and a new open is that of the old relay', () => {
+  it('that crosses a close and a new open refers to the old relay', () => {
     const { leader, a, links, pair } = relaying();
     const far = links[0]!;
     const near = a.openLink(a.openConnection(), 1, 0);
@@ -193,14 +193,14 @@ describe('a refusal', () => {
     a.flush();
     a.deliverUp();
     leader.core.flush();
-    // Closed and opened again by the leader; the gateway knows of neither when its peer closes the relay.
+    // The leader has closed and reopened the relay; the gateway has received neither command when its peer closes it.
     a.refuse(pair(far));
     settle(leader, [a]);
     expect(a.relays.has(pair(far))).toBe(true);
     expect(treeRelays(leader, a)).toEqual(new Set(a.relays.keys()));
   });
 
-  it('that was lost with the stream is found in the next snapshot', () => {
+  it('that was lost with the stream is in the next snapshot', () => {
     const { leader, a, links, pair } = relaying();
     a.refuse(pair(links[0]!));
     a.disconnect();
@@ -210,7 +210,7 @@ describe('a refusal', () => {
     expect(a.opens).toBe(1);
   });
 
-  it('is over when the new offer was lost with the stream', () => {
+  it('does not count any more when a newer offer was lost with the stream', () => {
     const { leader, a, links, pair } = relaying();
     const far = links[0]!;
     a.refuse(pair(far));
@@ -221,14 +221,14 @@ describe('a refusal', () => {
     a.flush();
     a.deliverUp();
     leader.core.flush();
-    // The offer is on its way when the stream breaks; the snapshot shows the refusal of the one before.
+    // The newer offer is on its way when the stream breaks; the snapshot contains the refusal of the older one.
     a.disconnect();
     settle(leader, [a]);
     expect(a.relays.has(pair(far))).toBe(true);
     expect(treeRelays(leader, a)).toEqual(new Set([pair(far)]));
   });
 
-  it('of an offer that the gateway has obeyed counts, though the stream was lost before it was told', () => {
+  it('of an offer that the gateway has obeyed counts, though the stream broke before the leader knew', () => {
     const { leader, a, links, pair } = relaying();
     const far = links[0]!;
     a.refuse(pair(far));
@@ -249,7 +249,7 @@ describe('a refusal', () => {
   });
 });
 
-describe('relays of a gateway that has not come yet', () => {
+describe('relays of links of a gateway that has not attached yet', () => {
   function restarted() {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -263,7 +263,7 @@ describe('relays of a gateway that has not come yet', () => {
     return { a, b, next: new FakeLeader({ epoch: 2, presence: leader.presence }) };
   }
 
-  it('stay while it gives signs of life', () => {
+  it('remain while that gateway gives signs of life', () => {
     const { a, b, next } = restarted();
     settle(next, [b]);
     next.clock.advance(60_000);
@@ -275,7 +275,7 @@ describe('relays of a gateway that has not come yet', () => {
     expect([b.opens, b.closes]).toEqual([1, 0]);
   });
 
-  it('go when it is dead', () => {
+  it('close when that gateway is dead', () => {
     const { a, b, next } = restarted();
     next.presence.silence('a');
     settle(next, [b]);
@@ -288,7 +288,7 @@ describe('relays of a gateway that has not come yet', () => {
     expect([...next.presence.records.keys()]).toEqual(['b']);
   });
 
-  it('go when it comes without the link', () => {
+  it('close when that gateway attaches without the link', () => {
     const { a, b, next } = restarted();
     for (const id of [...a.links.keys()]) a.closeLink(id);
     settle(next, [a, b]);
@@ -297,7 +297,7 @@ describe('relays of a gateway that has not come yet', () => {
   });
 });
 
-describe('a peer that comes back before its old connection is known to be dead', () => {
+describe('a peer that reconnects before its old connection is known to be dead', () => {
   function twice() {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
@@ -315,13 +315,13 @@ describe('a peer that comes back before its old connection is known to be dead',
     return { leader, a, old, young, oldLink, youngLink, relayed };
   }
 
-  it('has its old connection probed, whose links rank behind', () => {
+  it('has its old connection probed, and links on it rank behind others', () => {
     const { a, old, youngLink, relayed } = twice();
     expect(a.probed).toEqual([old]);
     expect(relayed()).toEqual([youngLink]);
   });
 
-  it('is two peers if both are alive', () => {
+  it('is taken for two peers if both connections are alive', () => {
     const { leader, a, old, oldLink, relayed } = twice();
     a.alive(old);
     settle(leader, [a]);
@@ -330,7 +330,7 @@ describe('a peer that comes back before its old connection is known to be dead',
     expect(a.probed).toEqual([old]);
   });
 
-  it('stays suspect over a new leader, which does not probe again', () => {
+  it('stays suspect under a new leader, which does not probe again', () => {
     const { leader, a, old, youngLink, relayed } = twice();
     a.disconnect();
     const next = new FakeLeader({ epoch: 2, presence: leader.presence });
@@ -340,7 +340,7 @@ describe('a peer that comes back before its old connection is known to be dead',
     expect(next.core.state.gateways.get(a.id)!.connections.get(old)!.suspect).toBe(true);
   });
 
-  it('is not doubted for what an older connection of the same peer opens', () => {
+  it('does not make its younger connection suspect when the older one sends a LNK_CONN', () => {
     const { leader, a, old, young } = twice();
     a.alive(old);
     a.openLnkConn(old, 7);
@@ -349,7 +349,7 @@ describe('a peer that comes back before its old connection is known to be dead',
     expect(leader.core.state.gateways.get(a.id)!.connections.get(young)!.suspect).toBe(false);
   });
 
-  it('is not doubted by a new leader that finds both: the one before has seen to it', () => {
+  it('is not probed by a new leader that finds both connections: the previous one has done so', () => {
     const { leader, a, old, oldLink, relayed } = twice();
     a.alive(old);
     settle(leader, [a]);
@@ -370,14 +370,14 @@ describe('a peer that comes back before its old connection is known to be dead',
   it.each([
     ['another address', '192.0.2.6:1000', 7],
     ['another identity', '192.0.2.5:1002', 8],
-  ])('is somebody else with %s', (_, remote, identity) => {
+  ])('is a different peer with %s', (_, remote, identity) => {
     const { leader, a } = twice();
     a.openLnkConn(a.openConnection('circuit', remote), identity);
     settle(leader, [a]);
     expect(a.probed).toHaveLength(1);
   });
 
-  it('may come back at another gateway', () => {
+  it('may reconnect to another gateway', () => {
     const { leader, a, young } = twice();
     const b = new FakeGateway('b');
     settle(leader, [a, b]);
@@ -400,7 +400,7 @@ describe('a link whose gateway cannot be reached', () => {
     settle(leader, [a, b]);
     expect([...b.relays.keys()]).toEqual([pairName(b.id, far, atB)]);
     expect([...a.relays.keys()]).toEqual([pairName(a.id, near, atA)]);
-    // Also one that opens later.
+    // The same for a link that opens later.
     a.openLink(a.openConnection(), 2);
     settle(leader, [a, b]);
     expect(b.relays.size).toBe(1);

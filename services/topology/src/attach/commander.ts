@@ -15,18 +15,19 @@ import { LinkTraces } from './link-traces.ts';
 import type { Presence } from './presence.ts';
 import type { Roster } from './roster.ts';
 
-/** How soon a flush that was not allowed is tried again. */
+/** Pause before a flush that was not allowed is tried again, ms. */
 const RETRY_MS = 250;
 
-/** A stream that commands go to. */
+/** The stream that commands are written to. */
 export interface CommandStream extends CommandSink {
-  /** The gateway does not read: the stream is to be ended. */
+  /** The gateway does not read: the stream must be ended. */
   overflow(): void;
 }
 
 /**
- * Turns what the tree decides into commands, packed by gateway and link, and sends them: once a turn, only while the lease holds, only
- * to gateways whose snapshot is in and that name nobody who is waited for. For the others nothing is decided.
+ * Turns the selected relays into commands, grouped by gateway and link, and sends them: once a turn, only while the
+ * lease holds, and only to gateways whose snapshot has been taken in and that wait for no other gateway. For the other
+ * gateways nothing is selected.
  */
 export class Commander implements Numbering {
   readonly #state: State;
@@ -40,23 +41,23 @@ export class Commander implements Numbering {
   readonly #traces: LinkTraces;
   readonly #queues = new Map<Gateway, CommandQueue>();
   readonly #streams = new Map<CommandQueue, CommandStream>();
-  /** Queues that are not open yet, with the gateways that they wait for. */
+  /** Queues that are not open yet, with the gateways that each waits for. */
   readonly #waiting = new Map<CommandQueue, readonly string[]>();
   readonly #out = new RelayGroups((link) => this.#gone(link));
-  /** Command queues, their streams, and the queues that wait for other gateways. */
+  /** Sizes of the tables: command queues, their streams, and the queues that wait for other gateways. */
   tables(): TableSizes {
     return { queues: this.#queues.size, streams: this.#streams.size, waitingQueues: this.#waiting.size };
   }
 
   #n = 0;
-  /** Groups that the selection under way has decided on. */
+  /** Groups selected so far by the selection under way. */
   #groups: RelayGroup[] = [];
   #isSelecting = false;
   #membersChanged = true;
   #retryDue = false;
   /** Relays commanded to open so far. */
   opened = 0;
-  /** Relays that were commanded to close so far, and relays that closed with their link or their LNK_CONN. */
+  /** Relays closed so far: by command, with their link, and with their LNK_CONN. */
   readonly closed = { selection: 0, link: 0, lnk_conn: 0 };
 
   constructor(deps: {
@@ -68,9 +69,9 @@ export class Commander implements Numbering {
     clock: Clock;
     /** Asks for a flush at the end of this turn. */
     request: () => void;
-    /** Takes the relays that were decided on, for the history. */
+    /** Receives the selected groups, for the history. */
     record: (groups: readonly RelayGroup[]) => void;
-    /** Traces of links that decisions belong to; default: nothing is traced. */
+    /** Traces of the links whose relays are selected; default: no traces. */
     traces?: LinkTraces;
   }) {
     this.#state = deps.state;
@@ -92,21 +93,22 @@ export class Commander implements Numbering {
     return ++this.#n;
   }
 
-  /** Bytes (estimated) waiting for gateways that do not read. */
+  /** Bytes (estimated) queued for gateways that do not read. */
   get queuedBytes(): number {
     let bytes = 0;
     for (const queue of this.#queues.values()) bytes += queue.queuedBytes;
     return bytes;
   }
 
-  /** A new term or epoch: numbers start again. No gateway may be attached. */
+  /** A new term or epoch: the numbers of messages begin again. No gateway may be attached. */
   restart(): void {
     this.#n = 0;
   }
 
   /**
-   * From now on the gateway is told things; to be called before its snapshot is taken in. It is commanded once all that it `named` (ids)
-   * have told what they have, or had their time. `replicas`: what it was told with Welcome.
+   * Begins to queue commands for the gateway. Call it before the gateway's snapshot is taken in. The gateway is
+   * commanded once all gateways that it `named` (ids) have reported their objects, or their time is over. `replicas`:
+   * the addresses of replicas in Welcome.
    */
   attach(
     gateway: Gateway,
@@ -120,7 +122,7 @@ export class Commander implements Numbering {
     this.#membersChanged = true;
   }
 
-  /** Its stream is gone; what was not written is dropped. */
+  /** The gateway's stream has ended: unwritten commands are dropped. */
   detach(gateway: Gateway): void {
     const queue = this.#queues.get(gateway);
     if (queue === undefined) return;
@@ -129,7 +131,7 @@ export class Commander implements Numbering {
     this.#waiting.delete(queue);
   }
 
-  /** The gateway's stream takes more. */
+  /** The gateway's stream accepts more. */
   drained(gateway: Gateway): void {
     const queue = this.#queues.get(gateway);
     queue?.drained();
@@ -142,18 +144,18 @@ export class Commander implements Numbering {
     this.#request();
   }
 
-  /** The gateway is gone: all that are attached are told. */
+  /** Reports to all attached gateways that another one is gone. */
   gatewayGone(id: GatewayId): void {
     for (const queue of this.#queues.values()) queue.peerGone(id);
     this.#request();
   }
 
-  /** This one is told that another is gone. */
+  /** Reports to one gateway that another one is gone. */
   tellGone(gateway: Gateway, id: GatewayId): void {
     this.#queues.get(gateway)?.peerGone(id);
   }
 
-  /** Tells each gateway where the replicas are, unless it knows. */
+  /** Sends each gateway the addresses of the replicas, unless it knows them. */
   replicasAre(addresses: readonly string[]): void {
     for (const queue of this.#queues.values()) queue.replicas(addresses);
     this.#request();
@@ -167,7 +169,7 @@ export class Commander implements Numbering {
     this.#queues.get(connectionData(connection).gateway)?.probe(connection.id);
   }
 
-  /** Has its gateway close the connection in order. False: it is not attached, so nobody is told. */
+  /** Orders the connection's gateway to close it in order. False: the gateway is not attached. */
   close(connection: Connection, reason: string): boolean {
     const queue = this.#queues.get(connectionData(connection).gateway);
     queue?.close(connection.id, reason);
@@ -175,7 +177,7 @@ export class Commander implements Numbering {
     return queue !== undefined;
   }
 
-  /** Has the gateway close a share of its connections. False as `close`. */
+  /** Orders the gateway to close a share of its connections. False: it is not attached. */
   drain(gateway: Gateway, order: DrainOrder): boolean {
     const queue = this.#queues.get(gateway);
     queue?.drain(order);
@@ -183,7 +185,10 @@ export class Commander implements Numbering {
     return queue !== undefined;
   }
 
-  /** Decides and sends, in slices, if that is allowed now; otherwise asks to be called again. What was begun is ended, whatever the lease does. */
+  /**
+   * Selects and sends, in slices, if that is allowed now; otherwise asks to be called again later. A selection that has
+   * begun is completed, whatever happens to the lease.
+   */
   *flushing(): Job<void> {
     if (!this.#leadership.mayCommand()) {
       this.#state.trees.tree.tellGone(this.#out);
@@ -210,14 +215,14 @@ export class Commander implements Numbering {
     if (this.#waiting.size > 0) this.#retry();
   }
 
-  /** The end of a turn, in the midst of work: what has been selected in it goes out. */
+  /** Called at the end of a turn in the middle of a selection: sends the relays selected so far. */
   sliced(): void {
     if (!this.#isSelecting) return;
     this.#decided();
     this.#write();
   }
 
-  /** Takes over what has been selected since the last time. */
+  /** Turns the relays selected since the last call into commands. */
   #decided(): void {
     for (const group of this.#out.take()) {
       this.#dispatch(group);
@@ -225,23 +230,29 @@ export class Commander implements Numbering {
     }
   }
 
-  /** architecture.md, "Lease": checked before every batch of commands. What may not be written now waits. */
+  /**
+   * Writes all queues. The right to command is checked before every batch (architecture.md, "Lease"); without it the
+   * commands wait.
+   */
   #write(): void {
     if (!this.#leadership.mayCommand()) return;
     for (const queue of this.#queues.values()) queue.flush();
   }
 
-  /** Counts the relays that have closed since the last time; nothing is decided. */
+  /** Counts the relays that have closed with their links or LNK_CONNs since the last call. Selects nothing. */
   countGone(): void {
     this.#state.trees.tree.tellGone(this.#out);
   }
 
-  /** Their gateway closes it by itself. Of both that are gone the link counts. */
+  /**
+   * Counts a relay that its gateway closes by itself. If both the link and the LNK_CONN are gone, it counts for the
+   * link.
+   */
   #gone({ removed }: Link): void {
     this.closed[removed ? 'link' : 'lnk_conn']++;
   }
 
-  /** Opens the queues whose gateways wait for no other gateway any more: from now on these are commanded. */
+  /** Opens the queues that wait for no gateway any more: from now on their gateways are commanded. */
   #openQueues(): void {
     for (const [queue, named] of this.#waiting) {
       if (!named.every((id) => this.#roster.isResolved(id))) continue;
@@ -266,7 +277,7 @@ export class Commander implements Numbering {
     if (refused.size === 0) gateway.refused.delete(link);
   }
 
-  /** Every gateway hears of all others: the gateways known here, and those in the registry that are not attached (yet). */
+  /** Names to every gateway all the others: those known here, and those in the registry that are not attached (yet). */
   #tellMembers(): void {
     this.#membersChanged = false;
     const members = new Map<string, GatewayPeer>();

@@ -5,7 +5,7 @@ import { Deathwatch } from './deathwatch.ts';
 
 const ID = 'a.00000001';
 
-/** A gateway that meets every condition of death, at the moment when it does. */
+/** A gateway at the moment when it meets every condition of death. */
 function dying() {
   const clock = new FakeClock();
   clock.advance(100_000);
@@ -34,11 +34,11 @@ function dying() {
 }
 
 describe('a gateway is dead', () => {
-  it('when all conditions hold', () => {
+  it('if all conditions hold', () => {
     expect(dying().isDead()).toBe(true);
   });
 
-  it('also when it has never given a sign of life', () => {
+  it('even if it has never given a sign of life', () => {
     const { world, isDead } = dying();
     world.lastSign = undefined;
     expect(isDead()).toBe(true);
@@ -94,7 +94,7 @@ describe('a gateway is dead', () => {
   });
 });
 
-it('a trunk and a young sign of life show life, an old one does not', () => {
+it('a trunk or a recent sign of life shows life, an old one does not', () => {
   const { world, watch } = dying();
   expect(watch.showsLife(ID)).toBe(false);
   world.trunk = true;

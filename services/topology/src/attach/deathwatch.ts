@@ -6,15 +6,15 @@ import type { Presence } from './presence.ts';
 export interface DeathwatchDeps {
   readonly clock: Clock;
   readonly presence: Pick<Presence, 'lastSign' | 'flowingSince'>;
-  /** Since when the lease has been valid without a break, monotonic; undefined: it is not. */
+  /** When the lease became valid for the last time, by the monotonic clock; undefined: it is not valid. */
   readonly leadingSince: () => number | undefined;
-  /** An attached gateway has a trunk to it. */
+  /** Whether an attached gateway has a trunk to this one. */
   readonly hasTrunk: (id: GatewayId) => boolean;
 }
 
 /**
- * When a gateway without a stream is dead (architecture.md, "Death"): all of these, or it lives. So neither a connection that is reset, nor
- * an outage of the bus, nor a cut between two parties is a death.
+ * Decides whether a gateway without a stream is dead: only if all conditions of architecture.md ("Death") hold. So a
+ * reset connection, an outage of the bus, or a cut between two processes is no death.
  */
 export class Deathwatch {
   readonly #deps: DeathwatchDeps;
@@ -23,18 +23,21 @@ export class Deathwatch {
     this.#deps = deps;
   }
 
-  /** `since`: since when it has had no stream, and nobody a trunk to it. */
+  /** `since`: when its stream or the last trunk to it ended, whichever was later. */
   isDead({ id, since }: { readonly id: GatewayId; readonly since: number }): boolean {
     const { clock, presence, leadingSince, hasTrunk } = this.#deps;
     const leading = leadingSince();
-    // Nobody's silence says anything while nobody is heard, ourselves included.
+    // While no signs of life arrive at all, not even our own, a gateway's silence says nothing.
     const flowing = presence.flowingSince;
     if (leading === undefined || flowing === null) return false;
     const heard = presence.lastSign(id) ?? Number.NEGATIVE_INFINITY;
     return clock.now() - Math.max(since, leading, flowing, heard) >= SILENT_MS && !hasTrunk(id);
   }
 
-  /** It is known to live now: by a trunk, or by a sign of life that is not older than a dead one's may be. */
+  /**
+   * Whether the gateway is known to live now: by a trunk, or by a sign of life that is younger than a dead gateway's
+   * may be.
+   */
   showsLife(id: GatewayId): boolean {
     const { clock, presence, hasTrunk } = this.#deps;
     const heard = presence.lastSign(id);

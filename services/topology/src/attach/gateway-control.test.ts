@@ -38,7 +38,7 @@ function greet(leader: FakeLeader, hello: Partial<typeof HELLO> = {}): FakeStrea
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-it('tells which deltas it has taken in, once it has decided on them', () => {
+it('reports the deltas that it has taken in, after selecting because of them', () => {
   const leader = new FakeLeader();
   const gateway = new FakeGateway('a', '00000001');
   settle(leader, [gateway]);
@@ -52,7 +52,7 @@ it('tells which deltas it has taken in, once it has decided on them', () => {
 });
 
 describe('Hello', () => {
-  it('is welcomed with the epoch and what relays add to rnss', () => {
+  it('is answered by Welcome with the epoch and the rnss that relays add', () => {
     const stream = greet(new FakeLeader({ epoch: 4, rnssAdd: 99 }));
     const welcome = {
       epoch: 4,
@@ -84,7 +84,7 @@ describe('Hello', () => {
     ['another installation', { installation: 'other' }, REFUSAL_REASON_OTHER_INSTALLATION, status.FAILED_PRECONDITION],
     ['an epoch that cannot be', { highestEpoch: 0xffffffff }, REFUSAL_REASON_EPOCH, status.INVALID_ARGUMENT],
     ['an epoch that is no number', { highestEpoch: Number.NaN }, REFUSAL_REASON_EPOCH, status.INVALID_ARGUMENT],
-  ])('is refused with %s, and shown as such', (_, hello, reason, code) => {
+  ])('is refused with %s, and shown in the status', (_, hello, reason, code) => {
     const leader = new FakeLeader();
     const stream = greet(leader, hello);
     expect(stream.sent).toEqual([{ refused: { reason, leaderAddress: '' } }]);
@@ -99,14 +99,14 @@ describe('Hello', () => {
     expect(greet(leader, { protocolVersion }).error).toBeUndefined();
   });
 
-  it('that is refused for its version is told both', () => {
+  it('that is refused because of its version is told both versions', () => {
     const { error } = greet(new FakeLeader(), { protocolVersion: 3, version: '3.4.5' });
     expect(error?.details).toMatch(
       /^This service speaks version 1 of .*, gateway a\.00000001 \(3\.4\.5\) version 3: .*Upgrade this service, or /,
     );
   });
 
-  it('is refused by a replica that does not lead, which says who does', () => {
+  it("is refused by a replica that does not lead, with the leader's address", () => {
     const leader = new FakeLeader();
     leader.lose();
     const stream = greet(leader);
@@ -123,7 +123,7 @@ describe('Hello', () => {
     expect(stream.error?.code).toBe(status.INVALID_ARGUMENT);
   });
 
-  it('of a gateway that the certificate shown is not for is refused, and ends no stream of that gateway', () => {
+  it('of a gateway that the certificate does not allow is refused, and ends no stream of that gateway', () => {
     const leader = new FakeLeader();
     const right = greet(leader);
     const stream = new FakeStream();
@@ -139,7 +139,7 @@ describe('Hello', () => {
     const newer = greet(leader);
     expect(older.error?.code).toBe(status.ABORTED);
     expect(newer.error).toBeUndefined();
-    // What the older one still says does not count.
+    // Messages on the older stream do not count any more.
     older.deliver({ snapshotEnd: {} });
     expect(leader.core.control.live).toBe(0);
   });
@@ -160,7 +160,7 @@ describe('Hello', () => {
     greet(leader).break();
     b.trunk('a.00000001', true);
     settle(leader, [b]);
-    // Even though the registry shows the second one.
+    // Although the registry shows the second boot.
     leader.presence.put('a', '00000002');
     expect(greet(leader, { boot: '00000002' }).error?.code).toBe(status.ALREADY_EXISTS);
     b.trunk('a.00000001', false);
@@ -170,14 +170,14 @@ describe('Hello', () => {
     expect(b.gone).toEqual(['a.00000001']);
   });
 
-  it('of a boot that has been replaced comes too late', () => {
+  it('of an earlier boot is refused after a newer one has attached', () => {
     const leader = new FakeLeader();
     greet(leader).break();
     greet(leader, { boot: '00000002' });
     expect(greet(leader).sent).toEqual([{ refused: { reason: REFUSAL_REASON_DECLARED_DEAD, leaderAddress: '' } }]);
   });
 
-  it('of a second boot is refused while the first one gives signs of life, unless it has registered since', () => {
+  it('of a second boot is refused while the first one gives signs of life, unless the second has registered since', () => {
     const leader = new FakeLeader();
     leader.presence.put('a', '00000001');
     greet(leader).break();
@@ -187,7 +187,7 @@ describe('Hello', () => {
     expect([...leader.core.state.gateways.keys()]).toEqual(['a.00000002']);
   });
 
-  it('with a higher epoch makes the leader go above it, and everybody attach anew', async () => {
+  it('with a higher epoch makes the leader take one above it, and all gateways attach anew', async () => {
     const leader = new FakeLeader({ epoch: 2 });
     const other = greet(leader, { name: 'b' });
     const stream = greet(leader, { highestEpoch: 7 });
@@ -222,7 +222,7 @@ describe('a gateway whose stream ends', () => {
     expect(b.relays.size).toBe(1);
   });
 
-  it('keeps its links as long as another one has a trunk to it, and 5 s longer', () => {
+  it('keeps its links as long as another gateway has a trunk to it, and 5 s longer', () => {
     const { leader, a, b } = withLink();
     b.trunk(a.id, true);
     settle(leader, [b]);
@@ -242,7 +242,7 @@ describe('a gateway whose stream ends', () => {
     expect(b.relays.size).toBe(0);
   });
 
-  it('is dead when it has been silent in every way for 5 s', () => {
+  it('is dead when nothing has been heard of it for 5 s', () => {
     const { leader, a, b } = withLink();
     leader.clock.advance(60_000);
     a.disconnect();
@@ -256,11 +256,11 @@ describe('a gateway whose stream ends', () => {
     expect(leader.core.state.gateways.has(a.id)).toBe(false);
     expect(leader.core.state.trees.tree.counts.links).toBe(0);
     expect([b.relays.size, b.remote.size, b.peers, b.gone]).toEqual([0, 0, [], [a.id]]);
-    // It was in the registry, and whoever comes next need not wait for it.
+    // The dead gateway was in the registry; its entry is removed, so that the next leader need not wait for it.
     expect(leader.presence.get('a')).toBeNull();
   });
 
-  it('is not dead because its connection was reset once, also where there are no signs of life of gateways', () => {
+  it('is not dead after one reset of its connection, even where gateways give no signs of life', () => {
     const { leader, a, b } = withLink();
     leader.presence.silence('a');
     leader.presence.silence('b');
@@ -272,7 +272,7 @@ describe('a gateway whose stream ends', () => {
     expect([b.closes, b.gone]).toEqual([closes, []]);
   });
 
-  it('is not dead while nobody is heard, as when the bus is away', () => {
+  it('is not dead while no process is heard, as during an outage of the bus', () => {
     const { leader, a, b } = withLink();
     leader.presence.flowingSince = null;
     leader.presence.silence('a');
@@ -280,7 +280,7 @@ describe('a gateway whose stream ends', () => {
     leader.clock.advance(60_000);
     settle(leader, [b]);
     expect(b.relays.size).toBe(1);
-    // The bus is back: from here on it has 5 s.
+    // The bus is back: now the gateway has 5 s.
     leader.presence.flowingSince = leader.clock.now();
     leader.clock.advance(4999);
     settle(leader, [b]);
@@ -290,7 +290,7 @@ describe('a gateway whose stream ends', () => {
     expect(b.relays.size).toBe(0);
   });
 
-  it('does not die of an entry in the registry that is gone', () => {
+  it('is not dead because its entry in the registry is gone', () => {
     const { leader, a, b } = withLink();
     a.disconnect();
     leader.presence.remove('a', a.boot);
@@ -299,7 +299,7 @@ describe('a gateway whose stream ends', () => {
     expect([leader.core.state.gateways.has(a.id), b.relays.size]).toEqual([true, 1]);
   });
 
-  it('is not declared dead by a leader whose lease does not hold, nor right after', () => {
+  it('is not declared dead by a leader whose lease does not hold, nor right after the lease holds again', () => {
     const { leader, a } = withLink();
     leader.clock.advance(60_000);
     a.disconnect();
@@ -308,7 +308,7 @@ describe('a gateway whose stream ends', () => {
     leader.clock.advance(60_000);
     leader.core.flush();
     expect(leader.core.state.gateways.has(a.id)).toBe(true);
-    // The store was away: nobody can say what has become of it.
+    // During the outage of the store signs of life were not observed.
     leader.lead();
     leader.core.flush();
     expect(leader.core.state.gateways.has(a.id)).toBe(true);
@@ -317,7 +317,7 @@ describe('a gateway whose stream ends', () => {
     expect(leader.core.state.gateways.has(a.id)).toBe(false);
   });
 
-  it('is gone at once when it has closed everything and said goodbye', async () => {
+  it('is gone at once when it has closed all connections and said goodbye', async () => {
     const { leader, a, b } = withLink();
     for (const id of [...a.connections.keys()]) a.closeConnection(id);
     a.flush();
@@ -329,7 +329,7 @@ describe('a gateway whose stream ends', () => {
     expect([b.relays.size, b.peers, b.gone]).toEqual([0, [], [a.id]]);
   });
 
-  it('is not gone when its stream ends while it holds connections', async () => {
+  it('is not gone when its stream ends in order while it has connections', async () => {
     const { leader, a } = withLink();
     a.stream!.emit('end');
     await nextTurn();
@@ -366,7 +366,7 @@ describe('the leader', () => {
     expect(a.stream!.over).toBe(false);
   });
 
-  it('takes a gateway that it has declared dead on again under another id only, which keeps what it has', () => {
+  it('accepts a gateway that it has declared dead only under another id; the gateway keeps its connections and relays', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     const link = a.openLink(a.openConnection(), 1);
@@ -386,26 +386,26 @@ describe('the leader', () => {
     settle(leader, [a, b]);
     expect(a.id).not.toBe(id);
     expect([...a.relays.keys()]).toEqual([pairName(a.id, link, lnkConn)]);
-    // The relay of its own link is open as before: its peer has noticed nothing.
+    // The relay of the gateway's own link is still open: its peer has noticed nothing.
     expect([a.opens, a.closes]).toEqual([opens, closes]);
     expect([...b.relays.keys()].map((pair) => parsePair(pair).gateway)).toEqual([a.id]);
     expect([...leader.core.state.gateways.keys()].sort()).toEqual([a.id, b.id].sort());
   });
 
-  it('tells a gateway which of those that it knows are gone', () => {
+  it('tells a gateway which of the gateways that it names are gone', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a]);
     a.disconnect();
     leader.clock.advance(5000);
     leader.core.flush();
-    // It has heard of it from the leader before.
+    // The previous leader had named gateway a to it.
     b.named = [a.id];
     settle(leader, [b]);
     expect(b.gone).toEqual([a.id]);
   });
 
-  it('tells where the replicas are, and when that has changed', () => {
+  it('sends the addresses of the replicas, and again when they change', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     settle(leader, [a]);
@@ -432,7 +432,7 @@ describe('the leader', () => {
     expect(leader.log[0]).toMatchObject({ level: 'warn', msg: line });
   });
 
-  it('keeps the lease when a gateway reaches it, or none is there', () => {
+  it('keeps the lease when a gateway reaches it, or there is none', () => {
     const leader = new FakeLeader({ leaseTtlMs: 1000 });
     leader.clock.advance(60_000);
     const a = new FakeGateway('a');
@@ -443,7 +443,7 @@ describe('the leader', () => {
     expect(leader.lease.stepsDown).toEqual([]);
   });
 
-  it('tells every gateway who the others are, when that changes', () => {
+  it('names the other gateways to each gateway when they change', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
     settle(leader, [a]);
@@ -457,7 +457,7 @@ describe('the leader', () => {
     expect(a.commandCount).toBe(commands);
   });
 
-  it('ends all streams when it does not lead any more, and closes nothing', () => {
+  it('ends all streams when it loses the lease, and closes no relay', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     a.openLnkConn(a.openConnection());
@@ -471,9 +471,9 @@ describe('the leader', () => {
   });
 });
 
-describe('what a leader takes', () => {
+describe('the limits of a leader', () => {
   // Limits: attach/gateway-control.ts MAX_GATEWAYS
-  it('are as many gateways as the registry keeps; one of a name that is there may come again', () => {
+  it('are as many gateways as the registry keeps; one with a known name may attach again', () => {
     const leader = new FakeLeader();
     for (let i = 0; i < MAX_GATEWAYS - 1; i++) greet(leader, { name: `g${i}` });
     expect(greet(leader, { name: 'last' }).error).toBeUndefined();
@@ -486,7 +486,7 @@ describe('what a leader takes', () => {
     expect(leader.core.refusals.list().map(({ name }) => name)).toEqual(['next.00000001']);
   });
 
-  it('are as many streams without a Hello', () => {
+  it('are as many streams without a Hello as gateways', () => {
     const leader = new FakeLeader();
     const streams = Array.from({ length: MAX_GATEWAYS }, () => {
       const stream = new FakeStream();
@@ -515,12 +515,12 @@ describe('what a leader takes', () => {
     });
   });
 
-  it.each(['', 'A', 'a b', 'a.b'])('is not the name %j', (name) => {
+  it.each(['', 'A', 'a b', 'a.b'])('do not allow the name %j', (name) => {
     expect(greet(new FakeLeader(), { name }).error).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
   // Limits: attach/gateway-control.ts MAX_CAPABILITIES
-  it('are 32 capabilities, of which those that are too long mean nothing', () => {
+  it('are 32 capabilities; too long ones are ignored', () => {
     const leader = new FakeLeader();
     const longest = 'x'.repeat(32);
     const capabilities = [longest, `${longest}x`, ...Array.from({ length: 31 }, (_, i) => `c${i}`)];
@@ -530,14 +530,14 @@ describe('what a leader takes', () => {
   });
 
   // Limits: attach/gateway-control.ts MAX_NAMED
-  it('are 8192 other gateways that it names; it waits for none beyond', () => {
+  it('are 8192 other gateways in a Hello; it waits for none beyond', () => {
     const leader = new FakeLeader();
     greet(leader, { gatewaysKnown: Array.from({ length: 8193 }, (_, i) => `b${i}.00000001`) });
     const waited = new Set([...leader.core.roster.silent()].map(({ id }) => id));
     expect([waited.size, waited.has('b8191.00000001'), waited.has('b8192.00000001')]).toEqual([8192, true, false]);
   });
 
-  it('are not itself nor what is no id among those that it names', () => {
+  it('ignore the gateway itself and invalid ids among the named ones', () => {
     const leader = new FakeLeader();
     greet(leader, { gatewaysKnown: ['a.00000001', 'nonsense', 'b.00000001'] });
     expect([...leader.core.roster.silent()].map(({ id }) => id)).toEqual(['b.00000001']);

@@ -25,22 +25,22 @@ import type { Refusals } from './refusals.ts';
 import type { Roster } from './roster.ts';
 import type { TakeOver } from './take-over.ts';
 
-/** Gateways taken on at a time: as many as the registry keeps. */
+/** Gateways attached at a time: as many as the registry keeps. */
 export const MAX_GATEWAYS = 4096;
 
 /** `host:port` */
 const MAX_ADDRESS_CHARS = 300;
 const MAX_VERSION_CHARS = 100;
-/** Capabilities in a Hello, and characters of one (gateway_control.proto). */
+/** Capabilities in a Hello, and characters of each (gateway_control.proto). */
 const MAX_CAPABILITIES = 32;
-/** Other gateways that a Hello names; more than there can be, dead ones included. */
+/** Other gateways in a Hello: more than an installation can have, including dead ones. */
 const MAX_NAMED = 8192;
 const MAX_CAPABILITY_CHARS = 32;
 
 export interface GatewayControlOptions {
   /** Version of the software. */
   readonly version: string;
-  /** What relays add to rnss. */
+  /** The rnss that each relay adds. */
   readonly rnssAdd: number;
   /** Name of the installation. */
   readonly installation: string;
@@ -66,27 +66,29 @@ export interface GatewayControlDeps {
   readonly request: () => void;
   readonly traces: LinkTraces;
   readonly takeOver: TakeOver;
-  /** Where what changes the state waits its turn. */
+  /** Queues the jobs that change the state. */
   readonly work: WorkList;
 }
 
-/** The same trouble is logged once in this time. */
+/** The same problem is logged at most once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** Why a gateway is not taken on: for itself, and in words. */
+/** Why a gateway is refused: a reason for the gateway, and a text for people. */
 interface No {
   readonly reason: RefusalReason;
   readonly details: string;
 }
 
-/** The streams of all gateways: which gateway may attach, and what happens to its objects when its stream ends. */
+/**
+ * The streams of all gateways: decides which gateway may attach, and what happens to its objects when its stream ends.
+ */
 export class GatewayControl implements AttachmentHost {
   readonly work: WorkList;
   readonly #options: GatewayControlOptions;
   readonly #deps: GatewayControlDeps;
   /** The newest stream of each gateway, by the gateway's name. */
   readonly #byName = new Map<string, Attachment>();
-  /** Streams that are opened and have sent no Hello that was accepted. */
+  /** Open streams without an accepted Hello. */
   readonly #greeting = new Set<Attachment>();
   /** Streams accepted so far. */
   attached = 0;
@@ -100,7 +102,7 @@ export class GatewayControl implements AttachmentHost {
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
   }
 
-  /** When a gateway was last known to reach this replica, monotonic. */
+  /** When a gateway was last known to reach this replica, by the monotonic clock. */
   get reachedAt(): number {
     return this.#byName.size > 0 ? this.#deps.clock.now() : this.#helloAt;
   }
@@ -110,14 +112,14 @@ export class GatewayControl implements AttachmentHost {
     return this.#greeting.size;
   }
 
-  /** Gateways that are attached, with their snapshot. */
+  /** Gateways that are attached and whose snapshot is complete. */
   get live(): number {
     let live = 0;
     for (const attachment of this.#byName.values()) if (attachment.state === 'live') live++;
     return live;
   }
 
-  /** A gateway has opened a stream. `mayBe`: which gateways it may say that it is. */
+  /** Takes a new stream of a gateway. `mayBe`: checks which gateways it may claim to be. */
   attach(stream: AttachStream, mayBe: GatewayCheck = ANY_GATEWAY): void {
     const attachment = new Attachment(stream, this, mayBe);
     if (this.#greeting.size >= MAX_GATEWAYS)
@@ -133,7 +135,7 @@ export class GatewayControl implements AttachmentHost {
     for (const attachment of [...this.#byName.values()]) this.#drop(attachment, status.FAILED_PRECONDITION, details);
   }
 
-  /** We lead under a new epoch. Commands of the epoch before are void: every attached gateway attaches anew. */
+  /** This replica leads under a new epoch. Commands of the previous epoch are void: every gateway attaches anew. */
   epochChanged(): void {
     for (const attachment of [...this.#byName.values()]) {
       if (attachment.state === 'waiting') continue;
@@ -160,7 +162,7 @@ export class GatewayControl implements AttachmentHost {
     }
     const older = this.#byName.get(name);
     if (older !== undefined) this.#drop(older, status.ABORTED, 'A newer stream of this gateway has replaced this one.');
-    // Only one boot of a name can live, and this is it now.
+    // Only one boot of a name can live, and now it is this one.
     for (const rival of roster.rivals(hello)) yield* reaper.declaringDead(rival);
     const id = gatewayId({ name, boot });
     this.#greeting.delete(attachment);
@@ -174,7 +176,7 @@ export class GatewayControl implements AttachmentHost {
     const capabilities = hello.capabilities.slice(0, MAX_CAPABILITIES);
     attachment.gateway.capabilities = new Set(capabilities.filter((one) => one.length <= MAX_CAPABILITY_CHARS));
     commander.membersChanged();
-    // architecture.md, "Lease": a leader that hears of a higher epoch takes that + 1 before it commands.
+    // A leader that hears of a higher epoch takes the next one above it before it commands (architecture.md, "Lease").
     if (hello.highestEpoch > leadership.epoch) void this.#outrank(attachment, hello.highestEpoch);
     else this.#welcome(attachment);
   }
@@ -218,7 +220,10 @@ export class GatewayControl implements AttachmentHost {
     this.#deps.request();
   }
 
-  /** Tells the gateways that their deltas are taken in and decided on, so that they may send more. To be called at the end of each turn. */
+  /**
+   * Reports to the gateways that their deltas have been taken in and selected for, so that they may send more. Call it
+   * at the end of each turn.
+   */
   tellTaken(): void {
     for (const attachment of this.#byName.values()) attachment.tellTaken();
   }
@@ -233,7 +238,7 @@ export class GatewayControl implements AttachmentHost {
     if (gateway === undefined) return;
     this.#deps.logger.info({ gateway: gateway.id, goodbye }, 'gateway detached');
     this.#deps.members.gatewayLost(gateway, { goodbye });
-    // Without a connection left there is nobody whose spans would have to be kept.
+    // Without connections the gateway has no spans that must be kept.
     if (goodbye && gateway.connections.size === 0) yield* this.#deps.reaper.declaringDead(gateway.id);
     this.#deps.request();
   }
@@ -246,8 +251,8 @@ export class GatewayControl implements AttachmentHost {
   }
 
   /**
-   * Why the gateway is not taken on; undefined: it is. `notAllowed`: why the caller's certificate does not allow it to be this gateway;
-   * null: it does.
+   * Why the gateway is refused; undefined: it is accepted. `notAllowed`: why the caller's certificate does not allow it
+   * to be this gateway; null: it does.
    */
   #whyNot(hello: Hello, notAllowed: string | null): No | undefined {
     const { leadership, graves, protocol, clock } = this.#deps;
@@ -291,12 +296,13 @@ export class GatewayControl implements AttachmentHost {
     return undefined;
   }
 
-  /** The id of a gateway of the same name that lives, if there is one. */
+  /** The id of another living gateway of the same name, if there is one. */
   #livingRival(hello: Hello): string | undefined {
     const { roster, deathwatch, presence, state } = this.#deps;
     const attached = this.#byName.get(hello.name)?.gateway;
     if (attached !== undefined && attached.boot !== hello.boot) return attached.id;
-    // The process that registered last under the name is the younger one: recent signs of life of the older one are ignored then.
+    // The process that registered last under the name is the younger one. Recent signs of life of the older one do not
+    // count then.
     const isYounger = presence.get(hello.name)?.boot === hello.boot;
     return roster.rivals(hello).find((id) => (isYounger ? state.hasTrunk(id) : deathwatch.showsLife(id)));
   }
@@ -315,7 +321,10 @@ export class GatewayControl implements AttachmentHost {
     return gateway;
   }
 
-  /** A wiped store has made epochs start again: go above what the gateway has obeyed, and have everybody attach anew. */
+  /**
+   * A store that was wiped begins with low epochs: the leader takes an epoch above those that gateways have obeyed, and
+   * all gateways attach anew.
+   */
   async #outrank(attachment: Attachment, heard: number): Promise<void> {
     const { leadership, logger } = this.#deps;
     attachment.wait();
@@ -349,7 +358,7 @@ export class GatewayControl implements AttachmentHost {
     });
   }
 
-  /** The gateway is not taken on, and told why. */
+  /** Refuses a gateway, with the reason. */
   #refuse(attachment: Attachment, hello: Hello, { reason, details }: No): void {
     const { refusals, logger } = this.#deps;
     const name = gatewayId(hello);
@@ -362,7 +371,7 @@ export class GatewayControl implements AttachmentHost {
     this.#drop(attachment, statusOf(reason), details, reason);
   }
 
-  /** Ends the stream with an error; what the gateway held stays. */
+  /** Ends the stream with an error; the gateway's objects remain. */
   #drop(attachment: Attachment, code: status, details: string, reason?: RefusalReason): void {
     const { leaderAddress } = this.#deps.leadership;
     const isNotLeader = reason === RefusalReason.REFUSAL_REASON_NOT_LEADER;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Graves } from './graves.ts';
 
 // Limits: attach/graves.ts MAX_GRAVES
-it('graves keep the last ids, and none beyond a term', () => {
+it('graves keep the newest ids, and none after the term', () => {
   const graves = new Graves({ max: 2 });
   for (const id of ['a', 'b', 'b', 'c']) graves.add(id);
   expect(['a', 'b', 'c'].map((id) => graves.has(id))).toEqual([false, true, true]);

@@ -1,8 +1,11 @@
 import type { GatewayId } from '@spanmesh/spantree/ids';
-/** Ids kept; the oldest go first. A gateway of one that is forgotten is taken on again, which harms nobody: its links are new then. */
+/**
+ * Ids kept; the oldest are forgotten first. A gateway whose id was forgotten can attach again, which does no harm: its
+ * links count as new then.
+ */
 export const MAX_GRAVES = 65_536;
 
-/** Ids of gateways that were declared dead, or have said goodbye, in this leader's term: they do not live again. */
+/** Ids of gateways that were declared dead, or have said goodbye, in this leader's term: they may not attach again. */
 export class Graves {
   readonly #ids = new Set<string>();
   readonly #max: number;
@@ -26,7 +29,7 @@ export class Graves {
     if (oldest.done !== true) this.#ids.delete(oldest.value);
   }
 
-  /** Another term: its leader judges anew. */
+  /** A new term begins without graves. */
   clear(): void {
     this.#ids.clear();
   }

@@ -39,7 +39,7 @@ function cutOff() {
 }
 
 describe('a leader', () => {
-  it('is cut off when gateways are there and none has reached it for two ttl', () => {
+  it('is cut off when gateways give signs of life and none has reached it for two ttl', () => {
     const { world, isolation } = cutOff();
     expect(isolation.isCutOff).toBe(false);
     world.clock.advance(2 * TTL_MS - 1);
@@ -55,7 +55,7 @@ describe('a leader', () => {
     ['no gateway gives signs of life', (world) => (world.living = [])],
     ['no gateway has joined', (world) => (world.registered = [])],
     ['only others than those that have joined give signs of life', (world) => (world.living = ['b.00000001'])],
-  ])('is not when %s', (_, change) => {
+  ])('is not cut off when %s', (_, change) => {
     const { world, isolation } = cutOff();
     expect(isolation.isCutOff).toBe(false);
     world.clock.advance(2 * TTL_MS);
@@ -63,7 +63,7 @@ describe('a leader', () => {
     expect(isolation.isCutOff).toBe(false);
   });
 
-  it('has two ttl from the moment when the first gateway is there', () => {
+  it('has two ttl from the moment when the first gateway gives signs of life', () => {
     const { world, isolation } = cutOff();
     world.living = [];
     world.clock.advance(60_000);

@@ -8,20 +8,20 @@ export const STEP_DOWN_MS = 30_000;
 export interface IsolationDeps {
   readonly clock: Clock;
   readonly presence: Pick<Presence, 'gateways' | 'living'>;
-  /** Since when the lease has held without a break; undefined: it does not. */
+  /** When the lease became valid for the last time; undefined: it is not valid. */
   readonly leadingSince: () => number | undefined;
-  /** When a gateway was last known to reach this replica: it has a stream, or has said Hello. */
+  /** When a gateway last reached this replica, with a stream or a Hello. */
   readonly reachedAt: () => number;
 }
 
 /**
- * Whether a leader is cut off from the gateways, but not from the store: gateways have joined and give signs of life, and for two ttl none
- * has reached it. Another replica may do better.
+ * Detects that a leader can reach the store but not the gateways: gateways have joined and give signs of life, but for
+ * two ttl none has reached this leader. Another replica may do better.
  */
 export class Isolation {
   readonly #ttlMs: number;
   readonly #deps: IsolationDeps;
-  /** Since when gateways have been there without reaching this replica. */
+  /** Since when gateways give signs of life without reaching this replica. */
   #since: number | undefined;
 
   constructor({ ttlMs }: { ttlMs: number }, deps: IsolationDeps) {
@@ -29,7 +29,7 @@ export class Isolation {
     this.#deps = deps;
   }
 
-  /** Looks once. To be called again and again, at least twice a ttl. */
+  /** Whether the leader is cut off now. Read it regularly, at least twice a ttl. */
   get isCutOff(): boolean {
     const { clock, presence, leadingSince, reachedAt } = this.#deps;
     const leading = leadingSince();

@@ -41,8 +41,8 @@ function rig() {
   return { clock, roster, presence, lease, leadership, leads, freezes, thaws, standsBy };
 }
 
-describe('a replica that stands by', () => {
-  it('is in no term, and says who leads', () => {
+describe('a standby', () => {
+  it('is in no term, and names the leader', () => {
     const { leadership, lease, standsBy } = rig();
     expect(standsBy()).toBe(false);
     expect([leadership.inTerm, leadership.settled, leadership.leadingSince, leadership.frozenMs]).toEqual([
@@ -60,22 +60,22 @@ describe('a replica that stands by', () => {
 });
 
 describe('a replica that leads', () => {
-  it('commands once everybody of whom it has heard has told what it has', () => {
+  it('commands once every gateway that it has heard of has reported its objects', () => {
     const { leadership, roster, leads } = rig();
     expect(leads()).toBe(true);
     expect([leadership.inTerm, leadership.notLeading(), leadership.leaderAddress]).toEqual([true, null, '']);
-    // That nobody is known does not mean that everybody is here.
+    // An empty roster does not mean that all gateways are here.
     expect(leadership.mayCommand()).toBe(false);
     roster.heard(A);
     expect(leadership.mayCommand()).toBe(false);
     roster.told(A);
     expect([leadership.mayCommand(), leadership.settled]).toEqual([true, true]);
-    // Whoever is heard of later is waited for by himself.
+    // A gateway that is heard of later is awaited on its own.
     roster.heard('b.00000001');
     expect(leadership.mayCommand()).toBe(true);
   });
 
-  it('waits for the registry, and for nobody longer than five seconds', () => {
+  it('waits for the registry, and for no gateway longer than five seconds', () => {
     const { leadership, roster, presence, leads, clock } = rig();
     presence.isComplete = false;
     clock.advance(100);
@@ -88,7 +88,7 @@ describe('a replica that leads', () => {
     expect(leadership.mayCommand()).toBe(true);
   });
 
-  it('commands nothing while its lease does not hold, and goes on in the same term when it does again', () => {
+  it('does not command while its lease does not hold, and continues in the same term afterwards', () => {
     const { leadership, roster, leads, freezes, thaws, clock } = rig();
     leads();
     roster.heard(A);
@@ -105,11 +105,11 @@ describe('a replica that leads', () => {
     clock.advance(500);
     expect([leadership.frozenMs, leadership.leadingSince]).toEqual([500, undefined]);
     expect(thaws()).toBe(false);
-    // Without a break it has led since then only.
+    // Its uninterrupted leadership begins only now.
     expect([leadership.frozenMs, leadership.mayCommand(), leadership.leadingSince]).toEqual([0, true, 1500]);
   });
 
-  it('gathers anew in its next term', () => {
+  it('waits for the gateways again in its next term', () => {
     const { leadership, roster, leads, standsBy, clock } = rig();
     leads();
     roster.heard(A);
@@ -123,7 +123,7 @@ describe('a replica that leads', () => {
     expect([leadership.mayCommand(), leadership.settled]).toEqual([false, false]);
   });
 
-  it('takes the epoch after one that somebody has heard of, and may step down', async () => {
+  it('takes the epoch after one that a gateway has heard of, and can step down', async () => {
     const { leadership, lease } = rig();
     await leadership.raiseEpoch(41);
     leadership.stepDown(5000);

@@ -10,7 +10,7 @@ export type LeaseView = Pick<
   'epoch' | 'isValid' | 'raiseEpoch' | 'stepDown' | 'holder' | 'id' | 'holderId' | 'ageMs' | 'frozenSince'
 >;
 
-/** Whether this replica may command now, and whether it has heard the gateways that there are. */
+/** Decides whether this replica may command now, and whether all existing gateways have reported to it. */
 export class Leadership {
   readonly #lease: LeaseView;
   readonly #presence: Pick<Presence, 'isComplete'>;
@@ -42,38 +42,43 @@ export class Leadership {
     return this.#lease.epoch;
   }
 
-  /** This replica leads, or is frozen in the middle of leading: gateways' streams and what they told are kept. */
+  /** This replica leads, or led until a moment ago and is frozen now. Gateways' streams and objects are kept. */
   get inTerm(): boolean {
     return this.#leadingSince !== undefined;
   }
 
-  /** Since when the lease has held without a break, monotonic; undefined: it does not hold now. */
+  /** When the lease became valid for the last time, by the monotonic clock; undefined: it is not valid now. */
   get leadingSince(): number | undefined {
     return this.valid ? this.#leadingSince : undefined;
   }
 
-  /** Where the replica is that leads, as far as is known; empty: nobody that is known of. */
+  /** Address of the replica that leads, as far as known; empty: unknown, or this replica leads. */
   get leaderAddress(): string {
     return this.inTerm ? '' : (this.#lease.holder()?.address ?? '');
   }
 
-  /** Why this replica does not answer for the trees, as a sentence that says whom to ask; null if it does. */
+  /**
+   * Why this replica does not answer for the trees, as a sentence that says which replica to ask; null: it does answer.
+   */
   notLeading(): string | null {
     return this.inTerm ? null : notLeading('topology', this.leaderAddress);
   }
 
-  /** The lease holds: synchronously true only while nobody else can lead. */
+  /** Whether the lease holds: true only while no other replica can lead. */
   get valid(): boolean {
     return this.#lease.isValid();
   }
 
-  /** For how long the lease has not been valid, ms; 0: it is, or this replica does not lead. Another one may lead since then. */
+  /**
+   * For how long the lease has not been valid, ms; 0: it is valid, or this replica does not lead. Another replica may
+   * have led since.
+   */
   get frozenMs(): number {
     const since = this.inTerm ? this.#lease.frozenSince : null;
     return since === null ? 0 : Math.max(1, this.#clock.now() - since);
   }
 
-  /** To be told of every change of the lease. True: a term begins. */
+  /** Call with every change of the lease. True: a term begins. */
   changed(state: LeaseState): boolean {
     if (state.kind === 'leading') {
       const now = this.#clock.now();
@@ -89,22 +94,25 @@ export class Leadership {
     return false;
   }
 
-  /** It leads, or led a moment ago, and has heard the gateways that exist. */
+  /** It leads, or led a moment ago, and every existing gateway has reported to it. */
   get settled(): boolean {
     return this.inTerm && this.#haveGathered();
   }
 
-  /** Commands may be given: the lease holds, and every gateway that exists has told its state (or has had its time). */
+  /**
+   * Whether commands may be given: the lease holds, and every existing gateway has reported its objects (or its time is
+   * over).
+   */
   mayCommand(): boolean {
     return this.valid && this.#haveGathered();
   }
 
-  /** The term takes the epoch that follows `heard`. Resolves when it has, or when it is over. */
+  /** Sets the epoch to the one after `heard`. Resolves when that is done, or the term is over. */
   async raiseEpoch(heard: number): Promise<void> {
     await this.#lease.raiseEpoch(heard + 1);
   }
 
-  /** Lets another replica lead, and does not contend for the lease for the next `ms`. */
+  /** Lets another replica lead, and does not try to get the lease for the next `ms`. */
   stepDown(ms: number): void {
     this.#lease.stepDown(ms);
   }
@@ -112,7 +120,7 @@ export class Leadership {
   #haveGathered(): boolean {
     if (this.#gathered) return true;
     const hadTime = this.#clock.now() - this.#termSince >= GATHER_MS;
-    // That nobody is known yet does not mean that everybody is here.
+    // An empty roster does not mean that all gateways are here.
     const areHere = this.#presence.isComplete && this.#roster.size > 0 && this.#roster.areResolved;
     this.#gathered = hadTime || areHere;
     return this.#gathered;

@@ -27,7 +27,7 @@ function world({ links = 1 } = {}) {
 const opened = (id: number, trace: Buffer | undefined = PARENT) => LinkOpened.fromPartial({ id, trace });
 
 describe('the trace of a link', () => {
-  it('goes on until it is decided where that is relayed', () => {
+  it("continues until the link's relays are selected", () => {
     const { traces, gateway, parents, ended, step } = world();
     traces.opened(gateway, [opened(1)]);
     const link = gateway.links.get(1)!;
@@ -39,7 +39,7 @@ describe('the trace of a link', () => {
     expect(ended).toEqual([undefined, 'it does not lead']);
   });
 
-  it('is none of a link that was not taken, nor of what cannot be a trace, nor where nobody wants any', () => {
+  it('does not exist for a link that was dropped, for an invalid context, or where tracing is off', () => {
     const { traces, gateway, parents } = world();
     traces.opened(gateway, [opened(2), opened(1, Buffer.alloc(3)), LinkOpened.fromPartial({ id: 1 })]);
     expect(parents).toEqual([]);
@@ -49,7 +49,7 @@ describe('the trace of a link', () => {
   });
 
   // Limits: attach/link-traces.ts MAX_LINK_TRACES
-  it('is bounded in number, and one of each link', () => {
+  it('is limited in number, one for each link', () => {
     const { traces, gateway, ended } = world({ links: MAX_LINK_TRACES + 1 });
     const all = [...gateway.links.keys()].map((id) => opened(id));
     traces.opened(gateway, [...all, ...all]);

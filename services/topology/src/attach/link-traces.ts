@@ -5,10 +5,10 @@ import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Link } from '@spanmesh/spantree/tree';
 import type { Gateway } from '../trees/gateway.ts';
 
-/** Traces of links that are not decided about yet; those of more links are not gone on with. */
+/** Traces of links whose relays are not selected yet. Beyond it traces of links are not continued. */
 export const MAX_LINK_TRACES = 4096;
 
-/** The traces that gateways have begun with links, from when those come in until it is decided where they are relayed. */
+/** The traces that gateways have begun for links, from the arrival of a link until its relays are selected. */
 export class LinkTraces {
   readonly #tracing: Pick<Tracing, 'tracer'>;
   readonly #steps = new Map<Link, Step>();
@@ -21,7 +21,7 @@ export class LinkTraces {
     return this.#steps.size;
   }
 
-  /** Links that the gateway has told of; they are in the tree. */
+  /** Continues the traces of links that the gateway has opened; the links are in the tree already. */
   opened(gateway: Gateway, opened: readonly LinkOpened[]): void {
     const { tracer } = this.#tracing;
     if (tracer === null) return;
@@ -34,12 +34,12 @@ export class LinkTraces {
     }
   }
 
-  /** Context of a link's trace, for the gateway that goes on with it; undefined: the link is in none. */
+  /** Context of a link's trace, for the gateway that continues it; undefined: the link has no trace. */
   of(link: Link): Buffer | undefined {
     return this.#steps.get(link)?.context;
   }
 
-  /** It is decided about all of them. `failure`: or will not be, here. */
+  /** Ends all traces: the relays are selected. `failure`: why they will not be selected here. */
   decided(failure?: string): void {
     if (this.#steps.size === 0) return;
     for (const step of this.#steps.values()) step.end(failure);

@@ -19,14 +19,14 @@ function world() {
   return { members, living, missed, news, term };
 }
 
-describe('What a leader tells of who comes and goes', () => {
-  it('begins with that it leads', () => {
+describe('the events of a leader about members', () => {
+  it('begin with its own leadership', () => {
     const { news, term } = world();
     term();
     expect(news()).toEqual([[EventKind.EVENT_KIND_LEADER_CHANGED, 'topology at me:1', '']]);
   });
 
-  it('are gateways that join, are lost, come again, stop, and are dead', () => {
+  it('are gateways that join, are lost, return, stop, and are dead', () => {
     const { members, news, term } = world();
     term();
     news();
@@ -44,7 +44,7 @@ describe('What a leader tells of who comes and goes', () => {
     ]);
   });
 
-  it('is not that the gateways of the leader before attach to it', () => {
+  it('do not include that gateways of the previous leader attach to it', () => {
     const { members, news, term } = world();
     term(['a.1']);
     news();
@@ -89,7 +89,7 @@ describe('What a leader tells of who comes and goes', () => {
   });
 
   // Limits: attach/member-events.ts MAX_REPLICAS
-  it('are of as many replicas as are remembered, and of another one when one has gone', () => {
+  it('include a limited number of replicas, and another one when one has gone', () => {
     const { members, living, news, term } = world();
     term();
     news();
@@ -109,7 +109,7 @@ describe('What a leader tells of who comes and goes', () => {
     ]);
   });
 
-  it('say where, under which epoch, and of which version; those that matter are in the log', () => {
+  it('contain address, epoch and version; the important ones are logged', () => {
     const told: unknown[] = [];
     const members = new MemberEvents({
       events: { tell: ({ member, principal }, how) => told.push([principal, member, how]) },
@@ -118,7 +118,7 @@ describe('What a leader tells of who comes and goes', () => {
     members.termBegins({ address: 'me:1', epoch: 7, gateways: ['dead.1'] });
     members.gatewayAttached(gateway('a.1'));
     members.gatewayDead('dead.1', 1499);
-    // It was the leader's before, and has been dead since.
+    // This gateway was the previous leader's, and has been dead since.
     members.gatewayAttached(gateway('dead.1'));
     const none = { address: '', epoch: 0, version: '', reason: '' };
     const joined = { ...none, address: 'host:1', version: '1', service: 'link-gateway' };

@@ -3,11 +3,11 @@ import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import type { Living, LivingKind } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { Presence } from './presence.ts';
 
-/** Replicas that are remembered; a larger installation has some that are told of twice. */
+/** Replicas that are remembered. In a larger installation some of them are reported twice. */
 const MAX_REPLICAS = 256;
 const REPLICA_KINDS = ['topology', 'volconf'] as const satisfies readonly LivingKind[];
 
-/** A gateway as events tell of it. */
+/** A gateway as it appears in events. */
 export interface GatewayMember {
   readonly id: string;
   readonly serviceAddress: string;
@@ -19,21 +19,21 @@ export interface MemberEventsDependencies {
   readonly presence: Pick<Presence, 'living' | 'missed'>;
 }
 
-/** What the leader tells of gateways, of replicas, and of itself. */
+/** Reports events about gateways, replicas, and the leadership of this replica. */
 export class MemberEvents {
   readonly #deps: MemberEventsDependencies;
-  /** Gateways that the leader before had: that they attach to this one is no news. */
+  /** Gateways of the previous leader: that they attach to this one is not reported. */
   #inherited = new Set<string>();
-  /** Whose stream has ended. */
+  /** Ids of gateways whose stream has ended. */
   readonly #lost = new Set<string>();
-  /** Replicas of topology and volconf that live, by kind and address. */
+  /** Living replicas of topology and volconf, by kind and address. */
   readonly #replicas = new Map<string, Living>();
 
   constructor(deps: MemberEventsDependencies) {
     this.#deps = deps;
   }
 
-  /** This replica leads from now on. `gateways`: ids of the gateways of the leader before, as far as it has told us. */
+  /** This replica leads from now on. `gateways`: ids of the previous leader's gateways, as far as they are known. */
   termBegins({
     address,
     epoch,
@@ -75,7 +75,7 @@ export class MemberEvents {
     this.#tell(EventKind.EVENT_KIND_GATEWAY_DEAD, id, { reason, service: 'link-gateway' }, { isLogged: true });
   }
 
-  /** Looks for replicas that have come or gone; to be called now and then while this one leads. */
+  /** Reports replicas that have appeared or gone since the last call. Call it regularly while this replica leads. */
   look(): void {
     const living = new Map(this.#living().map((one) => [keyOf(one), one]));
     for (const [key, one] of living) {

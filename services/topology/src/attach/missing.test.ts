@@ -6,7 +6,7 @@ import { MAX_MISSING, missingProcesses } from './missing.ts';
 
 const GATEWAY = ProcessKind.PROCESS_KIND_LINK_GATEWAY;
 
-/** At 10 s: who is silent, dead and missed. */
+/** The missing processes at 10 s, given the silent, dead and missed ones. */
 function missing({ silent = [] as string[], dead = [] as string[], missed = [] as Missed[], inTerm = true } = {}) {
   const clock = new FakeClock();
   clock.advance(10_000);
@@ -21,15 +21,15 @@ function missing({ silent = [] as string[], dead = [] as string[], missed = [] a
 
 const gone = (kind: Missed['kind'], name: string): Missed => ({ kind, id: `id of ${name}`, name, since: 4000 });
 
-describe('who was there and is not', () => {
-  it('is, at the leader, every gateway without a stream, dead or not, for as long as it has been silent', () => {
+describe('a missing process', () => {
+  it('is, at the leader, a gateway without a stream, dead or not, and for how long it has been silent', () => {
     expect(missing({ silent: ['b.00000001'], dead: ['a.00000001'] })).toEqual([
       { kind: GATEWAY, id: 'a.00000001', name: 'a', missingMs: 8000, dead: true },
       { kind: GATEWAY, id: 'b.00000001', name: 'b', missingMs: 7000, dead: false },
     ]);
   });
 
-  it('is every other process that gives no sign of life, by kind and name', () => {
+  it('is any other process that gives no sign of life, by kind and name', () => {
     const missed = [
       gone('volconf', 'v:1'),
       gone('topology', 't:2'),
@@ -43,7 +43,7 @@ describe('who was there and is not', () => {
     ]);
   });
 
-  it('is, where no leader is, a gateway that gives no sign of life', () => {
+  it('is, where there is no leader, a gateway that gives no sign of life', () => {
     const missed = [gone('link-gateway', 'x')];
     expect(missing({ silent: ['b.00000001'], dead: ['a.00000001'], missed, inTerm: false })).toEqual([
       { kind: GATEWAY, id: 'id of x', name: 'x', missingMs: 6000, dead: false },
@@ -51,7 +51,7 @@ describe('who was there and is not', () => {
   });
 
   // Limits: attach/missing.ts MAX_MISSING
-  it('is shown up to a number', () => {
+  it('is shown up to a limited number', () => {
     const silent = (count: number) => Array.from({ length: count }, (_, i) => `g${1000 + i}.00000001`);
     expect(missing({ silent: silent(MAX_MISSING) })).toHaveLength(MAX_MISSING);
     const shown = missing({ silent: silent(MAX_MISSING + 1) });

@@ -6,7 +6,7 @@ import type { Presence } from './presence.ts';
 import type { Reaper } from './reaper.ts';
 import type { Roster } from './roster.ts';
 
-/** Processes that are shown (topology.proto, GetStatusResponse). */
+/** The most missing processes that are shown (topology.proto, GetStatusResponse). */
 export const MAX_MISSING = 256;
 
 const KINDS: Readonly<Record<LivingKind, ProcessKind>> = {
@@ -16,8 +16,8 @@ const KINDS: Readonly<Record<LivingKind, ProcessKind>> = {
 };
 
 /**
- * Processes that were there, have not said that they stop, and are not there now. A leader knows of gateways by their streams, everybody
- * of all processes by their signs of life.
+ * Processes that existed, have not said that they stop, and are not there now. A leader knows gateways by their
+ * streams; every replica knows all processes by their signs of life.
  */
 export function missingProcesses({
   roster,
@@ -30,7 +30,7 @@ export function missingProcesses({
   readonly reaper: Pick<Reaper, 'dead'>;
   readonly presence: Pick<Presence, 'missed'>;
   readonly clock: Clock;
-  /** This replica leads. */
+  /** Whether this replica leads. */
   readonly inTerm: boolean;
 }): MissingProcess[] {
   const now = clock.now();

@@ -5,26 +5,31 @@ import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/gateways/
 import { type Living, type Missed, SignOfLife, SignsOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 
-/** Who is there, as the bus tells: gateways that have joined, and signs of life. Nothing of it is needed to serve gateways. */
+/**
+ * The processes of the installation as the bus shows them: gateways in the registry, and signs of life. Gateways are
+ * served without it, too.
+ */
 export interface Presence {
-  /** The registry has been read once. */
+  /** Whether the registry has been read completely once. */
   readonly isComplete: boolean;
-  /** Gateways that have joined: whether they live is another matter. */
+  /** Gateways in the registry, whether they live or not. */
   gateways(): GatewayRecord[];
   get(name: string): GatewayRecord | null;
-  /** Takes the entry of a dead gateway from the registry, unless it is another boot's. */
+  /** Removes the entry of a dead gateway from the registry, unless it is another boot's. */
   remove(name: string, boot: string): void;
-  /** When the last sign of life of this id came, on our monotonic clock; undefined: none has. */
+  /** When the last sign of life of this id came, by our monotonic clock; undefined: never. */
   lastSign(id: GatewayId): number | undefined;
-  /** Since when signs of anybody, our own among them, have come without a gap; null: none comes at the moment. */
+  /**
+   * Since when signs of life of any process, including our own, have come without a gap; null: none come at the moment.
+   */
   readonly flowingSince: number | null;
-  /** Processes of a kind that give signs of life now. */
+  /** The processes of a kind that give signs of life now. */
   living(kind: Living['kind']): readonly Living[];
-  /** Processes that gave signs of life, have not said goodbye, and are silent. */
+  /** Processes that gave signs of life, have not said goodbye, and are silent now. */
   missed(): readonly Missed[];
 }
 
-/** Presence over a bus, once started; and our own sign of life on it. */
+/** Presence over a bus, once started. It also gives our own signs of life there. */
 export class BusPresence implements Presence {
   readonly #bus: Bus;
   readonly #clock: Clock;
@@ -39,7 +44,7 @@ export class BusPresence implements Presence {
     this.#signs = new SignsOfLife({ bus, clock });
   }
 
-  /** `changed`: called when the registry has. */
+  /** `changed`: called when the registry has changed. */
   async start({ self, changed }: { self: () => Living; changed: () => void }): Promise<void> {
     this.#signs.start();
     this.#own = new SignOfLife(self, { bus: this.#bus, clock: this.#clock });

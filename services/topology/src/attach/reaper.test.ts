@@ -10,7 +10,7 @@ import { Roster } from './roster.ts';
 
 const id = (name: string, boot = 1) => `${name}.${boot.toString(16).padStart(8, '0')}`;
 
-/** A reaper that finds those in `dying` dead; nobody has told anything. */
+/** A reaper that finds the gateways in `dying` dead. */
 function rig() {
   const clock = new FakeClock();
   const dying = new Set<string>();
@@ -51,7 +51,7 @@ function rig() {
 }
 
 describe('a gateway that is found dead', () => {
-  it('is buried, told of, and shown until one of its name is back', () => {
+  it('is removed, reported, and shown until a gateway of its name is back', () => {
     const { clock, dying, told, log, roster, graves, reaper, shown } = rig();
     roster.heard(id('a'));
     clock.advance(7000.4);
@@ -74,7 +74,7 @@ describe('a gateway that is found dead', () => {
     expect(shown()).toEqual([]);
   });
 
-  it('is not while another one has a trunk to it', () => {
+  it('is not removed while another gateway has a trunk to it', () => {
     const { dying, trunks, roster, reaper, shown } = rig();
     roster.heard(id('a'));
     dying.add(id('a'));
@@ -86,7 +86,7 @@ describe('a gateway that is found dead', () => {
     expect(shown()).toEqual([id('a')]);
   });
 
-  it('is shown by its name once, and last', () => {
+  it('is shown once for each name, the last one to die', () => {
     const { dying, roster, reaper, shown } = rig();
     for (const one of [id('a'), id('b'), id('a', 2)]) {
       roster.heard(one);
@@ -97,7 +97,7 @@ describe('a gateway that is found dead', () => {
   });
 
   // Limits: attach/reaper.ts MAX_DEAD_SHOWN
-  it('is shown with as many others as are remembered, and the oldest goes first', () => {
+  it('is shown with a limited number of others, the newest ones', () => {
     const { dying, roster, reaper, shown } = rig();
     const names = Array.from({ length: MAX_DEAD_SHOWN + 1 }, (_, i) => `g${i}`);
     for (const [i, name] of names.entries()) {
@@ -109,7 +109,7 @@ describe('a gateway that is found dead', () => {
     expect([shown().length, shown()[0]]).toEqual([MAX_DEAD_SHOWN, id('g1')]);
   });
 
-  it('is forgotten with the term, and may come then', () => {
+  it('is forgotten at the end of the term, and may attach then', () => {
     const { roster, graves, reaper, shown, dying } = rig();
     roster.heard(id('a'));
     dying.add(id('a'));
@@ -120,15 +120,15 @@ describe('a gateway that is found dead', () => {
   });
 });
 
-describe('a gateway that is named', () => {
-  it('is waited for, unless it is dead or its name makes no sense', () => {
+describe('a gateway that another one names', () => {
+  it('is awaited, unless it is dead or its name is invalid', () => {
     const { roster, reaper, graves } = rig();
     graves.add(id('dead'));
     for (const one of [id('a'), id('dead'), 'nonsense', 'A.1']) runNow(reaper.hearing(one));
     expect([...roster.silent()].map((one) => one.id)).toEqual([id('a')]);
   });
 
-  it('in the registry is heard of, and a dead one is taken out once more', () => {
+  it('is on the roster when it is in the registry; the entry of a dead one is removed again', () => {
     const { roster, reaper, graves, entries, told } = rig();
     graves.add(id('dead'));
     entries.push({ name: 'a', boot: '00000001' }, { name: 'dead', boot: '00000001' });

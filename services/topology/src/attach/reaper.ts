@@ -10,13 +10,13 @@ import type { MemberEvents } from './member-events.ts';
 import type { Presence } from './presence.ts';
 import type { Roster } from './roster.ts';
 
-/** Dead gateways that are remembered for people to see; the oldest go first. */
+/** Dead gateways that are remembered, for people; the oldest are forgotten first. */
 export const MAX_DEAD_SHOWN = 256;
 
-/** A gateway that was declared dead and has not come back. */
+/** A gateway that was declared dead and has not returned. */
 export interface DeadGateway {
   readonly id: GatewayId;
-  /** Since when it has been silent, monotonic. */
+  /** Since when it has been silent, by the monotonic clock. */
   readonly since: number;
 }
 
@@ -29,28 +29,28 @@ export interface ReaperDeps {
   readonly members: Pick<MemberEvents, 'gatewayDead'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** All attached gateways are to be told that this one is gone. */
+  /** Reports to all attached gateways that this one is gone. */
   readonly gone: (id: GatewayId) => void;
 }
 
-/** Declares gateways dead, which only a leader may, and removes what they held. */
+/** Declares gateways dead, which only a leader may do, and removes their objects. */
 export class Reaper {
-  /** Gateways that were declared dead so far; a goodbye does not count. */
+  /** Gateways declared dead so far; goodbyes do not count. */
   declared = 0;
   readonly #deps: ReaperDeps;
-  /** By name. */
+  /** The dead gateways by name. */
   readonly #dead = new Map<string, DeadGateway>();
 
   constructor(deps: ReaperDeps) {
     this.#deps = deps;
   }
 
-  /** Somebody without a stream may have died, or will. */
+  /** Whether a gateway without a stream may be dead, or may die. */
   get isWaiting(): boolean {
     return this.#deps.roster.isAnybodySilent;
   }
 
-  /** Looks at the gateways without a stream. To be done again and again, while the lease holds. */
+  /** Declares the dead ones of the gateways without a stream dead. Call it regularly, while the lease holds. */
   *reaping(): Job<void> {
     const { roster, deathwatch, state, members, clock, logger } = this.#deps;
     for (const { id, name, since, silentSince } of [...roster.silent()]) {
@@ -65,7 +65,7 @@ export class Reaper {
     }
   }
 
-  /** The gateway is gone for good: dead, or it has said goodbye. Its id is not taken on again in this term. */
+  /** Removes a gateway that is dead or has said goodbye. Its id may not attach again in this term. */
   *declaringDead(id: GatewayId): Job<void> {
     const { roster, graves, state, presence, gone } = this.#deps;
     graves.add(id);
@@ -78,7 +78,7 @@ export class Reaper {
     if (name !== null) presence.remove(name.name, name.boot);
   }
 
-  /** Somebody names a gateway. One whose name has been taken over by another boot is dead, unless it shows life. */
+  /** Another gateway names this one. If another boot has its name, it is declared dead, unless it shows life. */
   *hearing(id: GatewayId): Job<void> {
     const { roster, graves, state, deathwatch } = this.#deps;
     const name = gatewayName(id);
@@ -88,24 +88,24 @@ export class Reaper {
     else roster.heard(id);
   }
 
-  /** A gateway of the name has come: nobody misses an earlier one. */
+  /** A gateway of this name has attached: earlier ones are not shown any more. */
   isBack(name: string): void {
     this.#dead.delete(name);
   }
 
-  /** Gateways that were declared dead and have not come back, the oldest first. */
+  /** Gateways that were declared dead and have not returned, the oldest first. */
   dead(): Iterable<DeadGateway> {
     return this.#dead.values();
   }
 
-  /** A term is over: another leader judges anew. */
+  /** Forgets everything at the end of a term: the next leader decides anew. */
   clear(): void {
     this.#deps.graves.clear();
     this.#deps.roster.clear();
     this.#dead.clear();
   }
 
-  /** Reads the registry: entries of dead gateways are deleted once more, the other gateways have been heard of. */
+  /** Reads the registry: deletes entries of dead gateways once more, and puts the other gateways on the roster. */
   *registering(): Job<void> {
     const { graves, presence } = this.#deps;
     for (const { name, boot } of presence.gateways()) {

@@ -20,7 +20,7 @@ export function statusOf(reason: RefusalReason): status {
   }
 }
 
-/** The cause shown to people; undefined: the refusal is over by itself in a moment. */
+/** The cause as it is shown to people; undefined: such a refusal passes by itself in a moment. */
 export function causeOf(reason: RefusalReason): RefusalCause | undefined {
   switch (reason) {
     case RefusalReason.REFUSAL_REASON_NAME_TAKEN:

@@ -8,7 +8,7 @@ const cause = RefusalCause.REFUSAL_CAUSE_NAME_TAKEN;
 const one = { kind, name: 'a.00000001', cause, details: 'Another one lives.' };
 
 describe('refusals', () => {
-  it('are counted, with the last cause, until the process is taken on', () => {
+  it('are counted, with the last cause, until the process is accepted', () => {
     const clock = new FakeClock();
     const refusals = new Refusals({ clock });
     refusals.note(one);
@@ -21,7 +21,7 @@ describe('refusals', () => {
     expect(refusals.list()).toEqual([]);
   });
 
-  it('are forgotten when the process has not tried again', () => {
+  it('are forgotten when the process has not tried again for a while', () => {
     const clock = new FakeClock();
     const refusals = new Refusals({ clock });
     refusals.note(one);
@@ -30,7 +30,7 @@ describe('refusals', () => {
   });
 
   // Limits: attach/refusals.ts MAX_REFUSALS
-  it('are the last ones if there are many', () => {
+  it('of more processes than are kept are those of the last ones', () => {
     const refusals = new Refusals({ clock: new FakeClock() });
     for (let i = 0; i <= MAX_REFUSALS; i++) refusals.note({ ...one, name: `g${i}` });
     const names = refusals.list().map(({ name }) => name);

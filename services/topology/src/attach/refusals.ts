@@ -1,21 +1,21 @@
 import type { ProcessKind, RefusalCause, RefusedProcess } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Refused processes that are kept; the one refused longest ago goes first. */
+/** Refused processes that are kept; the one whose last refusal is oldest is forgotten first. */
 export const MAX_REFUSALS = 64;
-/** A refused process tries again within seconds: one that has not for so long, ms, is not there any more. */
+/** A refused process tries again within seconds: one that has not tried for so long, ms, is gone. */
 export const REFUSAL_AGE_MS = 300_000;
 
-/** Who was refused, and why. */
+/** A refused process, and why it was refused last. */
 export interface Refusal {
   readonly kind: ProcessKind;
-  /** As RefusedProcess says. */
+  /** The name as in RefusedProcess (topology.proto). */
   readonly name: string;
   readonly cause: RefusalCause;
   readonly details: string;
 }
 
-/** Processes that were refused, for people to see. */
+/** The processes that were refused, for people. */
 export class Refusals {
   readonly #clock: Clock;
   readonly #all = new Map<string, Refusal & { readonly at: number; readonly times: number }>();
@@ -34,12 +34,12 @@ export class Refusals {
     if (oldest.done !== true) this.#all.delete(oldest.value);
   }
 
-  /** It has been taken on. */
+  /** Forgets the refusals of a process that has been accepted. */
   taken(one: Pick<Refusal, 'kind' | 'name'>): void {
     this.#all.delete(keyOf(one));
   }
 
-  /** Refused processes that are still there, the last refused last. */
+  /** The refused processes that still try, the last refused one last. */
   list(): RefusedProcess[] {
     const now = this.#clock.now();
     return [...this.#all.values()]

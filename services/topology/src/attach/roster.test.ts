@@ -5,7 +5,7 @@ import { GATHER_MS, MAX_ROSTER, Roster } from './roster.ts';
 const A = 'a.00000001';
 
 describe('the roster', () => {
-  it('waits for whoever was heard of, for 5 s from the first time', () => {
+  it('waits for a gateway that was heard of, for 5 s from the first time', () => {
     const clock = new FakeClock();
     const roster = new Roster({ clock });
     expect(roster.isResolved(A)).toBe(true);
@@ -18,7 +18,7 @@ describe('the roster', () => {
     expect([roster.isResolved(A), roster.areResolved]).toEqual([true, true]);
   });
 
-  it('waits no longer for one that has told what it has, or is taken off', () => {
+  it('does not wait for one that has reported its objects, or is removed', () => {
     const roster = new Roster({ clock: new FakeClock() });
     roster.attached(A);
     roster.heard('b.00000001');
@@ -28,7 +28,7 @@ describe('the roster', () => {
     expect([roster.areResolved, roster.size]).toEqual([true, 1]);
   });
 
-  it('knows since when one has been silent: the end of its stream, or of the last trunk to it', () => {
+  it('knows since when a gateway has been silent: the end of its stream, or of the last trunk to it', () => {
     const clock = new FakeClock();
     const roster = new Roster({ clock });
     roster.attached(A);
@@ -64,13 +64,13 @@ describe('the roster', () => {
   });
 
   // Limits: attach/roster.ts MAX_ROSTER
-  it('takes no name that is none, and no more than there can be', () => {
+  it('accepts no invalid name, and a limited number of gateways', () => {
     const roster = new Roster({ clock: new FakeClock() });
     for (const id of ['', 'a', 'a.1', 'A.00000001', '.00000001', `${'a'.repeat(64)}.00000001`]) roster.heard(id);
     expect(roster.size).toBe(0);
     for (let i = 0; i <= MAX_ROSTER; i++) roster.heard(`g${i}.00000001`);
     expect(roster.size).toBe(MAX_ROSTER);
-    // One that has a stream is never missing.
+    // A gateway with a stream is accepted even beyond the limit.
     roster.attached(A);
     roster.detached(A);
     expect([...roster.silent()].some(({ id }) => id === A)).toBe(true);

@@ -2,9 +2,9 @@ import { type GatewayName, gatewayId, gatewayName } from '@spanmesh/proto/gatewa
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 
-/** How long a gateway that a leader has heard of is waited for (architecture.md, "Attach"). */
+/** How long a leader waits for a gateway that it has heard of, ms (architecture.md, "Attach"). */
 export const GATHER_MS = 5000;
-/** Gateways on the roster: far more than there can be, so that made-up names do not keep out real ones. */
+/** Gateways on the roster: far more than an installation can have, so that invented names do not keep out real ones. */
 export const MAX_ROSTER = 16_384;
 
 interface Entry extends GatewayName {
@@ -13,29 +13,30 @@ interface Entry extends GatewayName {
   silentSince: number | undefined;
   /** When a trunk to it was last known to be established. */
   trunkAt: number;
-  /** Its snapshot has come in this term. */
+  /** Whether its snapshot has come in this term. */
   hasTold: boolean;
 }
 
 /** A gateway without a stream. */
 export interface SilentGateway extends GatewayName {
   readonly id: GatewayId;
-  /** On the leader's monotonic clock: the end of its stream, or when it was heard of first. */
+  /** When its stream ended, or when it was first heard of, by the leader's monotonic clock. */
   readonly silentSince: number;
   /** `silentSince`, or the end of the last trunk to it, if that was later. */
   readonly since: number;
 }
 
 /**
- * Every gateway that a leader has heard of in its term and that is not dead: those that attach, that the registry shows, that the leader
- * before had, and that others name. A list only adds; who is dead is taken off.
+ * The gateways that a leader has heard of in its term and that are not dead: those that attach, that are in the
+ * registry, that the previous leader had, and that other gateways name. These sources only add gateways; only death
+ * removes one.
  */
 export class Roster {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
-  /** The ids of each name: a Hello may name thousands, and each is compared with those of its name. */
+  /** The ids of each name. A Hello may name thousands, each of which is compared with the ids of its name only. */
   readonly #byName = new Map<string, Set<string>>();
-  /** Ids without a stream: mostly none. */
+  /** Ids without a stream: usually few. */
   readonly #silent = new Set<string>();
 
   constructor({ clock }: { clock: Clock }) {
@@ -46,12 +47,12 @@ export class Roster {
     return this.#entries.size;
   }
 
-  /** Somebody names it. What is no id of a gateway is passed over. */
+  /** Another process names this gateway. An invalid id is ignored. */
   heard(id: GatewayId): void {
     if (this.#entries.size < MAX_ROSTER) this.#add(id);
   }
 
-  /** It has a stream. Those are bounded elsewhere, and never missing here. */
+  /** The gateway has a stream. Streams have a limit of their own, so it is added even if the roster is full. */
   attached(id: GatewayId): void {
     this.#add(id);
     const entry = this.#entries.get(id);
@@ -59,7 +60,7 @@ export class Roster {
     this.#silent.delete(id);
   }
 
-  /** Its stream has ended. */
+  /** The gateway's stream has ended. */
   detached(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
@@ -72,13 +73,13 @@ export class Roster {
     return entry !== undefined && entry.silentSince === undefined;
   }
 
-  /** Its snapshot is complete. */
+  /** The gateway's snapshot is complete. */
   told(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.hasTold = true;
   }
 
-  /** It has no stream, but somebody has a trunk to it. */
+  /** The gateway has no stream, but another gateway has a trunk to it. */
   hasTrunk(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.trunkAt = this.#clock.now();
@@ -93,20 +94,20 @@ export class Roster {
     if (ids?.delete(id) === true && ids.size === 0) this.#byName.delete(entry.name);
   }
 
-  /** Another term. */
+  /** Forgets all gateways: another term begins. */
   clear(): void {
     this.#entries.clear();
     this.#byName.clear();
     this.#silent.clear();
   }
 
-  /** Nothing needs to be waited for: it has told what it has, it is dead, or it has had its time. */
+  /** Whether the leader need not wait for the gateway: it has reported its objects, is dead, or its time is over. */
   isResolved(id: GatewayId): boolean {
     const entry = this.#entries.get(id);
     return entry === undefined || entry.hasTold || this.#clock.now() - entry.heardAt >= GATHER_MS;
   }
 
-  /** All of them. */
+  /** Whether the leader need not wait for any of them. */
   get areResolved(): boolean {
     for (const id of this.#entries.keys()) if (!this.isResolved(id)) return false;
     return true;
@@ -125,7 +126,7 @@ export class Roster {
     }
   }
 
-  /** Other boots of the name. */
+  /** The ids of other boots of the name. */
   rivals({ name, boot }: GatewayName): string[] {
     const own = gatewayId({ name, boot });
     return [...(this.#byName.get(name) ?? [])].filter((id) => id !== own);

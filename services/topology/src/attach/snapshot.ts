@@ -2,17 +2,19 @@ import { appendSnapshot } from '@spanmesh/proto/state-change';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 
 /**
- * Entries of a snapshot that a leader takes in: about ten times the largest installation that was measured (10,000 links,
- * 320,000 relays). A gateway that offers more is broken.
+ * Entries of a snapshot that a leader accepts: about ten times the largest installation that was measured (10,000
+ * links, 320,000 relays). A gateway that sends more is faulty.
  */
 export const MAX_SNAPSHOT_ENTRIES = 8_000_000;
 
-/** A snapshot as it comes in; it counts only once it is complete, so that no choice is made on half of it. */
+/**
+ * A snapshot that is being received. It is used only when it is complete, so that no relay is selected from half of it.
+ */
 export class Snapshot {
   readonly all: StateChange = StateChange.create();
   #entries = 0;
 
-  /** False: too large. */
+  /** Adds a part. False: the snapshot is too large. */
   add(chunk: StateChange): boolean {
     this.#entries += appendSnapshot(this.all, chunk);
     return this.#entries <= MAX_SNAPSHOT_ENTRIES;

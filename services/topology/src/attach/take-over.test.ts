@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Gateway } from '../trees/gateway.ts';
 import { TakeOver } from './take-over.ts';
 
-it('the trace of a term’s beginning goes from the lease to the first command, with who attached meanwhile', () => {
+it('the trace of a term’s beginning lasts from the lease to the first command, and includes the gateways that attach', () => {
   const told: unknown[] = [];
   const context = Buffer.alloc(25, 1);
   const tracer = {
@@ -39,7 +39,7 @@ it('the trace of a term’s beginning goes from the lease to the first command, 
   ]);
 });
 
-it('costs nothing when nobody wants traces', () => {
+it('costs nothing when tracing is off', () => {
   const takeOver = new TakeOver({});
   takeOver.begins(7, 'me:1');
   expect(takeOver.context).toBeUndefined();

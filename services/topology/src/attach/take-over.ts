@@ -11,12 +11,12 @@ export class TakeOver {
     this.#tracing = tracing;
   }
 
-  /** For gateways that attach in the meantime; undefined: nothing is taken over, or nobody wants to know. */
+  /** Context of the trace, for gateways that attach meanwhile; undefined: no term is beginning, or tracing is off. */
   get context(): Buffer | undefined {
     return this.#step?.context;
   }
 
-  /** `address`: of this replica. */
+  /** Begins the trace. `address`: of this replica. */
   begins(epoch: number, address: string): void {
     this.#step?.end('another term has begun');
     const attributes = { 'spanmesh.epoch': epoch, 'spanmesh.leader': address };
@@ -27,7 +27,7 @@ export class TakeOver {
     this.#step?.note('gateway attached', { 'spanmesh.gateway': id, 'spanmesh.links': links.size });
   }
 
-  /** It commands from now on. `failure`: or will not. */
+  /** Ends the trace: this leader commands. `failure`: why it will not. */
   ends(failure?: string): void {
     this.#step?.end(failure);
     this.#step = null;

@@ -3,8 +3,9 @@ import { SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { Presence } from './presence.ts';
 
 /**
- * Gives, for a gateway's name, for how long no sign of life of it has come over the bus although others' have, in milliseconds; 0: it is
- * heard, nobody is, or it may do without the bus: one that has neither joined nor been heard.
+ * Returns a function that gives, for a gateway's name, for how many milliseconds no sign of life of it has come over
+ * the bus although others' have. 0: it is heard; or nobody is; or it has neither joined nor been heard, as one that
+ * runs without the bus.
  */
 export function unheardGateways({
   presence,
@@ -16,7 +17,7 @@ export function unheardGateways({
   const now = clock.now();
   const { flowingSince } = presence;
   const isGateway = ({ kind }: { kind: string }) => kind === 'link-gateway';
-  // By name: under another boot id it is the same gateway.
+  // Compared by name: under another boot id it is the same gateway.
   const heard = new Set(presence.living('link-gateway').map(({ name }) => name));
   const missed = new Map(
     presence

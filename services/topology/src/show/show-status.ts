@@ -23,7 +23,7 @@ export interface ReplicasKnown {
 export interface ProcessesKnown extends ReplicasKnown {
   readonly missing: readonly MissingProcess[];
   readonly refused: readonly RefusedProcess[];
-  /** For how long nothing has been heard of a gateway over the bus, by its id, ms; 0: it is heard. */
+  /** For how long nothing has been heard of a gateway over the bus, by its name, ms; 0: it is heard. */
   readonly unheardMs: (gateway: GatewayId) => number;
 }
 
