@@ -72,7 +72,7 @@ async function installation() {
 }
 
 describe('FindNode', () => {
-  it('answers at once for a node that is there: its links, best first', async () => {
+  it('answers at once for a known node: its links, best first', async () => {
     const { leader, a, b, peer, find } = await installation();
     const far = a.openLink(peer, 5, 3);
     const near = b.openLink(b.openConnection(), 5, 1);
@@ -107,7 +107,7 @@ describe('FindNode', () => {
     expect(leader.core.directory.waiting).toBe(0);
   });
 
-  it('does not take a node of another cluster or dialect', async () => {
+  it('does not accept a node of another cluster or dialect', async () => {
     const { leader, a, b, peer, find, waiting } = await installation();
     a.openLink(peer, 5);
     settle(leader, [a, b]);
@@ -119,7 +119,7 @@ describe('FindNode', () => {
     expect(leader.core.directory.waiting).toBe(1);
   });
 
-  it('names the nodes that an ambiguous name may mean, also when they come later', async () => {
+  it('lists the nodes that an ambiguous name fits, also if they appear later', async () => {
     const { leader, a, b, peer, find, waiting } = await installation();
     a.openLink(peer, 0x51);
     a.openLink(peer, 0x52);
@@ -136,7 +136,7 @@ describe('FindNode', () => {
     });
   });
 
-  it('waits until one of the links can be used from the gateway that asks', async () => {
+  it('waits until the calling gateway can use one of the links', async () => {
     const { leader, a, b, find, waiting } = await installation();
     const link = b.openLink(b.openConnection(), 5);
     a.reach(b.id, false);
@@ -149,7 +149,7 @@ describe('FindNode', () => {
     expect((await found).links.map(({ number }) => number)).toEqual([link]);
   });
 
-  it('forgets calls that were cancelled or are late', async () => {
+  it('forgets calls that were cancelled or whose deadline has passed', async () => {
     const { find, waiting } = await installation();
     const cancelled = find(exactly(5));
     await waiting(1);
@@ -188,7 +188,7 @@ describe('FindNode', () => {
 });
 
 describe('FindCluster', () => {
-  it('waits until the cluster has as many nodes', async () => {
+  it('waits until the cluster has the requested number of nodes', async () => {
     const { leader, a, b, peer, findCluster, waiting } = await installation();
     const [one, two] = [findCluster(0), findCluster(2)];
     await waiting(2);
@@ -203,7 +203,7 @@ describe('FindCluster', () => {
   });
 });
 
-/** A call without a server: how it has ended, if it has. */
+/** A call without a server; it records the answer or error. */
 function asked(leader: FakeLeader, node: NodeSelector, gateway = 'a.00000001') {
   const made = {
     answer: undefined as FindNodeResponse | undefined,
@@ -249,7 +249,7 @@ describe('the directory', () => {
   });
 
   // Limits: directory/directory.ts MAX_FOUND_LINKS
-  it('names so many links of a node, the best', () => {
+  it('gives a limited number of links of a node, the best ones', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     for (let i = 0; i < MAX_FOUND_LINKS; i++) a.openLink(a.openConnection(), 5, 2);
@@ -261,7 +261,7 @@ describe('the directory', () => {
     expect([links.length, links[0]?.number]).toEqual([MAX_FOUND_LINKS, best]);
   });
 
-  it('answers a frozen leader’s own gateways, and sends others to whoever leads', () => {
+  it('of a frozen leader answers its own gateways, and sends others to the replica that leads', () => {
     const leader = new FakeLeader();
     const a = new FakeGateway('a');
     a.openLink(a.openConnection(), 5);

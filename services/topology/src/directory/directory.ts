@@ -24,9 +24,9 @@ import type { Trees } from '../trees/trees.ts';
 import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
-/** Calls that wait at a time, about 10 KB each. Gateways put calls for the same thing together. */
+/** Calls that wait at a time, about 10 KB each. A gateway makes one call of several for the same node or cluster. */
 export const MAX_WAITING = 20_000;
-/** Links that an answer names: more than anybody has routes to one node over different links. */
+/** The most links in an answer: more than a gateway has routes to one node over different links. */
 export const MAX_FOUND_LINKS = 64;
 
 export interface DirectoryDeps {
@@ -38,10 +38,13 @@ export interface DirectoryDeps {
 
 type Handlers = Pick<proto.DirectoryServer, 'findNode' | 'findCluster'>;
 
-/** What a call is answered with, or null: it has to wait. */
+/** Returns the answer of a call, or null if the call must wait. */
 type Look<Answer> = () => Answer | null;
 
-/** The Directory service of directory.proto: gateways ask it where nodes are. Waiting costs nothing until what is awaited changes. */
+/**
+ * The Directory service of directory.proto, from which gateways learn where nodes are. A waiting call costs nothing
+ * until an object that it may be waiting for changes.
+ */
 export class Directory {
   readonly #deps: DirectoryDeps;
   readonly #waiters = new Waiters();
@@ -63,7 +66,7 @@ export class Directory {
     return { directoryCalls: size, directoryKeys: keys, directoryTouched: touched };
   }
 
-  /** What a gRPC server needs. */
+  /** The handlers for a gRPC server. */
   readonly implementation: Handlers = {
     findNode: this.#waiting((request: proto.FindNodeRequest) => {
       const fault = nodeSelectorFault(request.node);
@@ -90,28 +93,28 @@ export class Directory {
     }),
   };
 
-  /** A node has got a link. */
+  /** A node has got another link. */
   linkAdded({ node }: Link): void {
     if (this.#waiters.size === 0) return;
     for (const key of keysOfNode(node)) this.#waiters.touch(key);
   }
 
-  /** A cluster has got a node. */
+  /** A cluster has got another node. */
   nodeAdded(cluster: Cluster): void {
     if (this.#waiters.size > 0) this.#waiters.touch(`cluster ${clusterKeyText(showClusterKey(cluster))}`);
   }
 
-  /** The gateway can reach another one again. */
+  /** The gateway can reach another gateway again. */
   reachable(gateway: GatewayId): void {
     this.#waiters.touch(gatewayKey(gateway));
   }
 
-  /** Answers those whose wait is over. To be called once a turn. */
+  /** Answers the waiting calls that can be answered now. Call it once a turn. */
   flush(): void {
     this.#waiters.flush();
   }
 
-  /** This replica does not lead any more. */
+  /** Ends all waiting calls: this replica does not lead any more. */
   endAll(details: string): void {
     this.#waiters.failAll(details);
   }
@@ -128,7 +131,7 @@ export class Directory {
     };
   }
 
-  /** Best first; those of other gateways only if the two can reach each other. */
+  /** The links of a node that a gateway can use, best first: its own, and those of gateways that it can reach. */
   #usableLinks(node: Node, gateway: GatewayId): Link[] {
     const { tree } = this.#deps.trees;
     const usable: Link[] = [];
@@ -145,7 +148,10 @@ export class Directory {
     return wholeMs(this.#deps.leadership.frozenMs);
   }
 
-  /** Another replica may lead: gateways that are attached to it get their answers there. @throws ApiError UNAVAILABLE */
+  /**
+   * Refuses gateways that are not attached here while this leader is frozen: another replica may lead and serve them.
+   * @throws ApiError UNAVAILABLE
+   */
   #checkFrozen(gateway: GatewayId): void {
     const { leadership, trees } = this.#deps;
     if (leadership.frozenMs === 0 || trees.gateways.get(gateway)?.attached === true) return;
@@ -154,7 +160,7 @@ export class Directory {
     throw new ApiError(status.UNAVAILABLE, details);
   }
 
-  /** A unary call that is answered when there is an answer; its deadline, or its end, ends the wait. */
+  /** A handler of a unary call that waits until there is an answer, its deadline passes, or it is cancelled. */
   #waiting<Request, Answer>(
     prepare: (request: Request) => { gateway: GatewayId; look: Look<Answer>; keys: readonly string[] },
   ): handleUnaryCall<Request, Answer> {
@@ -196,7 +202,7 @@ export class Directory {
       fail: (details) => callback(new ApiError(status.UNAVAILABLE, details)),
     };
     this.#waiters.add(waiter, keys);
-    // Also when the deadline has passed: grpc-js cancels the call then.
+    // grpc-js also emits this when the deadline has passed.
     call.once('cancelled', () => this.#waiters.remove(waiter));
   }
 

@@ -6,21 +6,24 @@ import { findOneNode, nodesOf } from '../show/find.ts';
 import { treeClusterKey } from '../trees/show-ids.ts';
 
 /**
- * The node that a canonical selector means, undefined if there is none (yet).
- * @throws ApiError INVALID_ARGUMENT: it means several; they are named.
+ * The node that a canonical selector names, or undefined if there is none (yet).
+ * @throws ApiError INVALID_ARGUMENT: it fits several nodes; the error lists them
  */
 export function selectNode(tree: SpanTree, { key, dialect, clusterId, node }: NodeSelector): Node | undefined {
   if (key !== undefined) return tree.findCluster(treeClusterKey(key.cluster!))?.node(key.id, key.label);
   return findOneNode(nodesIn(tree, dialect, clusterId), node);
 }
 
-/** What a call that waits for a node waits under. */
+/** The keys (Waiters) under which a call waits for the node of a selector. */
 export function selectorKeys({ key, node }: NodeSelector): string[] {
   if (key !== undefined) return [`node ${key.id}`];
   return [`node ${node.toLowerCase()}`, `label ${node}`];
 }
 
-/** Whom a node concerns that has come, or has got a link: a selector gives its id, a prefix of it, or its label. */
+/**
+ * The keys of the calls that a new node, or a node's new link, may concern: a selector contains the node's id, a prefix
+ * of it, or its label.
+ */
 export function* keysOfNode({ nodeId, label }: Node): Iterable<string> {
   for (let end = 1; end <= nodeId.length; end++) yield `node ${nodeId.slice(0, end)}`;
   yield `label ${label}`;

@@ -5,7 +5,7 @@ function rig() {
   const waiters = new Waiters();
   const told: string[] = [];
   const there = new Set<string>();
-  /** One that waits under these texts for itself to be there. */
+  /** Adds a waiter that waits under these keys until its name is in `there`. */
   const add = (name: string, ...keys: string[]) => {
     const waiter = {
       look: () => {
@@ -21,8 +21,8 @@ function rig() {
   return { waiters, told, there, add, left };
 }
 
-describe('those who wait', () => {
-  it('look once a turn when something has changed for them, and wait on until it has come', () => {
+describe('waiters', () => {
+  it('look once a turn after a change for one of their keys, and wait until they find something', () => {
     const { waiters, told, there, add, left } = rig();
     add('a', 'x', 'y');
     add('b', 'y');
@@ -44,7 +44,7 @@ describe('those who wait', () => {
     expect([told, left()]).toEqual([['a looks'], [1, 1, 0]]);
   });
 
-  it('leave nothing when they are taken away, also in the midst of a turn', () => {
+  it('leave nothing behind when they are removed, also in the middle of a turn', () => {
     const { waiters, told, add, left } = rig();
     const [a, b] = [add('a', 'x', 'y'), add('b', 'x')];
     waiters.touch('x');

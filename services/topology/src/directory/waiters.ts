@@ -1,14 +1,14 @@
-/** A call that waits for something to come. */
+/** A call that waits for an object. */
 export interface Waiter {
-  /** Looks whether it has come, and answers if so; false: it waits on. */
+  /** Looks for the object and, if it is there, answers; false: the call still waits. */
   look(): boolean;
-  /** Ends the wait: nobody will look any more. */
+  /** Ends the call with an error. */
   fail(details: string): void;
 }
 
 /**
- * Who waits for what. Waiters are found by the texts that they wait under, so that a change costs only the waiters that it may
- * concern; they look once, at the end of the turn, however much has changed.
+ * The waiting calls. They are found by the keys (texts) under which they wait, so that a change costs only the calls
+ * that it may concern. These look for their object once, at the end of the turn, however much has changed.
  */
 export class Waiters {
   readonly #keysOf = new Map<Waiter, readonly string[]>();
@@ -19,12 +19,12 @@ export class Waiters {
     return this.#keysOf.size;
   }
 
-  /** Texts that somebody waits under. */
+  /** Number of keys under which calls wait. */
   get keys(): number {
     return this.#byKey.size;
   }
 
-  /** Waiters that look at the end of this turn. */
+  /** Number of calls that will look at the end of this turn. */
   get touched(): number {
     return this.#touched.size;
   }
@@ -38,7 +38,7 @@ export class Waiters {
     }
   }
 
-  /** Nothing happens if it does not wait any more. */
+  /** Removes a waiter, if it still waits. */
   remove(waiter: Waiter): void {
     const keys = this.#keysOf.get(waiter);
     if (keys === undefined) return;
@@ -51,13 +51,13 @@ export class Waiters {
     }
   }
 
-  /** Something has changed for the waiters under this text. */
+  /** An object has changed that waiters under this key may be waiting for. */
   touch(key: string): void {
     const waiting = this.#byKey.get(key);
     if (waiting !== undefined) for (const waiter of waiting) this.#touched.add(waiter);
   }
 
-  /** Has those look for whom something has changed. */
+  /** Lets the waiters look for which `touch` was called. */
   flush(): void {
     if (this.#touched.size === 0) return;
     const touched = [...this.#touched];
@@ -65,7 +65,7 @@ export class Waiters {
     for (const waiter of touched) if (waiter.look()) this.remove(waiter);
   }
 
-  /** Ends all waits. */
+  /** Ends all waiting calls with an error. */
   failAll(details: string): void {
     for (const waiter of [...this.#keysOf.keys()]) {
       this.remove(waiter);

@@ -9,7 +9,7 @@ const event = Event.fromPartial({ kind: UP, subject: 'a', time: new Date(1000) }
 const invalid = expect.objectContaining({ code: status.INVALID_ARGUMENT });
 
 describe('a filter of events', () => {
-  it('takes all if it says nothing', () => {
+  it('accepts all events if no field is set', () => {
     expect(eventFilter({ kinds: [], subject: '' })(event)).toBe(true);
     expect(eventFilter({ kinds: [], subject: '' })(Event.fromPartial({}))).toBe(true);
   });
@@ -22,7 +22,7 @@ describe('a filter of events', () => {
     [{ since: new Date(1000) }, true],
     [{ since: new Date(1001) }, false],
     [{ kinds: [UP], subject: 'b', since: new Date(0) }, false],
-  ])('takes of those that it means: %j', (fields, isMeant) => {
+  ])('accepts matching events: %j', (fields, isMeant) => {
     expect(eventFilter({ kinds: [], subject: '', ...fields })(event)).toBe(isMeant);
   });
 

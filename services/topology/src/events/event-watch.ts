@@ -4,9 +4,9 @@ import type { EventHistory } from '@spanmesh/runtime/events/event-history';
 import { eventFilter } from './event-filter.ts';
 import { MAX_EVENTS_PER_MESSAGE, MAX_QUEUED_EVENTS } from './limits.ts';
 
-/** Events are gathered for so long before they are sent, ms. */
+/** How long events are gathered before they are sent, ms. */
 const GATHER_MS = 50;
-/** A watcher hears from us at least this often, ms. */
+/** A watch sends something at least this often, ms. */
 export const PROGRESS_MS = 10_000;
 
 /** The part of the server's side of a watch that is used here. */
@@ -19,21 +19,24 @@ export interface EventStream {
 export interface EventWatchDependencies {
   readonly stream: EventStream;
   readonly history: EventHistory;
-  /** Events that are known to have been lost on their way here. */
+  /** Number of events that are known to have been lost on their way to this replica. */
   readonly lost: () => number;
   readonly clock: Clock;
   readonly onEnd: () => void;
 }
 
-/** One watcher: events wait for it in a short queue, and if it reads too slowly it is told which part of the history is left. */
+/**
+ * One watch of events. Events wait in a short queue; beyond its length the watch reads them from the history later, and
+ * reports if the history has forgotten some.
+ */
 export class EventWatch {
   readonly #deps: EventWatchDependencies;
   readonly #isMeant: (event: Event) => boolean;
   readonly #stop: () => void;
   #queue: Event[] = [];
-  /** Number of the last entry that was put into the queue, or passed over. */
+  /** Number of the last event that was put into the queue or filtered out. */
   #seen: number;
-  /** Entries were dropped because the queue was full. */
+  /** Events were left out because the queue was full; they must be read from the history. */
   #isBehind = false;
   #isBlocked = false;
   #isOver = false;
@@ -41,11 +44,11 @@ export class EventWatch {
   #gathering: Timer | undefined;
   #progress: Timer | undefined;
 
-  /** The first message is sent at once. @throws ApiError INVALID_ARGUMENT */
+  /** Sends the first message at once. @throws ApiError INVALID_ARGUMENT */
   constructor({ resumeToken, kinds, subject, since }: WatchEventsRequest, deps: EventWatchDependencies) {
     this.#deps = deps;
     const { history, stream } = deps;
-    // The time is only of where it begins: events come late, too.
+    // `since` selects only the first events: later ones may carry earlier times, because events can arrive late.
     this.#isMeant = eventFilter({ kinds, subject });
     const isFresh = resumeToken === '' && since !== undefined;
     const isMeantFirst = eventFilter({ kinds, subject, since: isFresh ? since : undefined });
@@ -64,14 +67,14 @@ export class EventWatch {
     this.#pump();
   }
 
-  /** Ends the stream, if it has not ended. */
+  /** Ends the watch and its stream, if it has not ended. */
   end(): void {
     if (this.#isOver) return;
     this.abandon();
     this.#deps.stream.end();
   }
 
-  /** Sends no more; the stream is somebody else's to end. */
+  /** Ends the watch without ending the stream, which the caller does. */
   abandon(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -105,7 +108,7 @@ export class EventWatch {
     }
   }
 
-  /** Reads what the queue had no room for. False: there is nothing. */
+  /** Reads the events that the queue had no room for from the history. False: there are none. */
   #catchUp(): boolean {
     if (!this.#isBehind) return false;
     const { history } = this.#deps;
@@ -118,7 +121,7 @@ export class EventWatch {
 
   #send(events: Event[]): void {
     const { stream, history, lost, clock } = this.#deps;
-    // A part that is not the last has the token of its last entry.
+    // All but the last part of a batch carry the token of their last event.
     const upTo = this.#queue.length > 0 ? (events.at(-1)?.number ?? 0) : this.#seen;
     this.#isBlocked = !stream.write({
       events,

@@ -132,7 +132,7 @@ describe('ListEvents', () => {
 });
 
 describe('WatchEvents', () => {
-  it('begins at once, with what was asked for, and goes on', () => {
+  it('sends the requested events at once, and then new ones', () => {
     const { add, watch, clock } = world();
     add('long ago');
     clock.advance(60_000);
@@ -147,14 +147,14 @@ describe('WatchEvents', () => {
     expect(since.subjects).toEqual(['lately', 'now', 'else']);
   });
 
-  it('is told that the history was lost, and what was lost on the way', () => {
+  it('reports that the history was lost, and how many events were lost on their way', () => {
     const { collector, watch } = world();
     collector.lost = 7;
     const stream = watch({ resumeToken: 'nobody has given this' });
     expect(stream.sent[0]).toMatchObject({ historyLost: true, lost: 7 });
   });
 
-  it('reads the history when it was too slow, and is told if that has forgotten some', () => {
+  it('reads the history after it was too slow, and reports if that has forgotten events', () => {
     const { add, watch, clock } = world();
     const stream = watch();
     stream.accepts = false;
@@ -177,7 +177,7 @@ describe('WatchEvents', () => {
   });
 
   // Limits: events/limits.ts MAX_EVENTS_PER_MESSAGE
-  it('is told of so many at a time, each message with a token of its last', () => {
+  it('sends a limited number of events in a message, each with the token of its last one', () => {
     const { add, watch, clock, history } = world();
     const since = new Date(clock.wall());
     for (let n = 0; n < MAX_EVENTS_PER_MESSAGE; n++) add(`${n}`);
@@ -192,7 +192,7 @@ describe('WatchEvents', () => {
   });
 
   // Limits: events/limits.ts MAX_QUEUED_EVENTS
-  it('keeps so many for one who does not read, and reads the history past it, missing none', () => {
+  it('queues a limited number for a client that does not read, then reads the history, and misses none', () => {
     for (const extra of [0, 1]) {
       const { add, watch, clock } = world();
       const stream = watch();
@@ -209,7 +209,7 @@ describe('WatchEvents', () => {
     }
   });
 
-  it('gathers what happens for a moment, and sends nothing that is not meant', () => {
+  it('gathers events for a moment, and sends only matching ones', () => {
     const { add, watch, clock } = world();
     const stream = watch({ kinds: [UP], subject: 'a' });
     add('a');
@@ -225,7 +225,7 @@ describe('WatchEvents', () => {
     expect(stream.sent).toHaveLength(2);
   });
 
-  it('that has read is not told anything twice by being asked on', () => {
+  it('sends nothing twice when the stream drains repeatedly', () => {
     const { add, watch, clock } = world();
     const stream = watch();
     add('a');
@@ -234,7 +234,7 @@ describe('WatchEvents', () => {
     stream.emit('drain');
     expect(stream.subjects).toEqual(['a']);
     expect(stream.sent).toHaveLength(2);
-    // Every ten seconds after what it was told last.
+    // Progress is sent ten seconds after the last message.
     clock.advance(PROGRESS_MS - 51);
     expect(stream.sent).toHaveLength(2);
     clock.advance(1);
@@ -245,7 +245,7 @@ describe('WatchEvents', () => {
     ]);
   });
 
-  it('hears from us now and then, and can go on from the last token', () => {
+  it('sends progress regularly, with a token to resume from', () => {
     const { add, watch, clock, history } = world();
     const stream = watch({ kinds: [FAILED] });
     add('of another kind');
@@ -264,7 +264,7 @@ describe('WatchEvents', () => {
     expect([left.ended, api.watches, clock.pending]).toEqual([true, 0, 0]);
   });
 
-  it('of a request that makes no sense is refused, and holds nothing', () => {
+  it('of an invalid request is refused, and leaves nothing behind', () => {
     const { api, watch } = world();
     expect(watch({ subject: 'x'.repeat(301) }).error).toMatchObject({ code: status.INVALID_ARGUMENT });
     expect(api.watches).toBe(0);

@@ -17,7 +17,7 @@ import type { ApiShares } from '../api-shares.ts';
 import { eventFilter } from './event-filter.ts';
 import { EventWatch } from './event-watch.ts';
 
-/** An event as it is sent takes about so many bytes, besides its texts. */
+/** Estimated bytes of an encoded event, without its texts. */
 const EVENT_BYTES = 600;
 
 export interface EventsApiDependencies {
@@ -28,7 +28,7 @@ export interface EventsApiDependencies {
   readonly logger: Logger;
 }
 
-/** The service Events of events.proto: every replica answers from its own copy. */
+/** The Events service of events.proto. Every replica answers from its own history. */
 export class EventsApi {
   readonly #deps: EventsApiDependencies;
   readonly #faults: FaultLog;
@@ -39,7 +39,7 @@ export class EventsApi {
     this.#faults = new FaultLog({ service: 'events' }, deps);
   }
 
-  /** What a gRPC server needs. */
+  /** The handlers for a gRPC server. */
   readonly implementation: EventsServer = {
     listEvents: (
       call: ServerUnaryCall<ListEventsRequest, ListEventsResponse>,
@@ -79,7 +79,7 @@ export class EventsApi {
         if (typeof number !== 'number' || typeof first !== 'string' || history.numberOf(first) === null) {
           throw invalid('page_token is not one that a list of this replica gave: list again from the beginning.');
         }
-        // A watch goes on from the first page: what came during the others is told once more.
+        // A watch resumes after the first page: events that arrive while the other pages are read are sent again.
         resumeToken = first;
         return history.after(number).map((event) => ({
           item: isMeant(event) ? event : null,

@@ -11,7 +11,7 @@ import { Captures, MAX_CAPTURES_PASSED } from './captures.ts';
 
 type Upstream = ServerWritableStream<CaptureMessagesRequest, CaptureMessagesResponse>;
 
-/** The gateway's side: calls as they come; `onCall` is told of each. */
+/** The gateway's side: the calls received; `onCall` is called with each. */
 const gateway = { calls: [] as Upstream[], onCall: (_: Upstream): void => {} };
 const server = new Server();
 let address = '';
@@ -37,7 +37,7 @@ afterEach(() => {
   gateway.onCall = () => {};
 });
 
-/** A user's call: what has come, and how it ended. */
+/** A user's call; it records the messages and how it ended. */
 class Call extends EventEmitter {
   readonly metadata = new Metadata();
   readonly got: CaptureConnectionResponse[] = [];
@@ -89,7 +89,7 @@ function installation({ at = () => address } = {}) {
 const once = (emitter: EventEmitter, event: string) => new Promise((resolve) => emitter.once(event, resolve));
 
 describe('a capture', () => {
-  it('is what the gateway of the connection shows, with the connection once, until that ends', async () => {
+  it("passes on the gateway's messages, names the connection once, and ends when the gateway's call ends", async () => {
     const { capture, connection } = installation();
     gateway.onCall = (call) => {
       for (let i = 0; i < 2; i++) call.write(CaptureMessagesResponse.fromPartial({}));
@@ -151,13 +151,13 @@ describe('a capture', () => {
     [status.UNIMPLEMENTED, 'too old to capture'],
     [status.UNAVAILABLE, 'cannot be reached from here: because'],
     [status.NOT_FOUND, 'because'],
-  ])('that the gateway refuses with status %i fails, and says why', async (code, details) => {
+  ])('that the gateway refuses with status %i fails, with the reason', async (code, details) => {
     const { capture } = installation();
     gateway.onCall = (call) => call.emit('error', { code, details: 'because' });
     expect(await capture().ended).toMatchObject({ code, details: expect.stringContaining(details) });
   });
 
-  it('is refused of a connection that is not there, and of a gateway that is not attached', () => {
+  it('of an unknown connection, or at a gateway that is not attached, is refused', () => {
     const { leader, a, capture } = installation();
     expect(() => capture('a.00000001:999')).toThrow(expect.objectContaining({ code: status.NOT_FOUND }));
     expect(() => capture('')).toThrow(expect.objectContaining({ code: status.INVALID_ARGUMENT }));

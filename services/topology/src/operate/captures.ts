@@ -13,27 +13,27 @@ import { connectionData, type Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 import { notAttached } from './find-gateway.ts';
 
-/** Captures that are passed on at a time; a gateway runs fewer. */
+/** Captures passed on at a time; a gateway runs fewer. */
 export const MAX_CAPTURES_PASSED = 16;
 /** Longest capture, ms (topology.proto). */
 const MAX_CAPTURE_MS = 3_600_000;
 
-/** How a leader calls gateways. */
+/** How a leader reaches the gateways. */
 export interface GatewayChannel {
   /** `Security.channel(LINK_GATEWAY_NAME)`; default: plaintext. */
   readonly security?: ChannelSecurity | undefined;
-  /** `host:port` of a gateway's service port; default: as the gateway says. */
+  /** `host:port` of a gateway's service port; default: the address that the gateway has stated. */
   readonly address?: ((gateway: Pick<Gateway, 'serviceAddress'>) => string) | undefined;
 }
 
 type Call = ServerWritableStream<CaptureConnectionRequest, CaptureConnectionResponse>;
 
-/** Passes captures on from the gateways to the callers of the API. */
+/** Passes captures on from gateways to users of the API. */
 export class Captures {
   readonly #trees: Trees;
   readonly #security: ChannelSecurity;
   readonly #address: (gateway: Pick<Gateway, 'serviceAddress'>) => string;
-  /** Ends each capture, with the reason. */
+  /** For each running capture, a function that ends it with the given reason. */
   readonly #running = new Set<(why: string) => void>();
 
   constructor(
@@ -77,7 +77,8 @@ export class Captures {
     const abort = (why: string): void => done(new ApiError(status.UNAVAILABLE, why));
     this.#running.add(abort);
     let shown: CaptureConnectionResponse['connection'] = showConnection(connection);
-    // A slow reader slows the gateway's stream down, and the gateway drops and counts the rest: here nobody would count it.
+    // If the user reads slowly, the gateway's stream slows down, too: the gateway drops messages and counts them, which
+    // this replica could not.
     upstream.on('data', (captured) => {
       if (!this.#running.has(abort)) return;
       if (!call.write({ connection: shown, captured })) upstream.pause();
@@ -89,13 +90,13 @@ export class Captures {
     call.on('cancelled', () => done(new ApiError(status.CANCELLED, 'cancelled')));
   }
 
-  /** This replica does not lead any more. */
+  /** Ends all captures: this replica does not lead any more. */
   endAll(details: string): void {
     for (const abort of [...this.#running]) abort(details);
   }
 }
 
-/** For the gateway's log: who, as the gate knows him, and from where. */
+/** The user for the gateway's log: the name as authenticated by the gate, and the address. */
 function shownCaller(call: Call): string {
   const from = callerOf(call).address;
   const [user] = call.metadata.get(USER_HEADER);

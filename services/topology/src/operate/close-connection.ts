@@ -13,7 +13,7 @@ import { checkCanDrain, notAttached } from './find-gateway.ts';
 const MAX_REASON_CHARS = 200;
 
 /**
- * Has the gateway close a connection, by order of an operator.
+ * Orders the gateway to close a connection, for an operator.
  * @throws ApiError NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION, UNAVAILABLE (topology.proto)
  */
 export function closeConnection(

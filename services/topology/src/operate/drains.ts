@@ -7,12 +7,12 @@ import type { Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 import { checkCanDrain, findGateway, notAttached } from './find-gateway.ts';
 
-/** Calls that follow a drain, at a time. */
+/** Calls that follow drains, at a time. */
 export const MAX_FOLLOWED = 200;
-/** Drains of one gateway that run at a time: fewer than a gateway keeps. */
+/** Drains of one gateway that run at a time: fewer than a gateway remembers. */
 export const MAX_RUNNING = 8;
 
-/** Longest deadline of a drain, ms (topology.proto): what runs for longer will not end by itself. */
+/** Longest deadline of a drain, ms (topology.proto): a drain that runs for longer will not end by itself. */
 const MAX_DRAIN_MS = 24 * 3_600_000;
 
 const ORDER = /^[A-Za-z0-9-]{1,64}$/;
@@ -22,16 +22,16 @@ type Call = Pick<ServerWritableStream<DrainGatewayRequest, DrainGatewayResponse>
   on(event: 'cancelled', fn: () => void): unknown;
 };
 
-/** A call that waits for a drain to be done. */
+/** A call that follows a drain until it is done. */
 interface Follower {
   readonly call: Call;
   readonly gateway: Gateway;
   readonly order: DrainOrder;
-  /** The progress told last, so that the same is not told again. */
+  /** The progress sent last, so that the same is not sent twice. */
   told: string;
 }
 
-/** Drains that users have ordered of this leader: orders go to gateways, how far they are comes back. */
+/** Drains ordered through this leader: it passes orders to gateways, and their progress back to the callers. */
 export class Drains {
   readonly #deps: { readonly trees: Trees; readonly commander: Pick<Commander, 'drain' | 'epoch' | 'next'> };
   readonly #followers = new Set<Follower>();
@@ -82,11 +82,11 @@ export class Drains {
     this.#tell(follower);
   }
 
-  /** A gateway has told how far it is: in a delta, or in a snapshot. */
+  /** A gateway has reported the progress of its drains, in a delta or in a snapshot. */
   progressed(gateway: Gateway): void {
     for (const follower of this.#followers) {
       if (follower.gateway !== gateway) continue;
-      // The order was lost with the stream that it was on: the id keeps it from being done twice.
+      // The order was lost with the stream. It is sent again; its id keeps the gateway from obeying it twice.
       if (!gateway.drains.has(follower.order.order) && follower.told === '') {
         this.#deps.commander.drain(gateway, follower.order);
       } else this.#tell(follower);
@@ -98,7 +98,7 @@ export class Drains {
     for (const follower of [...this.#followers]) if (follower.gateway === gateway) this.#fail(follower, details);
   }
 
-  /** This replica does not lead any more. */
+  /** Ends all calls: this replica does not lead any more. */
   endAll(details: string): void {
     for (const follower of [...this.#followers]) this.#fail(follower, details);
   }

@@ -3,11 +3,11 @@ import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** What a gateway says that obeys `drains` and closes connections in order (gateway_control.proto, Hello). */
+/** The capability of gateways that obey `drains` and close connections in order (gateway_control.proto, Hello). */
 const CAPABILITY = 'drain';
 
 /**
- * The gateway that `text` means: its name, or its id.
+ * The gateway that `text` names by its name or its id.
  * @throws ApiError NOT_FOUND, INVALID_ARGUMENT
  */
 export function findGateway({ gateways }: Pick<Trees, 'gateways'>, text: string): Gateway {
@@ -21,7 +21,10 @@ export function findGateway({ gateways }: Pick<Trees, 'gateways'>, text: string)
   );
 }
 
-/** @throws ApiError FAILED_PRECONDITION: the gateway is too old. */
+/**
+ * Throws if an attached gateway cannot drain.
+ * @throws ApiError FAILED_PRECONDITION: the gateway is too old
+ */
 export function checkCanDrain({ id, version, capabilities, attached }: Gateway): void {
   if (capabilities.has(CAPABILITY) || !attached) return;
   const software = version === '' ? 'its software' : `version ${version}`;

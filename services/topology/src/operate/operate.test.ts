@@ -25,7 +25,7 @@ async function installation() {
   return { leader, a, b, client, connections };
 }
 
-/** A DrainGateway call: what has come, and how it ended. */
+/** A call of DrainGateway; it records the messages and how it ended. */
 function drain(
   client: TopologyClient,
   request: { gateway: string; share: number; order?: string; deadlineMs?: number },
@@ -46,7 +46,7 @@ function close(client: TopologyClient, connection: string, reason = ''): Promise
 }
 
 describe('DrainGateway', () => {
-  it('orders it once, and follows it to the end', async () => {
+  it('sends the order once, and follows the drain to its end', async () => {
     const { leader, a, b, client } = await installation();
     const first = drain(client, { gateway: 'a', share: 0.5 });
     await until(() => {
@@ -68,10 +68,10 @@ describe('DrainGateway', () => {
     expect(a.ordered).toHaveLength(1);
   });
 
-  it('says an order again that was lost with the stream', async () => {
+  it('sends an order again that was lost with the stream', async () => {
     const { leader, a, b, client } = await installation();
     const followed = drain(client, { gateway: 'a', share: 1 });
-    // Commanded, and not read: the stream breaks first.
+    // The order was written, but the stream breaks before the gateway reads it.
     await until(() => {
       leader.core.flush();
       return a.stream!.sent.length > a.read;
@@ -133,7 +133,7 @@ describe('DrainGateway', () => {
       code: status.RESOURCE_EXHAUSTED,
       details: expect.stringContaining(`runs ${MAX_RUNNING}`),
     });
-    // One that runs may be followed by others.
+    // A running drain may be followed by more calls.
     const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
     await until(() => again.got.length === 1);
     a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });
@@ -147,7 +147,7 @@ describe('DrainGateway', () => {
   });
 
   // Limits: operate/drains.ts MAX_FOLLOWED
-  it('is followed by so many calls at a time; one that is given up leaves its place', () => {
+  it('may be followed by a limited number of calls; a cancelled one makes room', () => {
     const leader = new FakeLeader();
     const { core } = leader;
     const a = new FakeGateway('a');
@@ -176,7 +176,7 @@ describe('DrainGateway', () => {
     expect(failed[0]).toMatchObject({ code: status.UNAVAILABLE, details: 'it stops' });
   });
 
-  it('has an id of up to 64 characters, or is given one', async () => {
+  it('has an id of up to 64 characters; without one it is given an id', async () => {
     const { leader, a, b, client } = await installation();
     const longest = 'x'.repeat(64);
     expect((await drain(client, { gateway: 'a', share: 1, order: `${longest}x` }).ended)?.code).toBe(
@@ -213,7 +213,7 @@ describe('DrainGateway', () => {
 });
 
 describe('CloseConnection', () => {
-  it('tells the gateway, and those who look on why', async () => {
+  it('gives the order to the gateway, and the reason to users who list connections', async () => {
     const { leader, a, b, client, connections } = await installation();
     const { connection } = await close(client, `${a.id}:${connections[0]}`, 'moves to rack 7');
     expect(connection).toMatchObject({ id: `${a.id}:${connections[0]}`, closing: '' });

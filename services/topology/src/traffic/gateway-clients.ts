@@ -12,11 +12,14 @@ interface Kept {
   usedAt: number;
 }
 
-/** Clients of gateways, kept while they are used: `spanmesh top` asks every few seconds, and a TLS handshake each time costs both sides. */
+/**
+ * Clients of gateways. They are kept while they are used, because `spanmesh top` asks every few seconds and a TLS
+ * handshake each time would cost both sides.
+ */
 export class GatewayClients {
   readonly #channel: GatewayChannel;
   readonly #clock: Pick<Clock, 'now' | 'after'>;
-  /** By id of the gateway. */
+  /** The clients by id of their gateway. */
   readonly #kept = new Map<string, Kept>();
   #sweep: Timer | null = null;
 
@@ -29,7 +32,7 @@ export class GatewayClients {
     return this.#kept.size;
   }
 
-  /** null: the gateway cannot be called. */
+  /** The client of a gateway; null: the gateway cannot be called. */
   of(gateway: Gateway): GatewayTrafficClient | null {
     const { security = PLAINTEXT, address: addressOf = (one) => one.serviceAddress } = this.#channel;
     const address = addressOf(gateway);

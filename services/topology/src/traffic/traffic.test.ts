@@ -25,12 +25,12 @@ afterEach(async () => {
 
 type Done = sendUnaryData<ListGatewayTrafficResponse>;
 
-/** A gateway's service port: it has as many connections as are open, and a class of routes. */
+/** A gateway's service port: its traffic is that of the open connections, and of one class of routes. */
 class FakeService {
   readonly asked: ListGatewayTrafficRequest[] = [];
-  /** Most in one answer, whatever is asked. */
+  /** The most counters in one answer, whatever is asked for. */
   most = 500;
-  /** Instead of an answer. */
+  /** Called instead of answering. */
   instead: ((done: Done) => void) | null = null;
   readonly #gateway: FakeGateway;
 
@@ -84,7 +84,7 @@ async function installation(names: readonly string[], connections = 3) {
     services.push(service);
   }
   settle(leader, gateways);
-  // Its own: the leader's has other timers.
+  // A clock of its own, because the leader's clock has other timers.
   const clock = new FakeClock();
   const traffic = new Traffic({ address: ({ serviceAddress }) => addresses.get(serviceAddress) ?? '' }, { clock });
   cleanups.push(() => traffic.stop());
@@ -107,8 +107,8 @@ async function allPages(list: (request: Partial<ListTrafficRequest>) => ReturnTy
   return { ids, pages };
 }
 
-describe('what passes in the whole installation', () => {
-  it('is asked of every gateway, in order, with the label that topology knows', async () => {
+describe('the traffic of the whole installation', () => {
+  it('is requested from every gateway, in order, and labelled by topology', async () => {
     const { gateways, list, leader } = await installation(['b', 'a']);
     const [b, a] = gateways as [FakeGateway, FakeGateway];
     const [first = 0, second = 0] = a.connections.keys();
@@ -136,10 +136,10 @@ describe('what passes in the whole installation', () => {
   });
 
   // Limits: traffic/limits.ts ASKED_AT_ONCE
-  it('asks no more gateways at a time than fill the page, or than are allowed', async () => {
+  it('is requested from no more gateways at a time than fill the page, or than are allowed', async () => {
     const names = Array.from({ length: 20 }, (_, i) => `g-${String(i).padStart(2, '0')}`);
     const { services, list } = await installation(names);
-    // Three connections each, and something besides.
+    // Each gateway has counters of three connections and one class of routes.
     await list({ pageSize: 5 });
     expect(services.map(({ asked }) => asked.length)).toEqual([1, 1, ...Array(18).fill(0)]);
     let waiting: (() => void)[] = [];
@@ -159,7 +159,7 @@ describe('what passes in the whole installation', () => {
     expect(most).toBe(ASKED_AT_ONCE);
   });
 
-  it('is of one gateway or of some kinds, if that is asked for', async () => {
+  it('can be limited to one gateway or to some kinds', async () => {
     const { list, gateways } = await installation(['a', 'b']);
     const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
     const ids = async (request: Partial<ListTrafficRequest>) =>
@@ -182,7 +182,7 @@ describe('a gateway', () => {
         services[0]!.instead = (done) => done({ code: status.UNIMPLEMENTED });
       },
     ],
-  ])('%s is told to be missing', async (_why, away) => {
+  ])('%s is listed as silent', async (_why, away) => {
     const world = await installation(['a', 'b']);
     away(world);
     const { counters, silentGateways, nextPageToken } = await world.list();
@@ -191,7 +191,7 @@ describe('a gateway', () => {
     expect(nextPageToken).toBe('');
   });
 
-  it('that does not answer is not waited for, and the rest comes in the next page', async () => {
+  it('that does not answer delays its page only, and the other gateways come in the next page', async () => {
     const names = Array.from({ length: ASKED_AT_ONCE + 1 }, (_, i) => `g-${i}`);
     const { services, list, clock, gateways } = await installation(names);
     let asked = false;
@@ -199,10 +199,10 @@ describe('a gateway', () => {
       asked = true;
     };
     const page = list();
-    // What is left is the time that this one has, and that of connections which nobody uses.
+    // Two timers are left: that of this call, and that of unused connections.
     await until(() => asked && clock.pending === 2);
     clock.advance(ASK_MS);
-    // As if all of it had taken that long.
+    // As if the other calls had taken the rest of the page's time.
     clock.advance(PAGE_MS - ASK_MS);
     const { counters, silentGateways, nextPageToken } = await page;
     expect(silentGateways).toEqual([gateways[0]!.id]);
@@ -211,7 +211,7 @@ describe('a gateway', () => {
     expect([rest.counters.length, rest.silentGateways, rest.nextPageToken]).toEqual([4, [], '']);
   });
 
-  it('is not kept a connection to when nobody has asked for a while', async () => {
+  it('is not kept a client for when nobody has asked for a while', async () => {
     const { list, clock } = await installation(['a']);
     await list();
     clock.advance(IDLE_MS - 1);
@@ -229,12 +229,12 @@ it.each([
   Buffer.from(JSON.stringify(['a', 4, 'x'])).toString('base64url'),
   Buffer.from(JSON.stringify(['a', 1, 2])).toString('base64url'),
   'nonsense',
-])('%s is no token', async (pageToken) => {
+])('%s is not accepted as a token', async (pageToken) => {
   const { list } = await installation(['a']);
   await expect(list({ pageToken })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
 });
 
-it('whoever has gone away is not answered', async () => {
+it('a call that was cancelled is not answered', async () => {
   const { list } = await installation(['a']);
   await expect(list({}, () => true)).rejects.toMatchObject({ code: status.CANCELLED });
 });

@@ -16,7 +16,7 @@ import type { Trees } from '../trees/trees.ts';
 import { GatewayClients } from './gateway-clients.ts';
 import { ASK_MS, ASKED_AT_ONCE, PAGE_MS } from './limits.ts';
 
-/** Where a page begins: after something of this gateway, or (null) with its first. */
+/** Where a page begins: at this gateway, after one of its counters, or (null) at its first. */
 interface Start {
   readonly gateway: GatewayId;
   readonly after: Pick<TrafficCounters, 'kind' | 'id'> | null;
@@ -26,8 +26,8 @@ interface Start {
 type Wanted = Pick<ListGatewayTrafficRequest, 'pageSize' | 'kinds'>;
 
 /**
- * Traffic through the gateways, when it is asked for: the gateways are asked then, a few at a time, and nothing is kept. Any replica
- * does that, by the gateways that are in its trees.
+ * Answers questions about the gateways' traffic. It asks the gateways when it is asked, a few at a time, and stores
+ * nothing. Any replica can do so, with the gateways in its trees.
  */
 export class Traffic {
   readonly #clients: GatewayClients;
@@ -39,7 +39,7 @@ export class Traffic {
   }
 
   /**
-   * Answers ListTraffic. `isCancelled`: nobody waits for the answer any more.
+   * Answers ListTraffic. `isCancelled`: whether the call was cancelled meanwhile.
    * @throws ApiError INVALID_ARGUMENT: not a token of this list; CANCELLED
    */
   async list(
@@ -67,7 +67,7 @@ export class Traffic {
         if (gateway === undefined) break;
         if (answer === null) silentGateways.push(gateway.id);
         for (const one of answer ?? []) {
-          // A gateway may have more than was asked of it: the next page begins after what this one shows.
+          // A gateway may send more than it was asked for: the next page begins after the last counter of this one.
           if (counters.length === size) break;
           counters.push({ ...one, gateway: gateway.id, label: labelOf(gateway, one) });
         }
@@ -89,7 +89,7 @@ export class Traffic {
     this.#clients.stop();
   }
 
-  /** Up to `pageSize` of a gateway; null: it has not said all that. */
+  /** Up to `pageSize` counters of a gateway; null: the gateway has not answered completely. */
   async #askFor(
     gateway: Gateway,
     after: Start['after'],
@@ -124,14 +124,16 @@ export class Traffic {
   }
 }
 
-/** How many of the gateways from `at` on to ask at once for a page: as many as should fill it, by the connections that they have. */
+/**
+ * How many of the gateways from `at` on to ask at once: as many as should fill the page, judged by their connections.
+ */
 function countToAsk(gateways: readonly Gateway[], at: number, { pageSize, kinds }: Wanted): number {
   const hasConnections = kinds.length === 0 || kinds.includes(TrafficKind.TRAFFIC_KIND_CONNECTION);
   let expected = 0;
   let count = 0;
   for (const { connections } of gateways.slice(at, at + ASKED_AT_ONCE)) {
     if (expected >= pageSize) break;
-    // There is little of other kinds on any gateway.
+    // A gateway has few counters of other kinds.
     expected += 1 + (hasConnections ? connections.size : 0);
     count++;
   }
