@@ -25,7 +25,7 @@ function shares() {
 const exhausted = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
 
 // Limits: api/limits.ts MAX_TREES_PER_USER
-it('a user has so many trees at a time, and leaves room for others', () => {
+it('a user may ask for so many trees at a time, and leaves room for others', () => {
   const { of, log } = shares();
   const ends = Array.from({ length: MAX_TREES_PER_USER }, () => of.begin('trees', 'user:greedy'));
   expect(() => of.begin('trees', 'user:greedy')).toThrow(exhausted);
@@ -36,7 +36,7 @@ it('a user has so many trees at a time, and leaves room for others', () => {
 });
 
 // Limits: api/limits.ts MAX_WATCHES
-it('when all watches are taken the last one ends of the user that has most', () => {
+it('when all watches are taken, the newest watch of the user with most of them ends', () => {
   const { of } = shares();
   const ended: string[] = [];
   let error: ApiError | undefined;
@@ -70,7 +70,7 @@ it.each([
     expect(() => of.begin(kind, `user:${user}`)).toThrow(exhausted);
   }
   expect(of.held(kind)).toBe(total);
-  // What cannot be ended gives way to nobody.
+  // Calls of these kinds cannot be ended to make room for others.
   expect(() => of.begin(kind, 'user:new')).toThrow(exhausted);
   for (const end of ends) end();
   expect(of.held(kind)).toBe(0);

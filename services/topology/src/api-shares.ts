@@ -17,7 +17,7 @@ const LIMITS = {
   'answers about traffic': { total: MAX_TRAFFIC_ANSWERS, share: MAX_TRAFFIC_ANSWERS_PER_USER },
 } as const;
 
-/** What users of the API share of one replica. */
+/** The shares of users of the API at one replica. */
 export class ApiShares extends CallShares<keyof typeof LIMITS> {
   constructor(deps: CallShareDeps) {
     super(LIMITS, deps);

@@ -6,7 +6,7 @@ import { settle } from './testing/world.fixture.ts';
 const NODE = 7;
 const NONE = { selection: 0, link: 0, lnk_conn: 0, refused: 0, snapshot: 0 };
 
-/** A leader, and a gateway with a link that is relayed to the LNK_CONN of another connection. */
+/** A leader, and a gateway with a link that is relayed on the LNK_CONN of another connection. */
 function relayed() {
   const leader = new FakeLeader();
   const gateway = new FakeGateway('a');
@@ -31,7 +31,7 @@ it.each<[string, (world: Relayed) => void]>([
     'snapshot',
     ({ leader, gateway }) => {
       gateway.disconnect();
-      // What was open has closed while nobody listened, and not by the peer.
+      // The gateway's relays have closed while it had no stream, and not because a peer refused them.
       gateway.relays.clear();
       gateway.connect(leader);
     },
@@ -43,7 +43,7 @@ it.each<[string, (world: Relayed) => void]>([
   expect(world.closed()).toEqual({ ...NONE, [reason]: 1 });
 });
 
-it('is counted, too, if this leader does not come to decide any more; what it lets go of has not closed', () => {
+it('is counted even if this leader does not select any more; relays that it forgets at the end of its term are not', () => {
   const { leader, gateway, link, closed } = relayed();
   const other = gateway.openLink(gateway.openConnection(), NODE + 1);
   settle(leader, [gateway]);

@@ -40,7 +40,7 @@ import { History, type HistoryLimits } from './trees/history.ts';
 import { State } from './trees/state.ts';
 import type { View } from './trees/view.ts';
 
-/** How long a lease is good for, unless an option says so, ms. */
+/** Default lifetime of a lease, ms. */
 const DEFAULT_TTL_MS = 2000;
 
 export interface CoreOptions {
@@ -53,12 +53,12 @@ export interface CoreOptions {
   readonly address: () => string;
   /** Name of the installation: gateways and standbys of another one are refused. */
   readonly installation: string;
-  /** What must be equal at all replicas, as text. */
+  /** The settings that must be equal at all replicas, as text. */
   readonly settings?: string;
-  /** How long a lease is good for. */
+  /** Lifetime of a lease, ms. */
   readonly leaseTtlMs?: number;
   readonly history?: HistoryLimits;
-  /** The version of replication that it says it speaks; another than ours in tests only. */
+  /** The version of replication that the replica claims to speak; other than ours only in tests. */
   readonly replicationVersion?: number | undefined;
   /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
   readonly unitsPerTurn?: number | undefined;
@@ -75,21 +75,21 @@ export interface CoreDeps {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Where it tells who comes and goes; default: nowhere. */
+  /** Where it reports events about members; default: nowhere. */
   readonly events?: EventTeller;
-  /** Which versions of gateways are understood; default: the ones that fit to ours. */
+  /** Which protocol versions of gateways are accepted; default: those compatible with ours. */
   readonly protocol?: ProtocolRule;
-  /** How gateways are called; default: in plaintext, where they say. */
+  /** How gateways are called; default: in plaintext, at the address that they state. */
   readonly gatewayChannel?: GatewayChannel | undefined;
-  /** Without it this replica follows nobody while it stands by. */
+  /** Without it this replica follows no leader while it is a standby. */
   readonly following?: Following;
-  /** Who wants traces; default: nobody. */
+  /** Where traces are sent; default: nowhere. */
   readonly tracing?: Pick<Tracing, 'tracer'> | undefined;
   /** Calls in a later turn of the event loop; default: setImmediate. */
   readonly later?: ((turn: () => void) => void) | undefined;
 }
 
-/** Tables that have entries when all that filled them is gone. */
+/** Tables that may have entries after all gateways and peers have gone, and why. */
 export const KEPT: Explained = {
   roster: 'who has been heard of in a term is waited for',
   graves: 'an id that was declared dead must not come again',
@@ -98,7 +98,10 @@ export const KEPT: Explained = {
   standbys: 'standbys follow whether there are gateways or not',
 };
 
-/** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
+/**
+ * One replica of topology without its surroundings: the streams of gateways and the calls of the API come in, and the
+ * lease says what is allowed.
+ */
 export class Core {
   readonly state: State;
   readonly history: History;
@@ -116,11 +119,14 @@ export class Core {
   readonly graves: Graves = new Graves();
   readonly reaper: Reaper;
   readonly refusals: Refusals;
-  /** Traces how the term begins. */
+  /** The trace of a term's beginning. */
   readonly takeOver: TakeOver;
-  /** To be told of the lease and of the registry, and to be ended with the process. */
+  /** Must be told of changes of the lease and the registry, and be ended with the process. */
   readonly term: Term;
-  /** Changes of the state, one after the other: a large one takes several turns, and nothing else is changed or decided meanwhile. */
+  /**
+   * The queue of changes of the state. A large change takes several turns, and no other change or selection is made
+   * meanwhile.
+   */
   readonly work: WorkList;
   readonly #clock: Clock;
   readonly #turn: Turn;
@@ -305,12 +311,12 @@ export class Core {
     );
   }
 
-  /** Peers' messages that made no sense. */
+  /** Messages of peers, passed on by gateways, that made no sense and were dropped. */
   get nonsense(): number {
     return this.#told.nonsense;
   }
 
-  /** Entries of every table here. What may be left when all gateways have gone: `KEPT`. */
+  /** Sizes of all tables. `KEPT` names those that may have entries after all gateways have gone. */
   tables(): TableSizes {
     return {
       ...this.state.tables(),
@@ -327,8 +333,9 @@ export class Core {
   }
 
   /**
-   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or the trees that a standby has
-   * heard of; while it takes over, too, because its own are not complete yet. Null: there is nothing to answer from.
+   * The trees that reads are answered from: the leader's own, even while its lease is not valid (the answer says so);
+   * or those that a standby has replicated, also while it takes over, as its own are not complete yet. Null: there are
+   * none.
    */
   view(): View | null {
     const { leadership, follower } = this;
@@ -343,7 +350,7 @@ export class Core {
     return view ?? null;
   }
 
-  /** The replicas, the processes that are missing, and the processes that were refused. */
+  /** The replicas, the missing processes, and the refused ones. */
   processes(): ProcessesKnown {
     const { roster, reaper, leadership, refusals } = this;
     const heard = { presence: this.#presence, clock: this.#clock };
@@ -355,7 +362,10 @@ export class Core {
     };
   }
 
-  /** Decides and sends what this turn has brought, once the work that is under way is over. Called by itself at the end of a turn. */
+  /**
+   * Selects and sends what this turn's changes require, once no job is under way. The core calls it at the end of a
+   * turn.
+   */
   flush(): void {
     if (!this.work.isBusy) this.work.run(this.#flushing());
   }
@@ -373,7 +383,7 @@ export class Core {
     this.publisher.flush();
     this.directory.flush();
     this.control.tellTaken();
-    // From here on the trees are complete: what the leader before said is of no more use.
+    // Now the leader's own trees are complete: those replicated from the previous leader are not needed any more.
     if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
   }
 

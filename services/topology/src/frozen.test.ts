@@ -13,7 +13,7 @@ function frozen() {
 }
 
 describe('a leader whose lease is not valid any more', () => {
-  it('says that it is frozen, and since when: it does not say that it leads', () => {
+  it('reports that it is frozen, and for how long, instead of claiming to lead', () => {
     const { leader, gateway } = frozen();
     const { core, clock } = leader;
     expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_LEADER, lagMs: 0 });
@@ -26,10 +26,10 @@ describe('a leader whose lease is not valid any more', () => {
     expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_LEADER, lagMs: 0 });
   });
 
-  it('knows it before its timers do: no two replicas say at once that they lead', () => {
+  it('knows it even before its timers fire: no two replicas claim to lead at once', () => {
     const { leader } = frozen();
     const { core, clock, lease } = leader;
-    // It was paused: nobody has told it yet, and another one leads meanwhile.
+    // The process was paused: no event of the lease has come yet, and another replica leads meanwhile.
     lease.valid = false;
     lease.frozenSince = clock.now();
     clock.advance(10_000);

@@ -6,7 +6,7 @@ import { FakeLeader } from './testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from './testing/world.fixture.ts';
 import type { RecordedChange } from './trees/tree-events.ts';
 
-/** Two gateways, known to each other: `a` has a link, which is relayed at `b`. */
+/** Two gateways that know each other: `a` has a link, which is relayed at `b`. */
 function two({ leader = new FakeLeader() } = {}) {
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
   for (const { name, boot } of [a, b]) leader.presence.put(name, boot);
@@ -25,7 +25,7 @@ function two({ leader = new FakeLeader() } = {}) {
   return { leader, a, b, link, lnkConn, pair, next, pass };
 }
 
-/** What has been recorded since, as text. */
+/** The changes recorded since a sequence number, as texts. */
 function recorded(leader: FakeLeader, since: number): string[] {
   const texts: string[] = [];
   for (let at = since; at < leader.core.history.end; at++) {
@@ -40,8 +40,8 @@ function textOf(change: RecordedChange): string {
   return `relays +${open.join()} -${close.join()}`;
 }
 
-describe('a gateway that comes back', () => {
-  it('is no change to whoever watches if all is as it was', () => {
+describe('a gateway that attaches again', () => {
+  it('is no change for watches if its objects are the same', () => {
     const { leader, a, b } = two();
     const { end, revision } = leader.core.history;
     const objects = [...leader.core.state.gateways.values()].flatMap(({ links, lnkConns }) => [
@@ -58,7 +58,7 @@ describe('a gateway that comes back', () => {
     expect(now.every((object, at) => object === objects[at])).toBe(true);
   });
 
-  it('shows what has become of its relays meanwhile, and only that', () => {
+  it('shows which of its relays have changed meanwhile, and nothing else', () => {
     const { leader, a, b, lnkConn, pair } = two();
     const other = b.openLnkConn(b.openConnection());
     settle(leader, [a, b]);
@@ -70,7 +70,7 @@ describe('a gateway that comes back', () => {
     expect([...b.relays.keys()]).toEqual([pairName(a.id, [...a.links.keys()][0] ?? 0, other)]);
   });
 
-  it('keeps the relays that it had, in the tree, too, while nobody can command it', () => {
+  it('keeps its relays, in the tree, too, while no leader can command it', () => {
     const { leader, a, b, pair } = two();
     b.disconnect();
     const better = a.openLink(a.openConnection(), 1, 0);
@@ -86,7 +86,7 @@ describe('a gateway that comes back', () => {
 });
 
 describe('commands in flight', () => {
-  it('are not noted for a gateway without a stream, however often what it should have changes', () => {
+  it('are not noted for a gateway without a stream, however often the selection for it changes', () => {
     const { leader, a, b, pair } = two();
     b.refuse(pair());
     settle(leader, [a, b]);
@@ -105,10 +105,10 @@ describe('commands in flight', () => {
   });
 });
 
-describe('what gateways know of links of others', () => {
-  it('is told once, also when a return path has brought it, and ends with the stream', () => {
+describe('a link of another gateway that a gateway knows', () => {
+  it('is reported gone once, also when a return path has made it known, and is forgotten with the stream', () => {
     const { leader, a, b, link } = two();
-    // Too far for selection.
+    // This link is too far to be selected.
     const far = a.openLink(a.openConnection(), 2, 17);
     settle(leader, [a, b]);
     b.openOnDemand(pairName(a.id, far, [...b.lnkConns.keys()][0] ?? 0));
@@ -123,10 +123,10 @@ describe('what gateways know of links of others', () => {
     expect(known()).toBeUndefined();
   });
 
-  it('waits for its gateway, and is gone at once if that has told of a later one', () => {
+  it('waits for its own gateway, and is gone at once if that gateway has reported a later link', () => {
     const { leader, a, b } = two();
     const lnkConn = [...b.lnkConns.keys()][0] ?? 0;
-    // The message came before topology has heard of the link.
+    // The message over the return path came before topology has heard of the link.
     const young = a.openLink(a.openConnection(), 3, 17);
     b.openOnDemand(pairName(a.id, young, lnkConn));
     b.openOnDemand(pairName(a.id, 1, lnkConn));
@@ -136,7 +136,7 @@ describe('what gateways know of links of others', () => {
     const knows = leader.core.state.gateways.get(b.id)?.knows;
     expect(knows?.waiting(a.id, young)).toBeDefined();
     while (b.deliverDown());
-    // 1 is the number of a connection: no link has it, and none will.
+    // 1 is the number of a connection, so no link has it or will have it.
     expect([...b.onDemand]).toEqual([pairName(a.id, young, lnkConn)]);
     settle(leader, [a, b]);
     expect([knows?.waitingCount, knows?.size]).toEqual([0, 2]);
@@ -147,7 +147,7 @@ describe('what gateways know of links of others', () => {
     b.disconnect();
     a.disconnect();
     const at = next();
-    // Its gateway has not come: the relay waits.
+    // The link's gateway has not attached: the relay waits.
     settle(at, [b]);
     const [pair] = b.relays.keys();
     const lnkConn = [...b.lnkConns.keys()][0] ?? 0;
@@ -160,7 +160,7 @@ describe('what gateways know of links of others', () => {
     expect(leader.core.nonsense + at.core.nonsense).toBe(0);
   });
 
-  it('shows a return path that was closed and opened in one message as open', () => {
+  it('shows a return path as open that was closed and opened in one message', () => {
     const { leader, a, b, link } = two();
     const lnkConn = b.openLnkConn(b.openConnection('linkid'));
     const far = a.openLink(a.openConnection('linkid'), 2, 17);
@@ -178,10 +178,10 @@ describe('what gateways know of links of others', () => {
 });
 
 describe('a new leader', () => {
-  it('opens and closes nothing at a gateway that names one it has not heard', () => {
+  it('commands nothing to a gateway that names another one of which the leader has not heard', () => {
     const { a, b, next, pass } = two();
     for (const gateway of [a, b]) gateway.disconnect();
-    // Nothing but its Hello tells of the other one.
+    // Only its Hello names the other gateway.
     const at = next();
     at.presence.records.clear();
     at.presence.alive.clear();
@@ -195,7 +195,7 @@ describe('a new leader', () => {
     expect([...b.relays.keys()].some((pair) => pair.startsWith(`${b.id}:${local}>`))).toBe(true);
   });
 
-  it('opens and closes nothing there in the middle of its term either', () => {
+  it('commands nothing to such a gateway in the middle of its term either', () => {
     const { a, b, next, pass } = two();
     for (const gateway of [a, b]) gateway.disconnect();
     const at = next();
@@ -214,7 +214,7 @@ describe('a new leader', () => {
     expect([...b.relays.keys()].some((pair) => pair.startsWith(`${b.id}:${local}>`))).toBe(true);
   });
 
-  it('commands it when that one has had 5 s, which is dead then', () => {
+  it('commands such a gateway after 5 s, when the other one is dead', () => {
     const { a, b, next, pass } = two();
     for (const gateway of [a, b]) gateway.disconnect();
     const leader = next();
@@ -224,7 +224,7 @@ describe('a new leader', () => {
     expect([b.gone, b.relays.size, b.opens]).toEqual([[a.id], 1, 2]);
   });
 
-  it('does not take a gateway for dead that only the bus cannot reach', () => {
+  it('does not declare a gateway dead that only the bus cannot reach', () => {
     const { a, b, pair, next, pass } = two();
     for (const gateway of [a, b]) gateway.disconnect();
     b.trunk(a.id, true);
@@ -238,7 +238,7 @@ describe('a new leader', () => {
     expect([[...b.relays.keys()], b.closes]).toEqual([[pair()], 0]);
   });
 
-  it('does not wait for a gateway that an earlier one has declared dead', () => {
+  it('does not wait for a gateway that an earlier leader has declared dead', () => {
     const { leader, a, b, next, pass } = two();
     a.disconnect();
     leader.presence.silence('a');
@@ -252,12 +252,12 @@ describe('a new leader', () => {
     expect(b.relays.size).toBe(1);
   });
 
-  it('deletes the entry of a dead gateway again that has been written again', () => {
+  it('deletes the entry of a dead gateway again that was written again', () => {
     const { leader, a, b, pass } = two();
     a.disconnect();
     leader.presence.silence('a');
     pass(leader, [b], 6000);
-    // It wakes up, and does not know yet.
+    // The gateway wakes up, and does not know yet that it was declared dead.
     leader.presence.put('a', a.boot);
     expect(leader.presence.get('a')).toBeNull();
     settle(leader, [b]);
@@ -274,12 +274,12 @@ describe('a new leader', () => {
     const at = next();
     at.presence.put('a', young.boot);
     settle(at, [young]);
-    // It still knows the former one, and names it.
+    // Gateway b still knows the former boot, and names it.
     settle(at, [young, b]);
     expect([b.gone, b.peers, at.core.graves.has(old), b.relays.size]).toEqual([[old], [young.id], true, 0]);
   });
 
-  it('does not take it for everybody that nobody is known yet', () => {
+  it('does not conclude from an empty roster that all gateways are here', () => {
     const leader = new FakeLeader();
     expect(leader.core.leadership.settled).toBe(false);
     leader.clock.advance(4999);
@@ -288,7 +288,7 @@ describe('a new leader', () => {
     expect(leader.core.leadership.settled).toBe(true);
   });
 
-  it('waits for the registry to have been read', () => {
+  it('waits until the registry has been read', () => {
     const leader = new FakeLeader();
     leader.presence.isComplete = false;
     settle(leader, [new FakeGateway('a')]);
@@ -299,12 +299,12 @@ describe('a new leader', () => {
   });
 });
 
-describe('that a gateway cannot be reached', () => {
-  it('is over when it says so, though a leader has not listed the other one meanwhile', () => {
+describe('the report that a gateway cannot be reached', () => {
+  it('ends when its reporter says so, even if a leader has not listed the other gateway meanwhile', () => {
     const { a, b, pair, next, pass } = two();
     b.reach(a.id, false);
     for (const gateway of [a, b]) gateway.disconnect();
-    // `a` is cut off from everything: the next leader does not hear of it but from `b`.
+    // `a` is cut off completely: the next leader only hears of it from `b`.
     const leader = next();
     leader.presence.silence('a');
     leader.presence.remove('a', a.boot);
@@ -315,12 +315,12 @@ describe('that a gateway cannot be reached', () => {
     expect([...b.relays.keys()]).toEqual([pair()]);
   });
 
-  it('does not outlive the gateway that has said it', () => {
+  it('is forgotten with the gateway that has made it', () => {
     const { leader, a, b, pair, pass } = two();
     b.reach(a.id, false);
     settle(leader, [a, b]);
     expect(b.relays.size).toBe(0);
-    // It is cut off, reaches the other one again meanwhile, is declared dead, and comes back.
+    // It is cut off, reaches the other gateway again meanwhile, is declared dead, and attaches again.
     b.disconnect();
     leader.presence.silence('b');
     pass(leader, [a], 7000);
@@ -336,7 +336,7 @@ describe('that a gateway cannot be reached', () => {
 });
 
 describe('status', () => {
-  it('shows who was there and is not, until it is back', () => {
+  it('shows a process that is missing until it is back', () => {
     const { leader, a, b, pass } = two();
     const missing = () =>
       leader.core
@@ -354,7 +354,7 @@ describe('status', () => {
     expect(missing()).toEqual([]);
   });
 
-  it('shows for how long a gateway that is attached is cut off from NATS, and not that nobody is heard', () => {
+  it('shows for how long an attached gateway is cut off from NATS, and nothing while no process is heard', () => {
     const { leader, a, b, pass } = two();
     const { presence } = leader;
     const unheard = () =>
@@ -375,7 +375,7 @@ describe('status', () => {
     expect(unheard()).toEqual([['a', true, 7000], heard[1]]);
     presence.flowingSince = null;
     expect(unheard()).toEqual(heard);
-    // NATS is back, and this replica has started meanwhile: it has heard nothing of it, but that it had joined.
+    // NATS is back, and this replica has started meanwhile: it only knows that the gateway had joined.
     presence.flowingSince = leader.clock.now() - 6000;
     presence.signs.clear();
     expect(unheard()).toEqual([['a', true, 6000], heard[1]]);
@@ -385,7 +385,7 @@ describe('status', () => {
     expect(unheard()).toEqual(heard);
   });
 
-  it('shows replicas and volconfs that give no sign of life any more', () => {
+  it('shows replicas of topology and volconf that give no sign of life any more', () => {
     const { leader } = two();
     leader.presence.silent.push({ kind: 'topology', id: 'x', name: 'other:1', since: leader.clock.now() - 7000 });
     const kind = ProcessKind.PROCESS_KIND_TOPOLOGY;

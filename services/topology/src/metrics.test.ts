@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ReplicaEvents } from './events/replica-events.ts';
 import { type Measured, registerAttachTraffic, registerEventMetrics, registerMetrics } from './metrics.ts';
 
-/** Everything that is registered and its value, without the words before it. */
+/** All registered metrics with their values; the names without their common prefix. */
 async function scraped(register: (metrics: Metrics) => void): Promise<Record<string, number>> {
   const metrics = new Metrics();
   register(metrics);
@@ -19,7 +19,7 @@ async function scraped(register: (metrics: Metrics) => void): Promise<Record<str
 
 const missing = (kind: ProcessKind) => ({ kind, id: '', name: '', missingMs: 0, dead: false });
 
-/** A replica in which each number is another one. */
+/** A replica in which every number is different. */
 function measured(): Measured {
   const counts = { connections: 11, lnkConns: 12, clusters: 13, nodes: 14, links: 15, relays: 16, refused: 17 };
   return {
@@ -49,8 +49,8 @@ function measured(): Measured {
 
 const all = (of: Measured) => scraped((metrics) => registerMetrics(metrics, of));
 
-describe('what topology measures', () => {
-  it('is read when it is scraped', async () => {
+describe('the metrics of topology', () => {
+  it('are read when they are scraped', async () => {
     expect(await all(measured())).toEqual({
       leading: 1,
       epoch: 21,
@@ -94,7 +94,7 @@ describe('what topology measures', () => {
     });
   });
 
-  it('of a standby is how far it is behind, and of one that has nothing that this is no number', async () => {
+  it("give a standby's lag, and none for a replica without trees", async () => {
     const standby = measured();
     Object.assign(standby.leadership, { valid: false, settled: false });
     expect(await all(standby)).toMatchObject({ leading: 0, replica_lag_seconds: 5 });
@@ -102,7 +102,7 @@ describe('what topology measures', () => {
     expect(await all(standby)).toMatchObject({ replica_following: 0, replica_lag_seconds: Number.NaN });
   });
 
-  it('on the streams of gateways are bytes and messages, both ways', async () => {
+  it("count bytes and messages of gateways' streams, in both directions", async () => {
     const traffic = { bytesIn: 1, messagesIn: 2, bytesOut: 3, messagesOut: 4 };
     expect(await scraped((metrics) => registerAttachTraffic(metrics, traffic as never))).toEqual({
       attach_received_bytes_total: 1,
@@ -112,7 +112,7 @@ describe('what topology measures', () => {
     });
   });
 
-  it('of events are how many of each kind, how many were lost, and who watches', async () => {
+  it('count events by kind, lost events, and watches', async () => {
     const events = { collector: { counts: { 'peer-up': 2, 'peer-down': 1 }, lost: 3 }, api: { watches: 4 } };
     expect(await scraped((metrics) => registerEventMetrics(metrics, events as unknown as ReplicaEvents))).toEqual({
       'events_total{kind="peer-up"}': 2,

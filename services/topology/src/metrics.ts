@@ -34,15 +34,15 @@ export interface Measured {
   readonly follower: Follower;
   readonly reaper: Reaper;
   readonly roster: Roster;
-  /** All processes that are known. */
+  /** All known processes. */
   processes(): Pick<ProcessesKnown, 'missing'>;
-  /** Peers' messages that made no sense. */
+  /** Messages of peers, passed on by gateways, that made no sense. */
   readonly nonsense: number;
   /** Entries of every table. */
   tables(): TableSizes;
 }
 
-/** What topology measures; everything is read from plain fields when it is scraped. */
+/** Registers the metrics of topology. All values are read from plain fields when they are scraped. */
 export function registerMetrics(metrics: Metrics, measured: Measured): void {
   const { state, control, commander, history, leadership, api, directory, publisher, follower, reaper, roster } =
     measured;
@@ -163,7 +163,7 @@ export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): v
   metrics.counter(name('sent_messages'), 'Messages to gateways.', () => traffic.messagesOut);
 }
 
-/** What this replica has heard of events. */
+/** Registers the metrics of events that this replica has received. */
 export function registerEventMetrics(metrics: Metrics, { collector, api }: ReplicaEvents): void {
   metrics.counter(
     'spanmesh_topology_events_total',
@@ -179,7 +179,7 @@ export function registerEventMetrics(metrics: Metrics, { collector, api }: Repli
   metrics.gauge('spanmesh_topology_event_watches', 'Watches of events.', () => api.watches);
 }
 
-/** How many are missing of each kind. */
+/** Number of missing processes of each kind. */
 function missingByKind(missing: ProcessesKnown['missing']): Record<string, number> {
   const counts = Object.fromEntries([...KINDS.values()].map((kind) => [kind, 0]));
   for (const { kind } of missing) {

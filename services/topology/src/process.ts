@@ -19,7 +19,7 @@ import { VERSION } from '@spanmesh/runtime/version';
 import { settings as topologySettings } from './settings.ts';
 import { createTopology, type Topology } from './topology.ts';
 
-/** Everything that `spanmesh run topology` can be told. */
+/** All settings of `spanmesh run topology`. */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7987', service: '127.0.0.1:7986', http: '127.0.0.1:8987' }),
   ...topologySettings,
@@ -47,7 +47,10 @@ export class TopologyProcess implements Service {
   readonly #volconf: LeaderAddress;
   readonly #others: OtherServices;
 
-  /** `protocolVersion`, `replicationVersion`: what it says that it speaks, and replicates by; for tests of versions side by side. */
+  /**
+   * `protocolVersion`, `replicationVersion`: the versions that the process claims to speak; for tests with several
+   * versions.
+   */
   constructor(
     options: Options,
     logger: Logger,
@@ -155,7 +158,7 @@ export class TopologyProcess implements Service {
   }
 }
 
-/** A topology process's work, by its settings. @throws SettingError */
+/** The topology process, from its settings. @throws SettingError */
 export function createTopologyProcess(from: SettingSources): TopologyProcess {
   return createByName(
     'topology',

@@ -10,7 +10,7 @@ import { naiveSelection, settle, treeRelays } from './testing/world.fixture.ts';
 const names = (pairs: Iterable<string>) => [...pairs].sort();
 
 describe('random histories of three gateways and their leaders', () => {
-  it('once quiet, relays are what selection takes, less what peers refused', () => {
+  it('once quiet, open relays are those of the selection, except for refused ones', () => {
     fc.assert(
       fc.property(histories(300), unitsPerTurn, (events, units) => {
         const history = new RandomHistory(true, units);
@@ -21,11 +21,11 @@ describe('random histories of three gateways and their leaders', () => {
           const open = new Set(gateway.relays.keys());
           expect(names(treeRelays(history.leader, gateway))).toEqual(names(open));
           const should = wanted.get(gateway.id)!;
-          // No relay that selection does not take, and each that it takes is open or refused by its peer.
+          // No relay is open that selection does not take; each one that it takes is open, or its peer has refused it.
           expect(names(open.difference(should))).toEqual([]);
           expect(names(should.difference(open).difference(gateway.refused))).toEqual([]);
           for (const pair of open) expect(gateway.refused.has(pair)).toBe(false);
-          // Ways back are the gateways' own, but none is left of a link that is gone.
+          // Gateways open return paths by themselves, but none remains for a link that is gone.
           for (const pair of gateway.onDemand) {
             const { gateway: owner, link } = parsePair(pair);
             expect(history.gateways.find(({ id }) => id === owner)!.links.has(link)).toBe(true);
@@ -36,7 +36,7 @@ describe('random histories of three gateways and their leaders', () => {
     );
   });
 
-  it('nothing is left of what has gone', () => {
+  it('no object is left of connections and gateways that are gone', () => {
     fc.assert(
       fc.property(histories(150), unitsPerTurn, (events, units) => {
         const history = new RandomHistory(true, units);
@@ -57,7 +57,7 @@ describe('random histories of three gateways and their leaders', () => {
     );
   });
 
-  it('a relay that was refused is not offered again while nothing changes', () => {
+  it('a refused relay is not offered again while nothing changes', () => {
     fc.assert(
       fc.property(histories(150), fc.nat(1000), unitsPerTurn, (events, choice, units) => {
         const history = new RandomHistory(false, units);
@@ -81,7 +81,7 @@ describe('random histories of three gateways and their leaders', () => {
     );
   });
 
-  it('a new leader that finds everything as it should be commands nothing', () => {
+  it('a new leader that finds every relay as selected commands nothing', () => {
     fc.assert(
       fc.property(histories(200), unitsPerTurn, (events, units) => {
         const history = new RandomHistory(false, units);
@@ -97,7 +97,7 @@ describe('random histories of three gateways and their leaders', () => {
     );
   });
 
-  it('a stream that breaks and comes back causes no command either', () => {
+  it('a stream that breaks and is opened again causes no command', () => {
     fc.assert(
       fc.property(histories(200), fc.nat(2), unitsPerTurn, (events, index, units) => {
         const history = new RandomHistory(false, units);
@@ -115,7 +115,7 @@ describe('random histories of three gateways and their leaders', () => {
   });
 });
 
-describe('one relay that is chosen, dropped and refused over and over, with everything crossing', () => {
+describe('one relay that is selected, dropped and refused repeatedly, with crossing messages', () => {
   const step = fc.oneof(
     { weight: 60, arbitrary: fc.constantFrom('better', 'refuse', 'up', 'upAndDecide', 'upAndDecide', 'down') },
     { weight: 1, arbitrary: fc.constant('break') },
@@ -155,7 +155,7 @@ describe('one relay that is chosen, dropped and refused over and over, with ever
         expect(names(treeRelays(leader, gateway))).toEqual(names(open));
         expect(names(should.difference(open).difference(gateway.refused))).toEqual([]);
         expect(names(open.difference(should))).toEqual([]);
-        // Whatever was refused: a change of the selection brings it back.
+        // A change of the selection offers the relay again, even if it was refused.
         const best = gateway.openLink(near, 1, 0);
         settle(leader, [gateway]);
         expect(gateway.relays.has(pairName(gateway.id, best, lnkConn))).toBe(true);

@@ -4,7 +4,7 @@ import { FakeGateway } from './testing/fake-gateway.fixture.ts';
 import { FakeLeader } from './testing/fake-leader.fixture.ts';
 import { settle } from './testing/world.fixture.ts';
 
-/** Nine gateways that hold `spans` spans each; what each of them is told when a tenth comes, in bytes. */
+/** How many bytes each of nine gateways with `spans` spans is sent when a tenth gateway attaches. */
 function toldOfTheTenth(spans: number): number[] {
   const leader = new FakeLeader();
   const gateways = Array.from({ length: 9 }, (_, i) => new FakeGateway(`gateway-${i + 1}`));
@@ -24,10 +24,10 @@ function toldOfTheTenth(spans: number): number[] {
 }
 
 describe('a tenth gateway', () => {
-  it('is told of to the others by name and address, however many spans there are', () => {
+  it('costs each other gateway its name and address, however many spans there are', () => {
     const [few, many] = [toldOfTheTenth(1), toldOfTheTenth(100)];
     expect(Math.min(...few)).toBeGreaterThan(0);
-    // Numbers of commands are doubles: the same size, however many there were.
+    // Numbers of commands are doubles, whose size does not depend on their value.
     expect(many).toEqual(few);
     process.stdout.write(`bytes that each of 9 gateways is told when a tenth comes: ${Math.max(...few)}\n`);
   });

@@ -27,8 +27,8 @@ describe('settings of topology', () => {
   });
 });
 
-describe('what relays add to rnss', () => {
-  it('is what the setting says, or follows from the name of the installation, the same for every replica and version', () => {
+describe('the rnss that relays add', () => {
+  it('is the setting, or follows from the name of the installation, for every replica and version the same', () => {
     expect(rnssAdd({ rnss: 7, installation: 'spanmesh' })).toBe(7);
     expect(rnssAdd({ rnss: 0, installation: 'spanmesh' })).toBe(0);
     const derived = rnssAdd({ rnss: null, installation: 'spanmesh' });
@@ -36,7 +36,7 @@ describe('what relays add to rnss', () => {
     expect(rnssAdd({ rnss: null, installation: 'other' })).not.toBe(derived);
   });
 
-  it('is among what must be equal at all replicas', () => {
+  it('is one of the settings that must be equal at all replicas', () => {
     expect(sharedSettings({ ...read(), rnss: 7 })).toBe('linkid-width=2 circuit-width=1 rnss=7');
   });
 });

@@ -50,7 +50,10 @@ export interface TopologySettings {
   readonly leaseTtlMs: number;
 }
 
-/** What must be equal at all replicas, in words: a replica that differs would select other relays than the leader. */
+/**
+ * The settings that must be equal at all replicas, as text: a standby with others would select other relays than the
+ * leader.
+ */
 export function sharedSettings(settings: TopologySettings): string {
   const widths = Object.entries(widthsOf(settings)).map(([dialect, width]) => `${dialect}-width=${width}`);
   return `${widths.join(' ')} rnss=${rnssAdd(settings)}`;
@@ -65,8 +68,8 @@ export function widthsOf({
 }
 
 /**
- * What relays add to rnss: one number for the installation, stable over restarts and the same at every replica
- * (protocol.md, "The link layer" 2). 32 bits, unsigned.
+ * The rnss that relays add: one number for the installation, the same after restarts and at every replica (protocol.md,
+ * "The link layer" 2). 32 bits, unsigned.
  */
 export function rnssAdd({ rnss, installation }: Pick<TopologySettings, 'rnss' | 'installation'>): number {
   return rnss ?? createHash('sha256').update(installation).digest().readUInt32LE(0);

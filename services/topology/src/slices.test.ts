@@ -15,7 +15,7 @@ const UNITS = 64;
 const PEERS = 6;
 const LINKS_EACH = 60;
 
-/** Two gateways with so many peers, each of which asks for spans and offers some of its own; nobody is attached. */
+/** Two gateways with PEERS peers each; every peer has a LNK_CONN and offers spans. Neither gateway is attached yet. */
 function world(unitsPerTurn = UNITS, linksEach = LINKS_EACH) {
   const leader = new FakeLeader({ unitsPerTurn });
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -33,7 +33,7 @@ function world(unitsPerTurn = UNITS, linksEach = LINKS_EACH) {
 
 type World = ReturnType<typeof world>;
 
-/** Everything that is on its way up arrives, whether it is taken in or not. */
+/** Delivers all messages to the leader, which need not process them yet. */
 function deliver({ gateways }: World): void {
   for (const gateway of gateways) {
     gateway.flush();
@@ -41,7 +41,7 @@ function deliver({ gateways }: World): void {
   }
 }
 
-/** What is different after a turn, of what turns are counted by. */
+/** How much a turn adds to the counts by which turns are limited. */
 function counted({ leader }: World): (turn: () => void) => { evaluations: number; links: number; relays: number } {
   const { tree } = leader.core.state.trees;
   return (turn) => {
@@ -56,7 +56,7 @@ function counted({ leader }: World): (turn: () => void) => { evaluations: number
   };
 }
 
-/** One after the other; each has been settled before the next. */
+/** Changes that are made one after the other, each after the previous one is settled. */
 const CHANGES: readonly (readonly [string, (world: World) => void])[] = [
   [
     'the first snapshot of a gateway, and the first selection',
@@ -100,12 +100,12 @@ const CHANGES: readonly (readonly [string, (world: World) => void])[] = [
   ['the end of a term', ({ leader }) => leader.lose()],
 ];
 
-describe('work that is long', () => {
-  it('is done in turns of so many units, whatever it is', () => {
+describe('a long job', () => {
+  it('is done in turns of limited units, whatever it is', () => {
     const one = world();
     const count = counted(one);
     const { leader, a, gateways } = one;
-    // Where it ends is known only after a node with all its LNK_CONNs, or a link with all its relays.
+    // A slice can only end after a node with all its LNK_CONNs, or a link with all its relays.
     const most = 2 * UNITS + 2 * (2 * PEERS + 1) + OBJECT_UNITS;
     const interrupted: string[] = [];
     for (const [name, change] of CHANGES) {
@@ -132,7 +132,7 @@ describe('work that is long', () => {
     expect(leader.core.work.most).toBeLessThanOrEqual(most);
   });
 
-  it('ends where it would without a pause', () => {
+  it('has the same result as without pauses', () => {
     const [one, other] = [world(1, 8), world(Number.POSITIVE_INFINITY, 8)];
     for (const each of [one, other]) {
       const { leader, a, b, gateways } = each;
@@ -146,7 +146,7 @@ describe('work that is long', () => {
   });
 });
 
-/** Both attached and settled, then a LNK_CONN has come, whose selection has just begun. */
+/** Two attached gateways, settled; then a LNK_CONN has opened, whose selection has just begun. */
 function selecting(linksEach = LINKS_EACH) {
   const one = world(UNITS, linksEach);
   const { leader, a, gateways } = one;
@@ -159,8 +159,8 @@ function selecting(linksEach = LINKS_EACH) {
   return { ...one, lnkConn, told };
 }
 
-describe('while it is under way', () => {
-  it('what comes waits, and the stream is not read while much of it does', () => {
+describe('while a selection is under way', () => {
+  it('messages wait, and the stream is not read while many wait', () => {
     const { leader, b, gateways } = selecting();
     const before = leader.core.state.trees.tree.counts.links;
     const connection = [...b.connections.keys()][0]!;
@@ -178,7 +178,7 @@ describe('while it is under way', () => {
     expect(leader.core.state.trees.tree.counts.links).toBe(before + 2 * MOST_WAITING);
   });
 
-  it('commands go out as they are decided, and none without a valid lease', () => {
+  it('commands are sent as they are decided, and none without a valid lease', () => {
     const { leader, told, gateways, a, lnkConn } = selecting();
     leader.turn();
     const some = told();
@@ -191,7 +191,7 @@ describe('while it is under way', () => {
     expect([...a.relays.keys()].filter((pair) => pair.endsWith(`>${lnkConn}`))).toHaveLength(2 * PEERS * LINKS_EACH);
   });
 
-  it('a gateway that is lost is left as it is once it is over', () => {
+  it('a gateway that is lost remains as it is until the selection ends', () => {
     const { leader, a, gateways } = selecting();
     a.disconnect();
     expect(leader.core.state.gateways.get(a.id)!.attached).toBe(true);
@@ -201,7 +201,7 @@ describe('while it is under way', () => {
     expect(treeRelays(leader, a)).toEqual(new Set(a.relays.keys()));
   });
 
-  it('a term may end: nothing is left, and the next one begins with nothing', () => {
+  it('the term may end: nothing is left, and the next term begins empty', () => {
     const { leader, a, gateways } = selecting(16);
     a.closeConnection([...a.connections.keys()][0]!);
     leader.lose();
@@ -214,7 +214,7 @@ describe('while it is under way', () => {
     for (const gateway of gateways) expect(treeRelays(leader, gateway)).toEqual(wanted.get(gateway.id));
   });
 
-  it('who reads gets the revision of the state before, and those who wait for an answer one of the state after', async () => {
+  it('a read has the revision of the state before; a call that waits for an answer gets one of the state after', async () => {
     const { leader, gateways } = selecting();
     const { core } = leader;
     const { history } = core.view()!;
@@ -239,7 +239,7 @@ describe('while it is under way', () => {
   });
 });
 
-/** What somebody who watches is told, by revision. */
+/** Collects what a watch sends, by revision. */
 class Watcher extends EventEmitter {
   readonly cancelled = false;
   readonly seen: string[] = [];
@@ -259,7 +259,7 @@ class Watcher extends EventEmitter {
 
 describe('a standby', () => {
   it.each([1, Number.POSITIVE_INFINITY])(
-    'has the same revisions, whenever somebody reads, in turns of %d units',
+    'has the same revisions, whenever it is read, in turns of %d units',
     async (units) => {
       const { leader, a, b, gateways } = world(16, 10);
       settle(leader, gateways);
@@ -276,7 +276,7 @@ describe('a standby', () => {
       for (let turn = 0; leader.turns.length > 0; turn++) {
         leader.turn();
         leader.core.view()!.history.revision;
-        // A heartbeat, in the midst of it.
+        // A heartbeat in the middle of the change.
         leader.clock.advance(250);
         while (standby.call.deliver());
         standby.turns.shift()?.();

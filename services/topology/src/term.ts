@@ -23,7 +23,10 @@ import type { Publisher } from './replication/publisher.ts';
 import type { History } from './trees/history.ts';
 import type { State } from './trees/state.ts';
 
-/** How often a leader looks for what time alone brings: who is dead, who the replicas are, whether anybody reaches it. */
+/**
+ * How often a leader checks what may change with time alone, ms: dead gateways, the replicas, and whether any gateway
+ * reaches it.
+ */
 const TICK_MS = 500;
 
 export interface TermOptions {
@@ -60,7 +63,7 @@ export interface TermDependencies {
   readonly request: () => void;
 }
 
-/** What begins and ends with this replica's terms as leader. */
+/** Starts and ends everything that belongs to this replica's terms as leader. */
 export class Term {
   readonly #options: TermOptions;
   readonly #deps: TermDependencies;
@@ -72,7 +75,7 @@ export class Term {
     this.#deps = deps;
   }
 
-  /** To be told of every change of the lease. */
+  /** Call with every change of the lease. */
   leaseChanged(lease: LeaseState): void {
     const { leadership, history, work, control, request } = this.#deps;
     const led = leadership.inTerm;
@@ -92,17 +95,19 @@ export class Term {
     }
   }
 
-  /** To be told when gateways appear in the registry, change or go. */
+  /** Call when entries of gateways in the registry appear, change or go. */
   presenceChanged(): void {
     this.#readRegistry();
     this.#deps.commander.membersChanged();
   }
 
-  /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
+  /**
+   * Ends this replica's leadership: another one leads, or this one stops. The gateways keep their relays as they are.
+   */
   abdicate(details: string): void {
     const { publisher, work, drains, captures, control, takeOver, traces, commander, reaper, api, directory } =
       this.#deps;
-    // First of all: standbys keep what they have, and are not to hear of what is let go of.
+    // Before everything else: standbys keep their trees, and must not receive the removals below.
     publisher.endAll(details);
     work.clear();
     drains.endAll(details);
@@ -110,7 +115,8 @@ export class Term {
     control.endAll(details);
     takeOver.ends(details);
     traces.decided(details);
-    // Relays that have closed count, also if nothing is decided any more; relays that are let go of here stay open.
+    // Relays that have closed are counted, although nothing is selected any more. Relays that are only forgotten here
+    // stay open.
     commander.countGone();
     reaper.clear();
     api.endWatches();
@@ -125,7 +131,7 @@ export class Term {
     reaper.clear();
     const gateways = [...(follower.view?.trees.gateways.keys() ?? [])];
     members.termBegins({ address, epoch, gateways });
-    // architecture.md, "Attach": a new leader waits for the gateways in its replica, and in the registry.
+    // A new leader waits for the gateways in its replica and in the registry (architecture.md, "Attach").
     for (const id of gateways) roster.heard(id);
     this.#readRegistry();
     this.#ticking ??= clock.after(TICK_MS, () => this.#tick());

@@ -16,7 +16,7 @@ import { FakeGateway } from './testing/fake-gateway.fixture.ts';
 import { createTopology, type Topology } from './topology.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
-/** Of all replicas of a test: it stands still unless a lease is waited for. */
+/** The clock of all replicas of a test. It stands still, except while a test waits for a lease. */
 let clock = new FakeClock();
 const cleanups: (() => unknown)[] = [];
 beforeEach(() => {
@@ -56,7 +56,7 @@ async function replica(bus: InProcessBus) {
   return { topology, metrics, address: `127.0.0.1:${port}` };
 }
 
-/** Attaches a gateway over gRPC; everything that it has goes up in one snapshot. */
+/** Attaches a gateway over gRPC; all its objects are sent in one snapshot. */
 async function attach(gateway: FakeGateway, address: string) {
   const client = new GatewayControlClient(address, credentials.createInsecure());
   cleanups.push(() => client.close());
@@ -87,7 +87,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-/** Time passes until it leads. */
+/** Lets time pass until the replica leads. */
 async function leads({ core }: Topology): Promise<void> {
   await until(() => {
     if (!core.leadership.valid) clock.advance(20);
@@ -166,7 +166,7 @@ describe('a topology replica', () => {
     expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
   });
 
-  it('lets another one take over when it stops, which closes nothing', async () => {
+  it('lets another replica take over when it stops, which closes no relay', async () => {
     const bus = newBus();
     const first = await replica(bus);
     await leads(first.topology);
@@ -187,8 +187,8 @@ describe('a topology replica', () => {
   });
 });
 
-describe('what a replica says of itself', () => {
-  it('is that it is ready once it has heard the gateways, or knows who leads', async () => {
+describe('a replica', () => {
+  it('is ready once it has heard the gateways, or another replica leads', async () => {
     const bus = newBus();
     const first = await replica(bus);
     expect(first.topology.notReady()).toBe('no topology replica leads');
@@ -201,7 +201,7 @@ describe('what a replica says of itself', () => {
     expect(second.topology.notReady()).toBeNull();
   });
 
-  it('is which gateways take calls: those that are attached, have an address, and are not going to stop', async () => {
+  it('names the gateways that take calls: attached ones with an address that are not going to stop', async () => {
     const { topology, address } = await replica(newBus());
     expect(topology.gatewaysToAsk()).toEqual([]);
     await leads(topology);
@@ -245,8 +245,8 @@ describe('what a replica says of itself', () => {
   });
 });
 
-describe('a watch over a restart', () => {
-  it('is told to list again, though the new life knows nothing of the old one and has counted as far', async () => {
+describe('a watch across a restart', () => {
+  it('is told to list again, though the new process knows nothing of the old one and has counted as far', async () => {
     const life = async () => {
       const one = await replica(newBus());
       await leads(one.topology);
@@ -279,7 +279,7 @@ describe('GetStatus', () => {
     );
   };
 
-  it('says who leads, which gateways there are, and how much', async () => {
+  it('names the leader and the gateways, and counts the objects', async () => {
     const { topology, address } = await replica(newBus());
     await leads(topology);
     const gateway = smallGateway();
@@ -288,7 +288,7 @@ describe('GetStatus', () => {
     const { replica: id, leader, replicas, gateways, counts, revision } = await ask(address);
     const { epoch } = topology.core.leadership;
     expect(leader).toMatchObject({ replica: id, address, epoch, fullEpoch: epoch });
-    // Whatever is known of lives before: nothing, in a store that is empty.
+    // A new epoch in an empty store, which knows no earlier one, is the time in seconds.
     expect(epoch).toBeGreaterThanOrEqual(1_600_000_000);
     expect(replicas).toEqual([
       {
@@ -329,8 +329,8 @@ describe('GetStatus', () => {
   });
 });
 
-describe('what relays add to rnss', () => {
-  it('is the same for every replica of an installation, another one for another, or as set', () => {
+describe('the rnss that relays add', () => {
+  it('is the same for every replica of an installation, different for another installation, or as set', () => {
     expect(rnssAdd({ rnss: null, installation: 'x' })).toBe(rnssAdd({ rnss: null, installation: 'x' }));
     expect(rnssAdd({ rnss: null, installation: 'x' })).not.toBe(rnssAdd({ rnss: null, installation: 'y' }));
     expect(rnssAdd({ rnss: 5, installation: 'x' })).toBe(5);

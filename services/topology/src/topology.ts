@@ -36,12 +36,12 @@ import type { HistoryLimits } from './trees/history.ts';
 
 export interface TopologyOptions {
   readonly settings: TopologySettings;
-  /** Where gateways and other replicas reach this one's service port, `host:port`; asked for at start. */
+  /** Where gateways and other replicas reach this one's service port, `host:port`; read at start. */
   readonly address: () => string;
   /** Version of the software. */
   readonly version: string;
   readonly history?: HistoryLimits;
-  /** The version of replication that it says it speaks; for tests of versions side by side. */
+  /** The version of replication that the replica claims to speak; for tests with several versions. */
   readonly replicationVersion?: number | undefined;
 }
 
@@ -50,24 +50,24 @@ export interface TopologyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Gets the API; must not have been started. */
+  /** The server of the API; it must not have been started. */
   readonly apiServer: Pick<GrpcServer, 'addService'>;
-  /** Gets what gateways call, which users of the API never reach; must not have been started. */
+  /** The server that gateways call, which users of the API cannot reach; it must not have been started. */
   readonly serviceServer: Pick<GrpcServer, 'addService'>;
   readonly random: Random;
-  /** What this process tells of itself; default: one of this service alone. */
+  /** Where this process reports events; default: a log of this service alone. */
   readonly events?: EventLog;
-  /** How other replicas are met: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
+  /** How other replicas are called: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
-  /** How gateways are called; default: in plaintext, where they say. */
+  /** How gateways are called; default: in plaintext, at the address that they state. */
   readonly gatewayChannel?: GatewayChannel;
-  /** Which versions of gateways are understood; default: the ones that fit to ours. */
+  /** Which protocol versions of gateways are accepted; default: those compatible with ours. */
   readonly protocol?: ProtocolRule;
-  /** Who wants traces; default: nobody. */
+  /** Where traces are sent; default: nowhere. */
   readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
-/** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
+/** The topology service, in any process. It adds its gRPC services at once, and competes for the lease once started. */
 export class Topology implements Service {
   readonly core: Core;
   readonly events: ReplicaEvents;
@@ -122,7 +122,7 @@ export class Topology implements Service {
       follow: (stream: FollowStream) => core.publisher.follow(stream),
     });
     serviceServer.addService(DirectoryService, core.directory.implementation);
-    // Also for gateways, whose debug shells print trees: they have certificates, and no token.
+    // The forwarder also serves gateways, whose debug shells print trees: they have certificates and no token.
     this.#forwarder = new Forwarder({ leader: () => this.#lease?.leaderElsewhere() ?? null, security });
     const anyReplica = this.#forwarder.wrap(
       TopologyService,
@@ -143,8 +143,9 @@ export class Topology implements Service {
   }
 
   /**
-   * Null: it leads and has heard every gateway that exists, or another replica leads, or led and told this one what there
-   * was; otherwise why it is not ready. Does not fall when the store is away: the trees can be read.
+   * Why this replica is not ready; null: it is. It is ready if it leads and every existing gateway has reported to it;
+   * if another replica leads; or if another one led and this one has replicated its trees. It stays ready while the
+   * store is away, as the trees can be read.
    */
   notReady(): string | null {
     const { leadership } = this.core;
@@ -154,7 +155,7 @@ export class Topology implements Service {
     return leadership.settled ? null : 'not all gateways have attached yet';
   }
 
-  /** Gateways that take calls of users, as far as this replica knows. */
+  /** The gateways that take calls of users, as far as this replica knows. */
   gatewaysToAsk(): GatewayAddress[] {
     const found: GatewayAddress[] = [];
     for (const gateway of this.core.view()?.trees.gateways.values() ?? []) {
@@ -173,7 +174,7 @@ export class Topology implements Service {
     this.#lease = new Lease(lease, { kv, clock, random });
     const { id } = this.#lease;
     this.events.start();
-    // Before the lease: a leader must know which gateways to wait for.
+    // Before the lease, because a leader must know which gateways to wait for.
     await this.#presence.start({
       self: () => ({ kind: 'topology', id, name: address() }),
       changed: () => this.core.term.presenceChanged(),

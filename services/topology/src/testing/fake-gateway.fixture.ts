@@ -40,7 +40,7 @@ interface FakeLnkConn {
   readonly identity: number;
 }
 
-/** A link-gateway as topology sees it: opens and closes what it is told to, remembers refusals, cuts snapshots. */
+/** A link-gateway as topology sees it: it obeys commands, remembers refusals, and sends snapshots. */
 export class FakeGateway {
   readonly name: string;
   boot: string;
@@ -50,33 +50,35 @@ export class FakeGateway {
   readonly connections = new Map<number, FakeConnection>();
   readonly lnkConns = new Map<number, FakeLnkConn>();
   readonly links = new Map<number, FakeLink>();
-  /** Names of pairs (pairName) → n of the command. */
+  /** Open relays by pair (pairName), with the number of the command that opened each. */
   readonly relays = new Map<string, number>();
   readonly refused = new Set<string>();
   readonly onDemand = new Set<string>();
   readonly unreachable = new Set<string>();
-  /** Gateways that it has trunks to. */
+  /** Ids of the gateways that it has trunks to. */
   readonly established = new Set<string>();
   held: ClusterKey[] = [];
   withheld: readonly string[] = [];
   /** `<gateway>:<number>` of links of others that it knows, by Commands or by itself. */
   readonly remote = new Set<string>();
-  /** Other gateways that it was told of and that are not gone, in order; and gateways that it was told are gone. */
+  /**
+   * The other gateways that it was told of, in order, without those that are gone; and those that it was told are gone.
+   */
   peers: string[] = [];
   readonly gone: string[] = [];
   replicas: readonly string[] = [];
   installation = 'spanmesh';
-  /** Named in Hello besides the gateways that it was told of. */
+  /** Gateways that Hello names in addition to `peers`. */
   named: string[] = [];
   probed: number[] = [];
-  /** Orders of drains and closes as they came; `drains`: what it says of them. */
+  /** Orders of drains and closes as received; `drains`: the progress that it reports. */
   readonly ordered: DrainOrder[] = [];
   readonly closing: CloseConnection[] = [];
   readonly drains = new Map<string, DrainProgress>();
   stream: FakeStream | undefined;
-  /** Messages that have not reached the leader yet. */
+  /** Messages that the leader has not received yet. */
   up: Partial<AttachRequest>[] = [];
-  /** Read position in stream.sent. */
+  /** Index in stream.sent of the next message to read. */
   #read = 0;
   #delta = StateChange.create();
   #obeyed = 0;
@@ -86,7 +88,7 @@ export class FakeGateway {
   commandCount = 0;
   opens = 0;
   closes = 0;
-  /** Opens of what was open, closes of what was not. */
+  /** Commands to open a relay that was open, or to close one that was not. */
   needless = 0;
 
   constructor(name: string, boot = '00000001') {
@@ -102,7 +104,7 @@ export class FakeGateway {
     return id;
   }
 
-  /** `identity`: LNK_CONNs of the same one (and remote address) look like the same peer. */
+  /** `identity`: LNK_CONNs with the same identity and remote address look like the same peer. */
   openLnkConn(connection: number, identity = this.name.charCodeAt(0) * 1_000_000 + this.#number): number {
     const id = ++this.#number;
     const { dialect } = this.connections.get(connection)!;
@@ -136,7 +138,7 @@ export class FakeGateway {
     this.#delta.connectionsClosed.push(id);
   }
 
-  /** The peer closes a relay. */
+  /** Lets the peer close a relay. */
   refuse(pair: string): void {
     const n = this.relays.get(pair)!;
     this.relays.delete(pair);
@@ -145,13 +147,13 @@ export class FakeGateway {
     this.#delta.refusals.push({ lnkConn, linkGateway: gateway === this.id ? '' : gateway, link, n });
   }
 
-  /** A drain has got on. */
+  /** Reports the progress of a drain. */
   progress(progress: DrainProgress): void {
     this.drains.set(progress.order, progress);
     this.#delta.drains.push(progress);
   }
 
-  /** It begins to stop. */
+  /** Reports that it is going to stop. */
   stops(): void {
     this.#delta.stopping = true;
   }
@@ -209,7 +211,7 @@ export class FakeGateway {
     this.#tellOnDemand(pair);
   }
 
-  /** The turn ends: what has changed goes on its way. */
+  /** Ends the turn: puts the changes on their way as a delta. */
   flush(): void {
     const delta = this.#delta;
     this.#delta = StateChange.create();
@@ -246,12 +248,12 @@ export class FakeGateway {
     this.up = [];
   }
 
-  /** Messages of the leader that have been read. */
+  /** How many messages of the leader have been read. */
   get read(): number {
     return this.#read;
   }
 
-  /** The oldest message reaches the leader. */
+  /** Delivers the oldest message to the leader. */
   deliverUp(): boolean {
     if (this.stream?.paused === true) return false;
     const message = this.up.shift();
@@ -260,7 +262,7 @@ export class FakeGateway {
     return true;
   }
 
-  /** The oldest message of the leader reaches the gateway. */
+  /** Delivers the leader's oldest message to the gateway. */
   deliverDown(): boolean {
     const response = this.stream?.sent[this.#read];
     if (response === undefined) return false;
@@ -279,7 +281,7 @@ export class FakeGateway {
     return true;
   }
 
-  /** It was declared dead: it goes on under another boot id, and keeps what it has. */
+  /** It was declared dead, and continues under another boot id with all its objects. */
   rename(): void {
     const before = this.id;
     this.boot = ((Number.parseInt(this.boot, 16) + 0x10000000) >>> 0).toString(16).padStart(8, '0');
@@ -367,7 +369,7 @@ export class FakeGateway {
     return all;
   }
 
-  /** A link of another gateway is lost, and that gateway has told us on the trunk. */
+  /** A link of another gateway is lost, which that gateway has reported over the trunk. */
   dropRemote(gateway: string, link: number): void {
     this.remote.delete(`${gateway}:${link}`);
     this.#dropRelaysOf(gateway, link);
@@ -383,7 +385,7 @@ export class FakeGateway {
     return { established: [...this.established], unreachable: [...this.unreachable] };
   }
 
-  /** A pair is named once in a delta, with its last state. */
+  /** Puts a pair into the delta, which names each pair once, with its last state. */
   #tellOnDemand(pair: string): void {
     const is = ({ linkGateway, link, lnkConns }: RelaySet) =>
       pairName(linkGateway === '' ? this.id : linkGateway, link, lnkConns[0]!) === pair;

@@ -7,9 +7,9 @@ import { registerMetrics } from '../metrics.ts';
 import { FakeLease } from './fake-lease.fixture.ts';
 import { FakePresence } from './fake-presence.fixture.ts';
 
-/** A leader with a lease and a registry that tests hold in their hands, and, if they say so, the turns of its work. */
+/** A leader whose lease and registry the test controls, and, if wanted, the turns of its work, too. */
 export class FakeLeader {
-  /** Turns of the event loop that it waits for: only if `unitsPerTurn` is given. */
+  /** Turns of the event loop that its work waits for; used only if `unitsPerTurn` is given. */
   readonly turns: (() => void)[] = [];
   readonly lease = new FakeLease();
   readonly presence: FakePresence;
@@ -85,7 +85,7 @@ export class FakeLeader {
     this.turns.shift()?.();
   }
 
-  /** All of them pass. */
+  /** Lets all turns pass. */
   finish(): void {
     for (let turn = this.turns.shift(); turn !== undefined; turn = this.turns.shift()) turn();
   }

@@ -1,6 +1,6 @@
 import type { LeaseView } from '../attach/leadership.ts';
 
-/** A lease that is held, and lost, as the test says. */
+/** A lease that the test gives and takes. */
 export class FakeLease implements LeaseView {
   readonly id: string = 'me';
   epoch = 1;
@@ -8,7 +8,7 @@ export class FakeLease implements LeaseView {
   ageMs = 0;
   frozenSince: number | null = null;
   raises: number[] = [];
-  /** For how long it was stepped down from, each time. */
+  /** The durations given to `stepDown`. */
   readonly stepsDown: number[] = [];
   onRaise: () => void = () => {};
 

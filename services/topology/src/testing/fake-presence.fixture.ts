@@ -4,21 +4,21 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import { type Living, type Missed, SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { Presence } from '../attach/presence.ts';
 
-/** The registry, and signs of life: a gateway in `alive` gives one at every moment. */
+/** The registry and the signs of life, controlled by the test. A gateway in `alive` gives a sign at every moment. */
 export class FakePresence implements Presence {
   readonly records = new Map<string, GatewayRecord>();
   readonly alive = new Set<string>();
-  /** When the last sign of those came that are not alive any more. */
+  /** When the last sign of a process came that is not alive any more. */
   readonly signs = new Map<string, number>();
   /** Service ports of topology replicas that give signs of life. */
   readonly replicas: string[] = [];
-  /** Other processes that were there and give no sign of life any more. */
+  /** Other processes that existed and give no sign of life any more. */
   readonly silent: Missed[] = [];
   isComplete = true;
-  /** Since when signs of anybody have come, on the clock of the leader; null: none comes. */
+  /** Since when signs of any process have come, by the leader's clock; null: none come. */
   flowingSince: number | null = 0;
   clock = new FakeClock();
-  /** Told when the registry has changed. */
+  /** Called when the registry has changed. */
   readonly listeners: (() => void)[] = [];
 
   gateways(): GatewayRecord[] {
@@ -64,13 +64,13 @@ export class FakePresence implements Presence {
     this.#changed();
   }
 
-  /** It gives no sign of life any more. */
+  /** The gateway gives no signs of life any more. */
   silence(name: string): void {
     const record = this.records.get(name);
     if (record !== undefined) this.signsEnd(gatewayId(record));
   }
 
-  /** Whether it is in the registry or not. */
+  /** Ends the signs of life of an id, whether it is in the registry or not. */
   signsEnd(id: string): void {
     if (this.alive.delete(id)) this.signs.set(id, this.clock.now());
   }

@@ -1,13 +1,16 @@
 import { EventEmitter } from 'node:events';
 import type { AttachRequest, AttachResponse } from '@spanmesh/proto/v1/gateway_control';
 
-/** The leader's end of a stream, in memory; the gateway's end are `sent` and `deliver`. */
+/** The leader's end of a gateway's stream, in memory; a test acts as the gateway by `sent` and `deliver`. */
 export class FakeStream extends EventEmitter {
   readonly sent: AttachResponse[] = [];
-  /** Deltas that have been taken in, as the leader has told last: nothing that a gateway has to read in order. */
+  /**
+   * The number of deltas taken in that the leader reported last. It is not in `sent`, as its order to other messages
+   * does not matter.
+   */
   taken = 0;
   cancelled = false;
-  /** What write answers. */
+  /** The value that `write` returns. */
   accepts = true;
   error: (Error & { code?: number; details?: string }) | undefined;
   ended = false;
@@ -51,7 +54,7 @@ export class FakeStream extends EventEmitter {
     this.emit('drain');
   }
 
-  /** The connection below it is lost. */
+  /** The connection of the stream is lost. */
   break(): void {
     this.cancelled = true;
     this.emit('cancelled');

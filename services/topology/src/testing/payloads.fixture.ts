@@ -4,7 +4,7 @@ import type { Dialect } from '@spanmesh/spantree/tree';
 
 export const uuid = (n: number): string => `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`;
 
-/** A LNK_CONN that accepts everything; of one `identity`: of what looks like the same peer. */
+/** A LNK_CONN that accepts all spans. Those with the same `identity` look like the same peer. */
 export function lnkConnPayload(dialect: Dialect, identity: number): Buffer {
   const payload = Buffer.alloc(lnkConnBytes(dialect));
   encodeLnkConn(

@@ -5,7 +5,7 @@ import { settle } from './world.fixture.ts';
 
 type Pick = (choices: readonly number[]) => number | undefined;
 
-/** What happens, with its weight; numbers choose among what there is. */
+/** The kinds of events, with their weights. The numbers of an event choose among the existing objects. */
 const WEIGHTS = {
   connection: 1,
   lnkConn: 2,
@@ -29,7 +29,7 @@ const WEIGHTS = {
   reachable: 2,
 } as const;
 
-/** One thing that happens. */
+/** One event of a history. */
 export const event = fc.record({
   what: fc.constantFrom(
     ...(Object.keys(WEIGHTS) as (keyof typeof WEIGHTS)[]).flatMap((what) =>
@@ -40,20 +40,20 @@ export const event = fc.record({
   choice: fc.nat(1000),
   more: fc.nat(1000),
 });
-/** Units of work in a turn: all at once, or so few that whatever takes longer is interrupted at every place where it may be. */
+/** Units of work in a turn: no limit, or so few that longer jobs are interrupted at every possible place. */
 export const unitsPerTurn = fc.constantFrom(1, 20, Number.POSITIVE_INFINITY);
-/** Long enough that something is open most of the time. */
+/** Histories long enough that objects are open most of the time. */
 export const histories = (maxLength: number) => fc.array(event, { minLength: 60, maxLength, size: 'max' });
 export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
-/** Three gateways and a leader, to which things happen. */
+/** Three gateways and a leader, on which a history of events is played. */
 export class RandomHistory {
   readonly gateways = ['a', 'b', 'c'].map((name) => new FakeGateway(name));
   leader: FakeLeader;
   readonly refusals: boolean;
   readonly #unitsPerTurn: number;
 
-  /** `unitsPerTurn`: how much a leader does before a turn must pass, which is one of the things that happen. */
+  /** `unitsPerTurn`: how much work the leader does in a turn; the turns are events, too. */
   constructor(refusals: boolean, unitsPerTurn: number = Number.POSITIVE_INFINITY) {
     this.refusals = refusals;
     this.#unitsPerTurn = unitsPerTurn;
@@ -95,13 +95,13 @@ export class RandomHistory {
       case 'closeLink':
         pickAnd(gateway.links.keys(), (id) => {
           gateway.closeLink(id);
-          // Loss is local: gateways that have a trunk to this one hear of it before topology does.
+          // Other gateways that have a trunk to this one hear of the loss before topology does.
           if (more % 2 === 0)
             for (const other of this.gateways) if (other !== gateway) other.dropRemote(gateway.id, id);
         });
         return;
       case 'onDemand': {
-        // A way back, to a link that a message has named (linkid); it ends by itself or with the link.
+        // A return path to a link that a message has named (linkid). It ends by itself or with the link.
         const open = [...gateway.onDemand];
         if (more % 4 === 0 && open.length > 0) {
           gateway.closeOnDemand(open[choice % open.length]!);
@@ -160,7 +160,7 @@ export class RandomHistory {
     }
   }
 
-  /** Another replica takes over. */
+  /** Lets another replica take over. */
   restart(): void {
     const { presence, clock, lease } = this.leader;
     for (const gateway of this.gateways) gateway.disconnect();

@@ -36,7 +36,7 @@ export class FakeCall {
     this.isOver = leader === undefined;
   }
 
-  /** The oldest message arrives. */
+  /** Delivers the oldest message to the standby. */
   deliver(): boolean {
     const message = this.isOver ? undefined : this.leaderEnd.sent.shift();
     if (message === undefined) return false;
@@ -44,7 +44,7 @@ export class FakeCall {
     return true;
   }
 
-  /** The stream ends, for the standby. */
+  /** Ends the stream on the standby's side. */
   end(error: Partial<ServiceError> = {}): void {
     if (this.isOver) return;
     this.isOver = true;
@@ -58,12 +58,12 @@ export class FakeCall {
   }
 }
 
-/** A standby in memory. Leaders are known by names instead of addresses. */
+/** A standby in memory. Names take the place of leaders' addresses. */
 export class FakeStandby {
   readonly follower: Follower;
   readonly leaders = new Map<string, FakeLeader>();
   readonly calls: FakeCall[] = [];
-  /** Turns of the event loop that it waits for: only if `unitsPerTurn` is given. */
+  /** Turns of the event loop that its work waits for; used only if `unitsPerTurn` is given. */
   readonly turns: (() => void)[] = [];
 
   constructor({
@@ -106,7 +106,7 @@ export class FakeStandby {
     );
   }
 
-  /** The turns pass that its work waits for. */
+  /** Lets all turns pass that its work waits for. */
   finish(): void {
     for (let turn = this.turns.shift(); turn !== undefined; turn = this.turns.shift()) turn();
   }
@@ -120,7 +120,7 @@ export class FakeStandby {
     this.follower.leaderIs(name);
   }
 
-  /** The leader's turn ends, and everything that it has said arrives. */
+  /** Ends the leader's turn, and delivers all its messages. */
   catchUp(leader: FakeLeader): void {
     leader.finish();
     leader.core.flush();
@@ -138,7 +138,7 @@ export function answersOf({ trees, history, widths }: View): unknown {
   const explained = nodes.flatMap(({ key }) =>
     connections
       .filter(({ dialect }) => dialect === key!.cluster!.dialect)
-      // Nodes of one id and several labels cannot be named by the id alone.
+      // Nodes of one id with several labels cannot be named by the id alone.
       .map(({ id }) =>
         attempt(() => runNow(explain(trees, widths, { node: key!.id, connection: id, pageSize: 5000, pageToken: '' }))),
       ),
@@ -157,7 +157,7 @@ export function answersOf({ trees, history, widths }: View): unknown {
   });
 }
 
-/** What a large state is compared by. */
+/** The parts of a large view that are compared. */
 export function treeOf({ trees, history }: View): unknown {
   const whole = { dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', withRelays: true };
   return plain([history.revision, [...treeParts(trees, whole, '')].map(sortTargets)]);
@@ -171,7 +171,7 @@ function attempt<T>(fn: () => T): T | string {
   }
 }
 
-/** The LNK_CONNs that a link is relayed to come in no order. */
+/** Sorts the LNK_CONNs that a link is relayed to, which come in no defined order. */
 function sortTargets(part: ReturnType<typeof treeParts> extends Iterable<infer T> ? T : never): unknown {
   for (const { nodes } of part.clusters) {
     for (const { links } of nodes) {
@@ -181,7 +181,7 @@ function sortTargets(part: ReturnType<typeof treeParts> extends Iterable<infer T
   return part;
 }
 
-/** Without 64-bit integers, which are no JSON. */
+/** The value with 64-bit integers as texts, as JSON has none. */
 function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? String(one) : one)));
 }

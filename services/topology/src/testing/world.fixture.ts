@@ -2,7 +2,7 @@ import type { AttachRequest } from '@spanmesh/proto/v1/gateway_control';
 import { type FakeGateway, pairName } from './fake-gateway.fixture.ts';
 import type { FakeLeader } from './fake-leader.fixture.ts';
 
-/** Lets everything arrive, and gateways that lost their stream attach again, until nothing moves. */
+/** Delivers all messages, and attaches gateways that lost their stream again, until nothing changes any more. */
 export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): void {
   for (let round = 0; round < 1000; round++) {
     let moved = false;
@@ -31,8 +31,8 @@ function isEmpty({ delta }: Partial<AttachRequest>): boolean {
 }
 
 /**
- * What should be relayed where: the selection of architecture.md, worked out from scratch. The LNK_CONNs of this world accept
- * everything and nobody is suspect.
+ * The relays that should be open, by gateway: the selection of architecture.md, computed from scratch. The LNK_CONNs of
+ * these tests accept every span, and no connection is suspect.
  */
 export function naiveSelection(gateways: readonly FakeGateway[]): Map<string, Set<string>> {
   const all = gateways.flatMap((gateway) => [...gateway.links.values()].map((link) => ({ gateway, link })));
@@ -63,7 +63,7 @@ export function naiveSelection(gateways: readonly FakeGateway[]): Map<string, Se
   return wanted;
 }
 
-/** What the leader's tree holds for open on a gateway. */
+/** The relays on a gateway that the leader's tree holds as open. */
 export function treeRelays(leader: FakeLeader, gateway: FakeGateway): Set<string> {
   const pairs = new Set<string>();
   const { state } = leader.core;
