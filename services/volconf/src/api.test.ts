@@ -10,7 +10,7 @@ import { OperatorTargetError, type OperatorTargets } from './targets/operator-ta
 import type { Term } from './term.ts';
 import { copyOf, MEDIA, World } from './testing/world.fixture.ts';
 
-/** An API whose surroundings are the test's; by itself nothing has started and nobody leads. */
+/** An API with the given dependencies; by default nothing has started and no replica leads. */
 function rig(deps: Partial<ApiDeps> = {}) {
   const log: { msg: string }[] = [];
   const api = new Api(
@@ -44,7 +44,7 @@ function call(api: Api, method: Method, request: object): Promise<object> {
   });
 }
 
-/** A watch without a server: how it has ended, if it has. */
+/** A watch without a server; it records how it has ended. */
 class Watcher extends EventEmitter {
   readonly request = {};
   readonly metadata = new Metadata();
@@ -78,7 +78,7 @@ class Watcher extends EventEmitter {
 
 const LIST = { pageSize: 0, pageToken: '', state: 0, mediaId: '' };
 const FAR = { name: 'far', path: 'span:host', dialect: 0 };
-/** Of a term, what a list of nothing looks at. */
+/** A term without media and targets, as far as a list reads it. */
 const EMPTY_TERM = {
   media: { all: () => [], slot: () => undefined },
   operators: () => [],
@@ -192,7 +192,7 @@ describe('the API answers', () => {
   });
 });
 
-describe('what is set', () => {
+describe('a target that is set', () => {
   const known = { asked: { ...FAR, dialect: 'auto', origin: 'operator' }, target: new Target('far', 'far', 0) };
   known.target.attempts = 3;
   const shownBy = async (asked: object) => {
@@ -205,7 +205,7 @@ describe('what is set', () => {
     return target.attempts;
   };
 
-  it('is shown as it fares, if the leader has heard of it by now, and as in the store otherwise', async () => {
+  it('is shown as the leader knows it, if the leader has this version of it, and otherwise as in the store', async () => {
     expect(await shownBy({})).toBe(3);
     expect(await shownBy({ path: 'span:other' })).toBe(0);
     expect(await shownBy({ dialect: 'linkid' })).toBe(0);
@@ -216,17 +216,17 @@ describe('watches', () => {
   const turn = () => new Promise((resolve) => setImmediate(resolve));
 
   // Limits: volconf/src/limits.ts MAX_WATCHES
-  it('are as many as there may be, and no more when nobody has more than his share', () => {
+  it('are limited in number, beyond which a new one is refused if no user has more than others', () => {
     const { api } = rig({ term: () => EMPTY_TERM });
     for (let i = 0; i < MAX_WATCHES; i++) expect(new Watcher(api, `192.0.2.${i % 4}`).error).toBeNull();
     expect(api.watches).toBe(MAX_WATCHES);
     expect(MAX_WATCHES / 4).toBeLessThan(MAX_WATCHES_PER_USER);
-    // One who has as many as everybody gets none, nobody gives way.
+    // A user with as many watches as all others gets none: no other user gives way.
     expect(new Watcher(api, '192.0.2.0').error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
     expect(api.watches).toBe(MAX_WATCHES);
   });
 
-  it('leave nothing when they end', async () => {
+  it('leave no entries when they end', async () => {
     const { api } = rig({ term: () => EMPTY_TERM });
     const watchers = Array.from({ length: 3 }, () => new Watcher(api));
     watchers[0]!.emit('cancelled');
@@ -237,7 +237,7 @@ describe('watches', () => {
     await turn();
   });
 
-  it('tell of changes as long as their replica leads', async () => {
+  it('report changes as long as their replica leads', async () => {
     let term: Term | null = EMPTY_TERM;
     const { api } = rig({ term: () => term });
     const watcher = new Watcher(api);
@@ -254,7 +254,7 @@ describe('targets by name', () => {
   let world: World;
   afterEach(() => world.stop());
 
-  it('are slots of a media, or operators’', async () => {
+  it('are slots of a media, or targets of operators', async () => {
     world = await World.start();
     const conn = world.gateway.openConn(MEDIA);
     world.volconf(world.gateway, conn, 3, copyOf('span:host'));

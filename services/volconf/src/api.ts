@@ -43,22 +43,22 @@ const MAX_NAME_CHARS = 63;
 export interface ApiDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** null: this replica does not lead. */
+  /** The current term; null: this replica does not lead. */
   readonly term: () => Term | null;
-  /** Why this replica does not answer, as a sentence that says whom to ask. */
+  /** Why this replica does not answer, as a sentence that says which replica to ask. */
   readonly notLeading: () => string;
-  /** null: not started yet. */
+  /** Targets of operators; null: not started yet. */
   readonly operators: () => OperatorTargets | null;
 }
 
-/** A target by where it comes from. */
+/** A target by its source: a slot, or an operator's target by name. */
 type Known = { readonly slot: Slot } | { readonly operator: string };
 
-/** The service Volconf of volconf.proto. */
+/** The Volconf service of volconf.proto. */
 export class Api {
   readonly #options: { readonly defaultPort: number };
   readonly #deps: ApiDeps;
-  /** Answers under way. */
+  /** The answers being made, in slices. */
   readonly slices = new Slices();
   readonly #watches = new Set<TargetWatch>();
   readonly #shares: CallShares<'watches'>;
@@ -75,7 +75,7 @@ export class Api {
     return this.#watches.size;
   }
 
-  /** What a gRPC server needs. */
+  /** The handlers for a gRPC server. */
   readonly implementation: Pick<
     VolconfServer,
     'listTargets' | 'getTarget' | 'setTarget' | 'removeTarget' | 'watchTargets'
@@ -87,12 +87,12 @@ export class Api {
     watchTargets: ((call) => this.#watch(call)) as handleServerStreamingCall<WatchTargetsRequest, WatchTargetsResponse>,
   };
 
-  /** To be called with the name of every target that has changed or is gone. */
+  /** Reports to all watches that the target of this name has changed or is gone. */
   changed(name: string): void {
     for (const watch of this.#watches) watch.changed(name);
   }
 
-  /** Ends all watches: the replica stops or does not lead any more. */
+  /** Ends all watches: the replica stops, or does not lead any more. */
   endWatches(): void {
     for (const watch of [...this.#watches]) watch.end();
   }
@@ -110,7 +110,7 @@ export class Api {
     const { items, nextPageToken } = await this.slices.run(
       pageOfUnsorted(filtered(this.#known(term, request.mediaId), isMeant), request, keyOf),
     );
-    // Some may have gone since they were looked at.
+    // Some targets may have gone since they were listed.
     return { targets: items.flatMap((known) => this.#show(term, known, view) ?? []), nextPageToken };
   }
 
@@ -165,7 +165,7 @@ export class Api {
         call.emit('error', error);
       });
       const names = [...this.#known(term, '')].map((known) => ('slot' in known ? known.slot.name : known.operator));
-      // Registered before the first message is sent: nothing falls between the two.
+      // Registered before the first message is sent, so that no change is missed in between.
       const watch: TargetWatch = new TargetWatch(names, {
         stream: call,
         show: (name) => {
@@ -210,7 +210,7 @@ export class Api {
     return { now: clock.now(), wall: clock.wall() };
   }
 
-  /** Only the leader knows the targets and their states. */
+  /** A handler that answers at the leader only, as no other replica knows the targets and their states. */
   #leading(): Term {
     const term = this.#deps.term();
     if (term === null) throw new ApiError(status.UNAVAILABLE, this.#deps.notLeading());
@@ -219,7 +219,7 @@ export class Api {
 
   #unary<Request, Answer>(answer: (request: Request) => Answer | Promise<Answer>): handleUnaryCall<Request, Answer> {
     return (call, callback: sendUnaryData<Answer>) => {
-      // Also for what is thrown before there is a promise.
+      // Also catches what is thrown before there is a promise.
       Promise.resolve()
         .then(() => answer(call.request))
         .then(
@@ -234,12 +234,12 @@ export class Api {
   }
 }
 
-/** Slots first, by media and slot, then operators' targets by name. */
+/** The order of lists: slots by media and index, then operators' targets by name. */
 function keyOf(known: Known): Key {
   return 'slot' in known ? [0, known.slot.key, known.slot.index] : [1, known.operator, 0];
 }
 
-/** Null in place of a target that is not meant, so that it counts as looked at. */
+/** The targets with null in place of those that do not match, so that these count as looked at, too. */
 function* filtered(all: Iterable<Known>, isMeant: (known: Known) => boolean): Iterable<Known | null> {
   for (const known of all) yield isMeant(known) ? known : null;
 }

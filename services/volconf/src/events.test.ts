@@ -19,15 +19,15 @@ function target(kind: TargetState['kind'], fields: Partial<Target> = {}): Target
   return Object.assign(new Target('a', 'a', 0), { state: STATES[kind], ...fields });
 }
 
-/** What people are told when a target has come to be so. */
+/** The events for people after a target has changed its state. */
 function told(one: Target, was: TargetState['kind']) {
   const events: unknown[] = [];
   tellTarget({ tell: (event, how) => void events.push(event, how) }, 'name', one, { was, idOf });
   return events;
 }
 
-describe('people are told', () => {
-  it('that a target is tried: the first time', () => {
+describe('an event for people reports', () => {
+  it('that a target is dialled for the first time', () => {
     const first = target('dialling', { attempts: 1, wanted: destination, principal: '192.0.2.1' });
     expect(told(first, 'ready')).toEqual([
       {
@@ -41,7 +41,7 @@ describe('people are told', () => {
     expect(told(target('dialling', { attempts: 2 }), 'ready')).toEqual([]);
   });
 
-  it('that it stands: once, whoever comes to want it meanwhile', () => {
+  it('that it is connected, once, whoever begins to want it meanwhile', () => {
     expect(told(target('running'), 'dialling')).toMatchObject([
       { kind: EventKind.EVENT_KIND_TARGET_UP, principal: 'name', target: { address: '', gateway: 'gw.2' } },
       {},
@@ -49,7 +49,7 @@ describe('people are told', () => {
     expect(told(target('running'), 'running')).toEqual([]);
   });
 
-  it('that it fails, and why: what repeats is counted', () => {
+  it('that it fails, and why; repetitions are counted', () => {
     const failing = target('waiting', { failing: true, lastError: 'nobody answers there', wanted: destination });
     expect(told(failing, 'dialling')).toEqual([
       {
@@ -63,7 +63,7 @@ describe('people are told', () => {
     expect(told(target('waiting'), 'dialling')).toEqual([]);
   });
 
-  it('nothing else', () => {
+  it('no other change', () => {
     expect(told(target('ready'), 'waiting')).toEqual([]);
     expect(told(target('stopped', { failing: true }), 'running')).toEqual([]);
   });
@@ -80,7 +80,7 @@ describe('news on the bus', () => {
     return news;
   }
 
-  it('say how a target is and where, and that one is gone', () => {
+  it("name the target's state and gateway, and report that a target is gone", () => {
     const is = (state: string, gateway = '', error = '') => ({ name: 'name', state, gateway, error, at: 17 });
     expect(published(target('running'))).toEqual([['events.target.gw_2', is('running', 'gw.2')]]);
     expect(published(target('dialling'))).toEqual([['events.target.gw_2', is('connect', 'gw.2')]]);
@@ -90,7 +90,7 @@ describe('news on the bus', () => {
     expect(published(null)).toEqual([['events.target.none', is('removed')]]);
   });
 
-  it('that the bus does not take are no harm', () => {
+  it('do no harm when the bus does not accept them', () => {
     const bus = {
       publish: () => {
         throw new Error('closed');

@@ -7,11 +7,11 @@ import type { GatewayKey } from '@spanmesh/spantree/ids';
 import type { Target, TargetState } from './reconciler/target.ts';
 import { visible } from './reconciler/target.ts';
 
-/** Kind of the news about targets on the bus. */
+/** Kind of the events about targets on the bus. */
 export const TARGET_EVENTS = 'target';
 const encoder = new TextEncoder();
 
-/** What subscribers get, as JSON: hints, that may be lost. */
+/** An event for subscribers of the bus, as JSON. Events are hints, and may be lost. */
 export interface TargetEvent {
   /** Name of the target (volconf.proto, Target). */
   readonly name: string;
@@ -23,7 +23,10 @@ export interface TargetEvent {
   readonly at: number;
 }
 
-/** `events.target.<gateway>`; `none` if no gateway is concerned. A bus that is closed takes none: no harm. */
+/**
+ * Publishes `events.target.<gateway>`, or with `none` if no gateway is concerned. A closed bus drops the event, which
+ * does no harm.
+ */
 export function publishTarget(
   bus: Bus,
   name: string,
@@ -42,11 +45,14 @@ export function publishTarget(
   try {
     bus.publish(eventSubject(TARGET_EVENTS, gateway || 'none'), encoder.encode(JSON.stringify(event)));
   } catch {
-    // News only.
+    // Events are hints: a lost one does no harm.
   }
 }
 
-/** Tells people what has become of a target: that it is tried, once; that it is connected; that it fails, with a count when that repeats. */
+/**
+ * Reports changes of a target to people: that it is dialled (once), that it is connected, and that it fails (with a
+ * count of repetitions).
+ */
 export function tellTarget(
   events: EventTeller,
   name: string,

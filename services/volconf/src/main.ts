@@ -3,7 +3,7 @@ import { createVolconfProcess } from './process.ts';
 
 export { settings } from './process.ts';
 
-/** Reads the settings, and everything that is read before it starts, and lets go of it. @throws SettingError */
+/** Reads the settings, and all files that are read before the start, and stops again. @throws SettingError */
 export async function check(flags: Record<string, string | undefined>): Promise<void> {
   await createVolconfProcess({ env: process.env, flags }).stop();
 }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { type MeasuredVolconf, registerMetrics } from './metrics.ts';
 import type { Term } from './term.ts';
 
-/** Every metric of volconf and its value, without the words before it. */
+/** All metrics of volconf with their values; the names without their common prefix. */
 async function scraped(volconf: MeasuredVolconf): Promise<Record<string, number>> {
   const metrics = new Metrics();
   registerMetrics(metrics, volconf);
@@ -33,7 +33,7 @@ const TOTALS = {
   slots_ignored_total: 16,
 };
 
-it('a replica that leads shows what its term has', async () => {
+it('of a replica that leads show the contents of its term', async () => {
   const states = ['stopped', 'waiting', 'ready', 'dialling', 'running', 'running'];
   const term = {
     fleet: { size: 2 },
@@ -58,7 +58,7 @@ it('a replica that leads shows what its term has', async () => {
   });
 });
 
-it('one that does not lead shows nothing but what it has done before', async () => {
+it('of a replica that does not lead show only totals of its earlier terms', async () => {
   expect(await scraped({ leads: false, epoch: 7, term: null, api: { watches: 0 }, totals })).toEqual({
     leading: 0,
     epoch: 7,

@@ -12,17 +12,20 @@ export interface Totals {
   readonly slotsIgnored: number;
 }
 
-/** What the gauges read of volconf. */
+/** The values that the gauges read. */
 export interface MeasuredVolconf {
   readonly leads: boolean;
   readonly epoch: number;
-  /** null: this replica does not lead. */
+  /** The current term; null: this replica does not lead. */
   readonly term: Term | null;
   readonly api: { readonly watches: number };
   totals(): Totals;
 }
 
-/** What volconf measures; everything is read when it is scraped. Zero where this replica does not lead. */
+/**
+ * Registers the metrics of volconf. All values are read when they are scraped; gauges are zero where this replica does
+ * not lead.
+ */
 export function registerMetrics(metrics: Metrics, volconf: MeasuredVolconf): void {
   const name = (rest: string) => `spanmesh_volconf_${rest}`;
   const totals = () => volconf.totals();

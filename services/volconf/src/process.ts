@@ -17,7 +17,7 @@ import { meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { settings as volconfSettings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';
 
-/** Everything that `spanmesh run volconf` can be told. */
+/** All settings of `spanmesh run volconf`. */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7985', service: '127.0.0.1:7984', http: '127.0.0.1:8985' }),
   ...volconfSettings,
@@ -44,7 +44,7 @@ export class VolconfProcess implements Service {
   readonly #topology: LeaderAddress;
   readonly #others: OtherServices;
 
-  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
+  /** `protocolVersion`: the version that the process claims to speak; for tests with several versions. */
   constructor(
     options: Options,
     logger: Logger,
@@ -138,7 +138,7 @@ export class VolconfProcess implements Service {
   }
 }
 
-/** A volconf process's work, by its settings. @throws SettingError */
+/** The volconf process, from its settings. @throws SettingError */
 export function createVolconfProcess(from: SettingSources): VolconfProcess {
   return createByName(
     'volconf',

@@ -30,7 +30,7 @@ const NONE = {
 };
 
 describe('an operator’s target', () => {
-  it('is shown with where it stands', () => {
+  it('is shown with its connection', () => {
     const running = target({
       generation: 3,
       state: { kind: 'running', placed, destination, connection: 5, remoteAddress: '192.0.2.9:987', upAt: 0 },
@@ -50,7 +50,7 @@ describe('an operator’s target', () => {
     });
   });
 
-  it('is shown with the gateway that is dialling it, and without one otherwise', () => {
+  it('is shown with the gateway that is dialling it, if any', () => {
     const dialling = target({ attempts: 2, state: { kind: 'dialling', placed, destination } });
     expect(showOperator(asked, dialling, view)).toMatchObject({
       ...NONE,
@@ -64,7 +64,7 @@ describe('an operator’s target', () => {
     }
   });
 
-  it('that waits is shown with why, since when, and when it is tried next', () => {
+  it('that waits is shown with its error, the time of the error, and the time of the next attempt', () => {
     const trouble = { lastError: 'nobody answers there', lastErrorAt: WALL - 7 };
     const waiting = target({ ...trouble, state: { kind: 'waiting', at: NOW + 300 } });
     expect(showOperator(asked, waiting, view)).toMatchObject({
@@ -72,17 +72,17 @@ describe('an operator’s target', () => {
       lastErrorAt: new Date(WALL - 7),
       nextTry: new Date(WALL + 300),
     });
-    // Its time has come, and nobody has looked yet.
+    // The attempt is due, but has not begun yet.
     waiting.state = { kind: 'waiting', at: NOW - 300 };
     expect(showOperator(asked, waiting, view).nextTry).toEqual(new Date(WALL));
   });
 
-  it('of the autoconn file is shown as of there', () => {
+  it('of the autoconn file is shown with that origin', () => {
     const shown = showOperator({ ...asked, origin: 'autoconn', dialect: 'auto' }, target(), view);
     expect([shown.origin, shown.dialect]).toEqual([TargetOrigin.TARGET_ORIGIN_AUTOCONN, Dialect.DIALECT_UNSPECIFIED]);
   });
 
-  it('that another replica connects is shown as being connected', () => {
+  it('that another replica connects is shown as connecting', () => {
     expect(showStored(asked, view)).toEqual({
       ...NONE,
       name: 'far',
@@ -105,7 +105,7 @@ describe('a slot', () => {
     return made;
   };
 
-  it('is shown with what the volume says of it', () => {
+  it('is shown with the fields of its copy', () => {
     expect(showSlot(slot(), view)).toMatchObject({
       name: `${MEDIA}/7`,
       origin: TargetOrigin.TARGET_ORIGIN_SLOT,
@@ -129,7 +129,7 @@ describe('a slot', () => {
     });
   });
 
-  it('says what is wrong with its path rather than what was wrong before, and that it runs', () => {
+  it('shows the problem of its path instead of an earlier error, and that its connection is still up', () => {
     const one = slot();
     one.problem = 'the path names neither a host nor an address';
     one.heldBack = true;

@@ -17,19 +17,19 @@ const STATES = {
   running: TargetState.TARGET_STATE_RUNNING,
 } as const;
 
-/** Now, on the monotonic clock and on the wall clock: times to come are kept on the monotonic one. */
+/** The present by both clocks: future times are kept on the monotonic clock, and shown on the wall clock. */
 export interface Times {
   readonly now: number;
   readonly wall: number;
 }
 
-/** When and in whose words a target is shown. */
+/** The time of showing a target, and the ids of gateways. */
 export interface View extends Times {
-  /** The id of a gateway that something is placed at. */
+  /** The current id of a gateway. */
   readonly idOf: (gateway: GatewayKey) => string;
 }
 
-/** A slot, as people see it. */
+/** A slot in the terms of the API. */
 export function showSlot(slot: Slot, view: View): ApiTarget {
   const target = slot.target!;
   return {
@@ -43,7 +43,7 @@ export function showSlot(slot: Slot, view: View): ApiTarget {
   };
 }
 
-/** A target of an operator, or of the autoconn file, as people see it. */
+/** A target of an operator, or of the autoconn file, in the terms of the API. */
 export function showOperator({ name, path, dialect, origin }: WantedTarget, target: Target, view: View): ApiTarget {
   return {
     ...common(target, view),
@@ -55,7 +55,7 @@ export function showOperator({ name, path, dialect, origin }: WantedTarget, targ
   };
 }
 
-/** One that this replica keeps in the store but does not connect: its leader does. */
+/** A target that this replica only keeps in the store; the leader connects it. */
 export function showStored({ name, path, dialect }: OperatorTarget, { wall }: Times): ApiTarget {
   return {
     name,

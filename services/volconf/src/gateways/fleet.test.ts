@@ -7,7 +7,7 @@ import { FakePort } from '../testing/fake-port.fixture.ts';
 import { Fleet } from './fleet.ts';
 import { OrderError } from './gateway-port.ts';
 
-/** Gateways of a term, as the registry (`entries`) has them. */
+/** The gateways of a term; the test controls the registry by `entries`. */
 function rig() {
   const clock = new FakeClock();
   const entries = new Map<string, GatewayRecord>();
@@ -38,7 +38,7 @@ function rig() {
     const record = { name, boot, firstBoot: boot, serviceAddress: 'there:1', version: '', draining: false, ...fields };
     entries.set(name, record);
   };
-  /** Its snapshot is complete. */
+  /** Completes the snapshot of a gateway. */
   const tells = (name: string, boot = '1'): void => {
     const response = { snapshotEnd: true, gateway: `${name}.${boot}`, firstBoot: boot };
     ports.get(name)!.watches.at(-1)!.sink.message(WatchMediaResponse.create(response));
@@ -51,7 +51,7 @@ function rig() {
 }
 
 describe('the gateways of a term', () => {
-  it('are those of the registry that have an address; they are live once they have told everything', () => {
+  it('are those in the registry with an address; they are live once their snapshots are complete', () => {
     const { fleet, ports, enter, tells, live } = rig();
     enter('a');
     enter('b');
@@ -72,7 +72,7 @@ describe('the gateways of a term', () => {
     ]);
   });
 
-  it('are waited for until all have told, for five seconds', () => {
+  it('are awaited until all snapshots are complete, or for five seconds', () => {
     const { fleet, clock, enter, tells } = rig();
     enter('a');
     fleet.check();
@@ -87,7 +87,7 @@ describe('the gateways of a term', () => {
     expect([other.fleet.gathered, tells.name]).toEqual([true, 'tells']);
   });
 
-  it('take no orders while they are going to stop', () => {
+  it('receive no orders while they are going to stop', () => {
     const { fleet, enter, tells, live } = rig();
     enter('a');
     fleet.check();
@@ -100,7 +100,7 @@ describe('the gateways of a term', () => {
     expect(live()).toEqual(['a.1']);
   });
 
-  it('that go on under another id are the same, and told of once', () => {
+  it('that continue under another id remain the same ones; the new id is reported once', () => {
     const { fleet, told, enter } = rig();
     enter('a');
     fleet.check();
@@ -110,7 +110,7 @@ describe('the gateways of a term', () => {
     expect([told, fleet.size, fleet.idOf('a.1')]).toEqual([['a.1 is a.2'], 1, 'a.2']);
   });
 
-  it('whose name is another process’s are gone at once, and that one is there', () => {
+  it('whose name another process has taken are gone at once, and the other process takes their place', () => {
     const { fleet, ports, told, enter, tells } = rig();
     enter('a');
     fleet.check();
@@ -122,7 +122,7 @@ describe('the gateways of a term', () => {
     expect([fleet.port('a.1'), fleet.port('a.2')]).toEqual([null, ports.get('a')]);
   });
 
-  it('without an entry stay while they are watched, and while the registry cannot be believed', () => {
+  it('without an entry remain while they are watched, and while the registry is not trusted', () => {
     const { fleet, clock, entries, is, told, enter, tells, breaks } = rig();
     enter('a');
     fleet.check();
@@ -142,7 +142,7 @@ describe('the gateways of a term', () => {
     expect([told, fleet.size]).toEqual([['a.1 is gone'], 0]);
   });
 
-  it('with an entry stay, watched or not', () => {
+  it('with an entry remain, watched or not', () => {
     const { fleet, clock, told, enter, tells, breaks } = rig();
     enter('a');
     fleet.check();
@@ -153,7 +153,7 @@ describe('the gateways of a term', () => {
     expect([told, fleet.size]).toEqual([[], 1]);
   });
 
-  it('are looked at again twice a second while one is missing or unheard, and not otherwise', () => {
+  it('are checked again twice a second while one of them is missing or has not been heard', () => {
     const { fleet, clock, is, enter, tells, breaks } = rig();
     let rechecks = 0;
     is.recheck = () => {
@@ -180,7 +180,7 @@ describe('the gateways of a term', () => {
     expect(rechecks).toBe(4);
   });
 
-  it('are left alone once the term is over', () => {
+  it('are not checked any more once the term is over', () => {
     const { fleet, clock, ports, enter } = rig();
     enter('a');
     fleet.check();

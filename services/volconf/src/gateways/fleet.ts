@@ -11,24 +11,26 @@ import type { GatewayView, LiveGateway } from './gateway-view.ts';
 export interface FleetDependencies {
   readonly clock: Clock;
   readonly random: Random;
-  /** Gateways that the registry shows: one lives until its entry is deleted, by itself or by the leader of topology. */
+  /**
+   * The gateways in the registry. An entry is deleted by its gateway, or by topology's leader when the gateway is dead.
+   */
   readonly present: () => Iterable<GatewayRecord>;
-  /** The way to one; null: it has no address. */
+  /** Opens a port to a gateway; null: it has no address. */
   readonly connect: (record: GatewayRecord) => GatewayPort | null;
-  /** Since when the lease has been valid without a break, monotonic; null: it is not. */
+  /** When the lease became valid for the last time, by the monotonic clock; null: it is not valid. */
   readonly leadingSince: () => number | null;
   readonly sink: LinkSink;
-  /** A gateway is gone: its stream, and its entry in the registry. */
+  /** A gateway is gone: its stream and its entry in the registry are. */
   readonly gone: (link: GatewayLink) => void;
-  /** A gateway goes on under another id: topology has declared the one before dead. */
+  /** A gateway continues under another id, because topology has declared the previous one dead. */
   readonly renamed: (link: GatewayLink) => void;
-  /** Time has passed while one was missing: to call `check`, and do what time allows. */
+  /** Time has passed while a gateway was missing: the owner must call `check`, and order what is due. */
   readonly recheck: () => void;
 }
 
 /**
- * The gateways of one leader's term (architecture.md, "Attach": how long a new leader waits). Who is dead is for topology to say: it deletes
- * the entry in the registry.
+ * The gateways of one leader's term (architecture.md, "Attach": how long a new leader waits). Topology decides which
+ * gateways are dead, and deletes their entries in the registry.
  */
 export class Fleet implements GatewayView {
   readonly #epoch: number;
@@ -54,7 +56,7 @@ export class Fleet implements GatewayView {
     return this.#links.get(key)?.port ?? null;
   }
 
-  /** Id of the gateway, as people know it. */
+  /** The current id of a gateway, for people. */
   idOf(key: string): string {
     return this.#links.get(key)?.id ?? key;
   }
@@ -63,7 +65,7 @@ export class Fleet implements GatewayView {
     return this.#links.size;
   }
 
-  /** Every gateway that exists has told everything. */
+  /** Whether the snapshots of all gateways are complete. */
   get allHeard(): boolean {
     for (const link of this.#links.values()) {
       if (!link.heard) return false;
@@ -71,12 +73,15 @@ export class Fleet implements GatewayView {
     return true;
   }
 
-  /** All have told, or have had their time. */
+  /** Whether the snapshots of all gateways are complete, or their time is over. */
   get gathered(): boolean {
     return this.allHeard || this.#deps.clock.now() - this.#since >= GATHER_MS;
   }
 
-  /** The registry has changed, a watch has broken, the lease is valid again, or time has passed: who is there, who is gone? */
+  /**
+   * Finds gateways that have appeared or gone. Call it when the registry has changed, a watch has broken, the lease is
+   * valid again, or time has passed.
+   */
   check(): void {
     if (this.#closed) return;
     const present = new Map<string, GatewayRecord>();
@@ -87,7 +92,7 @@ export class Fleet implements GatewayView {
     }
     for (const link of [...this.#links.values()]) {
       if (present.has(link.key)) continue;
-      // Another process of the name has taken its place; or neither watch nor entry.
+      // Either another process of the same name has taken its place, or it has neither a watch nor an entry.
       if (names.has(link.name) || (!link.isWatched && this.#trustsAbsence())) this.#drop(link);
     }
     for (const [key, record] of present) {
@@ -133,7 +138,10 @@ export class Fleet implements GatewayView {
     return since !== null && this.#deps.clock.now() - since >= TRUST_ABSENCE_MS;
   }
 
-  /** While one is missing from the registry, or has not been heard: nothing else may wake us when its time is over. */
+  /**
+   * Checks again later while a gateway is missing from the registry or has not been heard: no other event may come when
+   * its time is over.
+   */
   #checkAgain(): void {
     const waiting = [...this.#links.values()].some((link) => !link.isWatched || !link.heard);
     if (!waiting || this.#timer !== null) return;
@@ -144,5 +152,5 @@ export class Fleet implements GatewayView {
   }
 }
 
-/** How often missing gateways are looked at again, ms. */
+/** How often missing gateways are checked again, ms. */
 const CHECK_MS = 500;

@@ -6,7 +6,7 @@ import { FakePort } from '../testing/fake-port.fixture.ts';
 import { GatewayLink } from './gateway-link.ts';
 import { OrderError } from './gateway-port.ts';
 
-/** The watch of a gateway, opened; pauses are not shortened unless `random` says so. */
+/** An opened watch of a gateway. Pauses are not shortened unless `random` does so. */
 function rig({ random = () => 0 }: { random?: () => number } = {}) {
   const clock = new FakeClock();
   const port = new FakePort();
@@ -34,7 +34,7 @@ function rig({ random = () => 0 }: { random?: () => number } = {}) {
 }
 
 describe('the watch of a gateway', () => {
-  it('is begun under the epoch of the term; the gateway is live when its snapshot is complete', () => {
+  it('begins with the epoch of the term; the gateway is live when its snapshot is complete', () => {
     const { link, port, told, says, END, last } = rig();
     expect([last().epoch, link.key, link.id, link.name]).toEqual([7, 'gw.of.a.1', 'gw.of.a.2', 'gw.of.a']);
     expect([link.isLive, link.isWatched, link.heard]).toEqual([false, true, false]);
@@ -48,7 +48,7 @@ describe('the watch of a gateway', () => {
     expect(port.watches).toHaveLength(1);
   });
 
-  it('of one that does not say with which boot its process began is known by its id', () => {
+  it('of a gateway that does not state its first boot is identified by its id', () => {
     const clock = new FakeClock();
     const port = new FakePort();
     const none = () => {};
@@ -62,7 +62,7 @@ describe('the watch of a gateway', () => {
     expect(link.isLive).toBe(true);
   });
 
-  it('is begun again when it breaks, after a pause that doubles up to two seconds', () => {
+  it('begins again when it breaks, after a pause that doubles up to two seconds', () => {
     const { link, clock, port, told, ends } = rig();
     for (const pause of [100, 200, 400, 800, 1600, 2000, 2000]) {
       ends();
@@ -74,13 +74,13 @@ describe('the watch of a gateway', () => {
     expect(told.slice(0, 3)).toEqual(['begin', 'broken: away', 'begin']);
   });
 
-  it('shortens its pauses at random, by up to a quarter', () => {
+  it('has pauses that are shortened at random by up to a quarter', () => {
     const { clock, ends } = rig({ random: () => 1 });
     ends();
     expect(clock.nextAt()).toBe(75);
   });
 
-  it('that was live has short pauses again, and the gateway has been heard', () => {
+  it('has short pauses again after it was live; the gateway then counts as heard', () => {
     const { link, clock, says, ends, END } = rig();
     ends();
     clock.advance(100);
@@ -89,7 +89,7 @@ describe('the watch of a gateway', () => {
     expect([link.isLive, link.heard, clock.nextAt()]).toEqual([false, true, 200]);
   });
 
-  it('is given up when another gateway, or another process of it, answers there', () => {
+  it('ends when another gateway, or another process of the same name, answers', () => {
     for (const [gateway, firstBoot] of [
       ['other.1', '1'],
       ['gw.of.a.3', '3'],
@@ -101,7 +101,7 @@ describe('the watch of a gateway', () => {
     }
   });
 
-  it('hears nothing of one that was before', () => {
+  it('ignores messages of an earlier watch', () => {
     const { clock, port, told, ends, says } = rig();
     ends();
     clock.advance(100);
@@ -117,7 +117,7 @@ describe('the watch of a gateway', () => {
     ['reads', () => {}],
     ['is live', ({ says, END }: ReturnType<typeof rig>) => says(END)],
     ['waits', ({ ends }: ReturnType<typeof rig>) => ends()],
-  ])('that %s ends with the way to the gateway, and tells nothing more', (_, begin) => {
+  ])('that %s ends when the link is closed, and reports nothing more', (_, begin) => {
     const made = rig();
     begin(made);
     const { link, clock, port, told, says, ends } = made;

@@ -7,15 +7,15 @@ import type { GatewayId, GatewayKey } from '@spanmesh/spantree/ids';
 import { FIRST_WATCH_RETRY_MS, JITTER_PART, MAX_WATCH_RETRY_MS } from '../limits.ts';
 import { type GatewayPort, type MediaStream, OrderError } from './gateway-port.ts';
 
-/** What a link tells of its gateway. */
+/** Receives the events of a gateway's watch. */
 export interface LinkSink {
-  /** A part of a snapshot, or changes: after `begin`, in order. */
+  /** A part of a snapshot, or changes; comes after `begin`, in order. */
   message(link: GatewayLink, response: WatchMediaResponse): void;
-  /** A new snapshot begins: what was told before counts until it is complete. */
+  /** A new snapshot begins. Until it is complete the previous one is valid. */
   begin(link: GatewayLink): void;
   /** The snapshot is complete: the gateway is live. */
   live(link: GatewayLink): void;
-  /** The watch has broken; it is tried again. */
+  /** The watch has broken; it will be opened again. */
   broken(link: GatewayLink, error: OrderError): void;
 }
 
@@ -32,19 +32,20 @@ type LinkState =
   | { readonly kind: 'closed' };
 
 /**
- * One gateway in a leader's term: its watch, again and again, and the way to order from it. It is the same one, with the connections that
- * it has, when topology has declared it dead and it goes on under another boot id.
+ * One gateway in a leader's term: its watch, which is reopened whenever it breaks, and the port for orders to it. When
+ * topology has declared the gateway dead and it continues under another boot id, this object and its connections
+ * remain.
  */
 export class GatewayLink {
-  /** `<name>.<first boot>`: what it is known by as long as its process lives. */
+  /** `<name>.<first boot>`: identifies the gateway as long as its process lives. */
   readonly key: GatewayKey;
-  /** `<name>.<boot>`, by the registry: what people know it by. */
+  /** `<name>.<boot>` as in the registry: the id that people see. */
   id: GatewayId;
   readonly name: string;
   readonly port: GatewayPort;
-  /** It has told everything once in this term. */
+  /** Its snapshot has been complete once in this term. */
   heard = false;
-  /** By the registry it is going to stop: no new orders go there. */
+  /** The registry says that it is going to stop: it gets no new orders. */
   draining = false;
 
   readonly #epoch: number;
@@ -70,7 +71,7 @@ export class GatewayLink {
     return this.#state.kind === 'live';
   }
 
-  /** There is a watch, complete or not: a sign of life. */
+  /** Whether there is a watch, complete or not, which is a sign of life. */
   get isWatched(): boolean {
     return this.#state.kind === 'live' || this.#state.kind === 'reading';
   }
@@ -108,7 +109,7 @@ export class GatewayLink {
     const state = this.#state;
     if (state.kind !== 'reading' && state.kind !== 'live') return;
     if (response.snapshotEnd && keyOf(response) !== this.key) {
-      // The address has become another gateway's, or another process's: the registry will say so.
+      // The address belongs to another gateway or process now: the registry will show it.
       state.stream.cancel();
       this.#broken(new OrderError('unknown', `another gateway answers there: ${response.gateway}`));
       return;

@@ -22,22 +22,22 @@ export class OrderError extends Error {
   }
 }
 
-/** A watch of media and dialled connections. */
+/** A watch of media and dialled connections that can be ended. */
 export interface MediaStream {
   cancel(): void;
 }
 
-/** What a watch tells. After `ended` nothing comes. */
+/** Receives the messages of a watch. After `ended` nothing follows. */
 export interface MediaSink {
   message(response: WatchMediaResponse): void;
   ended(error: OrderError): void;
 }
 
-/** One gateway, as volconf orders from it (dial.proto). Everything rejects with OrderError. */
+/** The calls from volconf to one gateway (dial.proto). All of them reject with OrderError. */
 export interface GatewayPort {
   dial(request: DialRequest): Promise<DialResponse>;
   hangup(request: HangupRequest): Promise<void>;
   watch(epoch: number, sink: MediaSink): MediaStream;
-  /** Gives everything up that is under way. */
+  /** Ends all calls that are under way. */
   close(): void;
 }

@@ -1,9 +1,9 @@
 import type { GatewayKey } from '@spanmesh/spantree/ids';
 import type { GatewayPort } from './gateway-port.ts';
 
-/** A gateway that can be ordered from. */
+/** A gateway that can receive orders. */
 export interface LiveGateway {
-  /** What its orders and connections are known by (`GatewayLink.key`). */
+  /** Identifies the gateway in orders and connections (`GatewayLink.key`). */
   readonly key: GatewayKey;
   readonly name: string;
   readonly port: GatewayPort;
@@ -13,6 +13,6 @@ export interface LiveGateway {
 export interface GatewayView {
   /** Gateways whose watch is live: new connections go there. */
   live(): Iterable<LiveGateway>;
-  /** The way to a gateway that exists, watched or not; null: it is gone, and all its connections with it. */
+  /** The port to a gateway that exists, watched or not; null: the gateway is gone, with all its connections. */
   port(key: GatewayKey): GatewayPort | null;
 }

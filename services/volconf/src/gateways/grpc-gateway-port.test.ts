@@ -24,7 +24,7 @@ import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
 import type { OrderError } from './gateway-port.ts';
 import { GrpcGatewayPort } from './grpc-gateway-port.ts';
 
-/** What the gateway does next, and what it was asked. */
+/** The fake gateway: how it will answer, and the requests that it received. */
 const gateway = {
   refusal: null as { code: status; details: string; metadata?: Metadata } | null,
   dials: [] as { request: DialRequest; deadlineMs: number; trace: unknown }[],
@@ -96,7 +96,7 @@ function refusal(code: status, entries: Record<string, string> = {}) {
   return { code, details: 'because', metadata };
 }
 
-/** Watches, and says how that ends: in what was told and why it ended. */
+/** Opens a watch, and records its messages and how it ended. */
 function watch(port: GrpcGatewayPort, onMessage = (_: WatchMediaResponse): void => {}) {
   const told: string[] = [];
   const { promise: ended, resolve } = Promise.withResolvers<OrderError>();
@@ -115,8 +115,8 @@ function watch(port: GrpcGatewayPort, onMessage = (_: WatchMediaResponse): void 
   return { told, ended, first, stream };
 }
 
-describe('a gateway is ordered', () => {
-  it('to dial, with time for the attempt and a margin', async () => {
+describe('an order to a gateway', () => {
+  it("to dial has a deadline of the attempt's time and a margin", async () => {
     expect(await open().dial(DIAL)).toEqual({ connection: 5, remoteAddress: '192.0.2.9:987' });
     const [{ request, deadlineMs, trace }] = gateway.dials as [(typeof gateway.dials)[0]];
     expect([request, trace]).toEqual([DIAL, undefined]);
@@ -124,7 +124,7 @@ describe('a gateway is ordered', () => {
     expect(deadlineMs).toBeGreaterThan(50_000);
   });
 
-  it('to hang up, with time for a peer that does not read', async () => {
+  it('to hang up has a deadline that suffices for a peer that does not read', async () => {
     await open().hangup(HANGUP);
     const [{ request, deadlineMs }] = gateway.hangups as [(typeof gateway.hangups)[0]];
     expect(request).toEqual(HANGUP);
@@ -132,7 +132,7 @@ describe('a gateway is ordered', () => {
     expect(deadlineMs).toBeGreaterThan(0);
   });
 
-  it('within a trace, if somebody wants one, which ends with the answer', async () => {
+  it('is part of a trace, if tracing is on, which ends with the answer', async () => {
     const ends: unknown[] = [];
     const begun: unknown[] = [];
     const context = new Uint8Array(25).fill(0xab);
@@ -155,7 +155,7 @@ describe('a gateway is ordered', () => {
   });
 });
 
-describe('what a gateway answers is', () => {
+describe('the answer of a gateway is', () => {
   it.each([
     [
       'certain, if it says what came of the attempt',
@@ -180,13 +180,13 @@ describe('what a gateway answers is', () => {
     expect(await watch(port).ended).toMatchObject(error);
   });
 
-  it('not known, if nobody is there', async () => {
+  it('unknown if there is no gateway', async () => {
     await expect(open({}, '127.0.0.1:1').hangup(HANGUP)).rejects.toMatchObject({ code: 'unknown' });
   });
 });
 
 describe('a watch of a gateway', () => {
-  it('tells what comes, and ends when the gateway ends it', async () => {
+  it('receives messages, and ends when the gateway ends it', async () => {
     const { told, ended, first } = watch(open());
     await first;
     expect(gateway.watches[0]!.request).toEqual({ epoch: 7 });
@@ -195,19 +195,19 @@ describe('a watch of a gateway', () => {
     expect(told).toEqual(['gw.1', 'ended']);
   });
 
-  it('tells nothing more once it is cancelled', async () => {
+  it('receives nothing more once it is cancelled', async () => {
     const port = open();
     const { told, first, stream } = watch(port);
     await first;
     const cancelled = new Promise((resolve) => gateway.watches[0]!.on('cancelled', resolve));
     stream.cancel();
     await cancelled;
-    // Another call on the same connection is answered after whatever might have come.
+    // Any message of the cancelled watch would have come before the answer to this call on the same connection.
     await port.hangup(HANGUP);
     expect(told).toEqual(['gw.1']);
   });
 
-  it('costs a message that cannot be understood its stream, and is told once', async () => {
+  it('that receives an invalid message ends, and reports it once', async () => {
     const cause = new RangeError('what is this');
     const port = open();
     const { told, ended } = watch(port, () => {
@@ -218,7 +218,7 @@ describe('a watch of a gateway', () => {
     expect(told).toEqual(['gw.1', 'ended']);
   });
 
-  it('ends with the way to the gateway', async () => {
+  it('ends when the port is closed', async () => {
     const port = open();
     const { ended, first } = watch(port);
     await first;

@@ -14,7 +14,7 @@ import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
 import { type GatewayPort, type MediaSink, type MediaStream, OrderError } from './gateway-port.ts';
 
-/** The gateway whose service port is at `host:port`. */
+/** Calls the gateway whose service port is at `host:port`. */
 export class GrpcGatewayPort implements GatewayPort {
   readonly #client: DialClient;
   readonly #tracing: Pick<Tracing, 'tracer'>;
@@ -28,7 +28,7 @@ export class GrpcGatewayPort implements GatewayPort {
     this.#client = new DialClient(address, credentials, {
       ...channelOptions,
       ...options,
-      // Otherwise a pause that an earlier channel to the same address has to keep would be this one's, too.
+      // Otherwise this channel would share the reconnect pause of an earlier channel to the address.
       'grpc.use_local_subchannel_pool': 1,
     });
   }
@@ -78,7 +78,7 @@ export class GrpcGatewayPort implements GatewayPort {
       try {
         sink.message(response);
       } catch (error) {
-        // A message costs its stream, not the process.
+        // An invalid message ends its stream, not the process.
         stream.cancel();
         end(new OrderError('unknown', 'the gateway sent what cannot be understood', { cause: error }));
       }
@@ -98,7 +98,10 @@ export class GrpcGatewayPort implements GatewayPort {
   }
 }
 
-/** Only what the gateway itself says (dial.proto) is certain: an UNAVAILABLE may come from the way to it. */
+/**
+ * The error of a failed order. Only codes that the gateway itself sends (dial.proto) are certain: an UNAVAILABLE may
+ * come from the connection to it.
+ */
 function gatewayError(error: ServiceError): OrderError {
   const { code, details, metadata } = error;
   if (metadata.get('spanmesh-dial-failure').length > 0) return new OrderError('failed', details, { cause: error });

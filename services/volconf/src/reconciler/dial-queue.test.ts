@@ -8,7 +8,7 @@ function target(principal: string, n = 0): Target {
   return made;
 }
 
-/** Begins as many tries as may begin, and says whose. */
+/** Begins as many attempts as are allowed, and returns their owners. */
 function begun(queue: DialQueue): string[] {
   const owners: string[] = [];
   for (let next = queue.next; next !== undefined; next = queue.next) {
@@ -20,15 +20,15 @@ function begun(queue: DialQueue): string[] {
 
 const EMPTY = { due: 0, principalsThatWait: 0, principalsUnderWay: 0, dialling: 0 };
 
-describe('targets whose try is due', () => {
-  it('take turns by who asked for them, the oldest of each first', () => {
+describe('targets whose attempt is due', () => {
+  it("take turns by principal, each principal's oldest first", () => {
     const queue = new DialQueue({ max: 100 });
     for (const one of [target('a', 1), target('a', 2), target('a', 3), target('b', 1), target('b', 2)]) queue.add(one);
     expect([...queue].map(({ owner }) => owner)).toEqual(['a/1', 'a/2', 'a/3', 'b/1', 'b/2']);
     expect(begun(queue)).toEqual(['a/1', 'b/1', 'a/2', 'b/2', 'a/3']);
   });
 
-  it('are as many at a time as the bound says, and one more when one has ended', () => {
+  it('are limited in number, and one more begins when one has ended', () => {
     const queue = new DialQueue({ max: 3 });
     for (let n = 0; n < 5; n++) queue.add(target('a', n));
     expect(begun(queue)).toHaveLength(3);
@@ -41,7 +41,7 @@ describe('targets whose try is due', () => {
     expect(queue.tables()).toEqual(EMPTY);
   });
 
-  it('leave a sixteenth of the tries to those who have none under way', () => {
+  it('leave a sixteenth of the attempts to principals that have none under way', () => {
     const queue = new DialQueue({ max: 32 });
     for (let n = 0; n < 40; n++) queue.add(target('greedy', n));
     expect(begun(queue)).toHaveLength(30);
@@ -55,7 +55,7 @@ describe('targets whose try is due', () => {
     queue.end('b');
     queue.add(target('b', 2));
     expect(begun(queue)).toEqual(['d/0']);
-    // What is reserved is free again as soon as fewer are under way.
+    // The reserved part is available to all again when fewer attempts are under way.
     for (let n = 0; n < 3; n++) queue.end('greedy');
     expect(queue.next).toBeDefined();
   });
@@ -88,14 +88,14 @@ describe('targets whose try is due', () => {
     expect(queue.tables()).toEqual(EMPTY);
     queue.add(one);
     const turn = queue.begin(one);
-    // Its principal may be another one by the time it ends.
+    // The target's principal may change before its attempt ends.
     one.principal = 'b';
     expect(queue.tables()).toEqual({ ...EMPTY, principalsUnderWay: 1, dialling: 1 });
     queue.end(turn);
     expect(queue.tables()).toEqual(EMPTY);
   });
 
-  it('are forgotten together; tries under way go on', () => {
+  it('are forgotten together; attempts under way continue', () => {
     const queue = new DialQueue({ max: 2 });
     for (const one of [target('a', 1), target('a', 2), target('b')]) queue.add(one);
     queue.begin(queue.next!);

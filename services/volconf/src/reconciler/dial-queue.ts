@@ -1,23 +1,24 @@
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Target } from './target.ts';
 
-/** Part of the attempts that only those may use who have none under way. */
+/** Part of the attempts that is reserved for principals that have none under way. */
 const RESERVED_PART = 1 / 16;
 
 /**
- * Targets whose try is due, in turns between the principals who asked for them, and how many tries each principal has under way: one with thousands
- * that nobody answers keeps nobody else waiting.
+ * The targets whose attempt is due, in turns between the principals who asked for them, and the number of attempts
+ * under way of each principal. So a principal with thousands of targets that do not answer does not keep others
+ * waiting.
  */
 export class DialQueue {
   readonly #max: number;
   readonly #shared: number;
-  /** By principal, the one whose turn is next first; targets oldest first. */
+  /** By principal, the one whose turn is next first; the targets of each oldest first. */
   readonly #waiting = new Map<string, Set<Target>>();
   readonly #underWay = new Map<string, number>();
   #dialling = 0;
   #size = 0;
 
-  /** `max`: tries under way at a time. */
+  /** `max`: attempts under way at a time. */
   constructor({ max }: { max: number }) {
     this.#max = max;
     this.#shared = max - Math.floor(max * RESERVED_PART);
@@ -36,7 +37,7 @@ export class DialQueue {
     };
   }
 
-  /** Tries under way. */
+  /** Attempts under way. */
   get dialling(): number {
     return this.#dialling;
   }
@@ -68,7 +69,7 @@ export class DialQueue {
     this.#size = 0;
   }
 
-  /** The one whose try may begin now; undefined: none may. It stays in the queue. */
+  /** The target whose attempt may begin now, which stays in the queue; undefined: none may. */
   get next(): Target | undefined {
     if (this.#dialling >= this.#max) return undefined;
     for (const [principal, targets] of this.#waiting) {
@@ -79,7 +80,10 @@ export class DialQueue {
     return undefined;
   }
 
-  /** Its try begins: the others of its principal are behind those of everybody else now. `end` with the result when it is over. */
+  /**
+   * Begins the target's attempt, and moves its principal to the end of the turns. Returns the principal; call `end`
+   * with it when the attempt is over.
+   */
   begin(target: Target): string {
     const { principal } = target;
     this.delete(target);

@@ -2,7 +2,7 @@ import { apiDialect } from '@spanmesh/proto/dialect';
 import type { DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Destination, Target } from './target.ts';
 
-/** Fields of a leader's orders that are the same in all of a term. */
+/** Fields that are the same in all orders of a term. */
 export interface OrderOptions {
   readonly epoch: number;
   /** How long a gateway may take to connect, and the peer to answer, ms. */
@@ -10,7 +10,7 @@ export interface OrderOptions {
   readonly answerTimeout: number;
 }
 
-/** The order to connect the target (dial.proto); `generation` is the order's. */
+/** The order to connect a target (dial.proto), with the generation of the order. */
 export function dialRequest(
   { owner, label, mediaId, principal, byOperator }: Target,
   { host, port, dialect }: Destination,

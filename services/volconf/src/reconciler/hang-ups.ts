@@ -6,13 +6,13 @@ import { comparePlaced, type Leftover, type Placed, type Target } from './target
 export interface HangUpsDependencies {
   readonly clock: Clock;
   readonly gateways: GatewayView;
-  /** Orders may be given: asked before each (architecture.md, "Lease"). */
+  /** Whether orders may be given; asked before each one (architecture.md, "Lease"). */
   readonly mayOrder: () => boolean;
-  /** A gateway has hung up, or its hang-up has failed with `error` and is ordered again. */
+  /** A hang-up was answered; with `error` it has failed and is ordered again. */
   readonly answered: (target: Target, error?: unknown) => void;
 }
 
-/** What earlier orders may have left of targets, and the orders to end it. */
+/** The connections that earlier orders may have left of targets, and the orders to hang them up. */
 export class HangUps {
   /** Hang-ups ordered so far. */
   ordered = 0;
@@ -24,7 +24,10 @@ export class HangUps {
     this.#deps = deps;
   }
 
-  /** The connection of this order is to be hung up. False: it is gone with its gateway, or a later leftover there counts for both. */
+  /**
+   * Notes that the connection of this order must be hung up. False: it is gone with its gateway, or a later leftover
+   * there includes it.
+   */
   leaveBehind(target: Target, placed: Placed, reason: string): boolean {
     if (this.#deps.gateways.port(placed.gateway) === null) return false;
     const known = target.leftovers.get(placed.gateway);
@@ -33,12 +36,12 @@ export class HangUps {
     return true;
   }
 
-  /** Orders the hang-ups that are due. */
+  /** Orders the target's hang-ups that are due. */
   step(target: Target): void {
     for (const leftover of target.leftovers.values()) this.#hangUp(target, leftover);
   }
 
-  /** When the next hang-up is due, monotonic; infinite: none waits for a time. */
+  /** When the target's next hang-up is due, by the monotonic clock; infinite: none is. */
   dueAt({ leftovers }: Target): number {
     let at = Number.POSITIVE_INFINITY;
     for (const { asked, retryAt } of leftovers.values()) if (!asked) at = Math.min(at, retryAt);
@@ -61,10 +64,10 @@ export class HangUps {
     leftover.asked = true;
     this.ordered++;
     const { owner } = target;
-    // Under our epoch: what an earlier leader ordered is of a lower one, whatever its generation.
+    // With our own epoch, which is above that of earlier leaders' orders, whatever their generations.
     port.hangup({ owner, epoch: this.#epoch, generation: placed.generation, reason }).then(
       () => {
-        // Meanwhile there may be a later one at the same gateway.
+        // Meanwhile a later leftover at the same gateway may have taken its place.
         if (target.leftovers.get(placed.gateway) === leftover) target.leftovers.delete(placed.gateway);
         answered(target);
       },

@@ -11,7 +11,7 @@ const EPOCH = 7;
 const HOST: Destination = { host: 'host', port: 987, dialect: 'circuit' };
 const OTHER: Destination = { host: 'other', port: 987, dialect: 'circuit' };
 
-/** A reconciler with gateways on which nothing happens by itself; pauses are not shortened. */
+/** A reconciler whose gateways answer only when the test says so; pauses are not shortened. */
 function rig(options: Partial<ReconcilerOptions> = {}) {
   const clock = new FakeClock();
   const ports = new Map<string, FakePort>();
@@ -57,7 +57,7 @@ function rig(options: Partial<ReconcilerOptions> = {}) {
     live.delete(key);
     reconciler.gone(key);
   };
-  /** A target that somebody shows. */
+  /** A target that is shown to users. */
   const target = (owner = 'a'): Target => {
     const made = reconciler.target(owner, `label of ${owner}`);
     made.shown = true;
@@ -68,11 +68,11 @@ function rig(options: Partial<ReconcilerOptions> = {}) {
 
 type Rig = ReturnType<typeof rig>;
 
-/** Answers have arrived. */
+/** Waits until the answers have arrived. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const UP = { connection: 5, remoteAddress: '192.0.2.9:987' };
 
-/** What a gateway says of a connection. */
+/** A connection as a gateway reports it. */
 function up(owner: string, generation: number, { epoch = EPOCH, host = 'host' } = {}) {
   return { owner, epoch, generation, ...UP, host, port: 987, dialect: Dialect.DIALECT_CIRCUIT };
 }
@@ -81,7 +81,7 @@ function down(owner: string, generation: number, { epoch = EPOCH, gatewayStops =
   return { owner, epoch, generation, gatewayStops };
 }
 
-/** A target that is connected at the gateway, by the first order. */
+/** A target that is connected at the gateway, by its first order. */
 async function running(made: Rig, port: FakePort, owner = 'a'): Promise<Target> {
   const target = made.target(owner);
   made.reconciler.want(target, HOST);
@@ -94,7 +94,7 @@ async function running(made: Rig, port: FakePort, owner = 'a'): Promise<Target> 
 const IDLE = { leftovers: 0, timers: 0, due: 0, principalsThatWait: 0, principalsUnderWay: 0, dialling: 0 };
 
 describe('a target that is wanted', () => {
-  it('is ordered from a gateway at once, with all that the gateway must know', async () => {
+  it('is ordered from a gateway at once, with all data that the gateway needs', async () => {
     const made = rig({ connectTimeout: 1500.5, answerTimeout: 2500.5 });
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -130,7 +130,7 @@ describe('a target that is wanted', () => {
     expect(made.reconciler.attemptsMade).toBe(1);
   });
 
-  it('stays as it is while the same object is wanted', async () => {
+  it('is unchanged while the same object is wanted', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = await running(made, port);
@@ -138,7 +138,7 @@ describe('a target that is wanted', () => {
     expect([port.dials.length, port.hangups.length, target.state.kind]).toEqual([1, 0, 'running']);
   });
 
-  it('waits until it may be dialled, and until there is a gateway, which is said once', () => {
+  it('waits until dialling is allowed, and until there is a gateway; that there is none is reported once', () => {
     const made = rig();
     made.is.mayDial = false;
     const port = made.gateway('gw.1');
@@ -162,7 +162,7 @@ describe('a target that is wanted', () => {
     expect(port.dials).toHaveLength(1);
   });
 
-  it('is one of as many at a time as the setting says; the next begins when one has ended', async () => {
+  it('is dialled together with as many others as the setting allows; the next attempt begins when one has ended', async () => {
     const made = rig({ maxDials: 2 });
     const port = made.gateway('gw.1');
     for (const owner of ['a', 'b', 'c']) made.reconciler.want(made.target(owner), HOST);
@@ -190,7 +190,7 @@ describe('a target that is wanted', () => {
     expect(made.reconciler.hangups).toBe(1);
   });
 
-  it('is kept while somebody shows it, though it wants nothing', () => {
+  it('is kept while users are shown it, though it wants no destination', () => {
     const made = rig();
     const target = made.target();
     made.reconciler.want(target, HOST);
@@ -201,7 +201,7 @@ describe('a target that is wanted', () => {
     expect([made.reconciler.size, made.reconciler.get('a')]).toEqual([0, undefined]);
   });
 
-  it('made anew goes on above the generations of all that were forgotten', async () => {
+  it('that is made anew continues above the generations of all forgotten targets', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     for (const owner of ['a', 'b']) {
@@ -214,7 +214,7 @@ describe('a target that is wanted', () => {
     expect(port.dials[0]!.request.generation).toBe(42);
   });
 
-  it('has another label when it is asked for under one', () => {
+  it('takes over a new label', () => {
     const made = rig();
     const target = made.reconciler.target('a', 'one');
     expect(target.since).toBe(made.clock.wall());
@@ -222,7 +222,7 @@ describe('a target that is wanted', () => {
     expect(target.label).toBe('other');
   });
 
-  it('has been what people see since that changed, and not since something else did', async () => {
+  it('has the time of its last visible change, and of no other change', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const begun = made.clock.wall();
@@ -245,7 +245,7 @@ describe('a target that is wanted', () => {
 });
 
 describe('an attempt that fails', () => {
-  it('is made again after a pause, which doubles, if the gateway says that nothing stands', async () => {
+  it('is made again after a pause, which doubles, if the gateway says that there is no connection', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -272,7 +272,7 @@ describe('an attempt that fails', () => {
     expect([made.reconciler.attemptsMade, made.reconciler.attemptsFailed, port.hangups.length]).toEqual([2, 2, 0]);
   });
 
-  it('is hung up first, and as often as it takes, if it is not known what has become of it', async () => {
+  it('is hung up first, as often as necessary, if its outcome is unknown', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -302,7 +302,7 @@ describe('an attempt that fails', () => {
     expect(made.reconciler.tables()).toMatchObject({ leftovers: 0, timers: 0 });
   });
 
-  it('with another error than a gateway’s is of unknown outcome, too', async () => {
+  it('with an error that is not a gateway’s has an unknown outcome, too', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -312,7 +312,7 @@ describe('an attempt that fails', () => {
     expect([target.lastError, port.hangups.length]).toEqual(['what is this', 1]);
   });
 
-  it('says which leader the gateway has heard of, also when it hangs up', async () => {
+  it('reports the epoch of the leader that the gateway has heard of, as a hang-up does', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -330,7 +330,7 @@ describe('an attempt that fails', () => {
     expect(made.stale).toEqual([9, 11]);
   });
 
-  it('of a target that is another one by now changes nothing', async () => {
+  it('of a destination that is not wanted any more changes nothing', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -344,14 +344,14 @@ describe('an attempt that fails', () => {
     port.hangups[0]!.answer();
     await settle();
     expect(port.dials[1]!.request).toMatchObject({ host: 'other', generation: 2 });
-    // An answer that comes too late changes nothing either.
+    // An answer that comes too late changes nothing, either.
     made.reconciler.want(target, HOST);
     port.dials[1]!.answer(UP);
     await settle();
     expect(target.state.kind).toBe('ready');
   });
 
-  it('begins its pauses anew when another destination is wanted', async () => {
+  it('begins with short pauses again when another destination is wanted', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -365,8 +365,8 @@ describe('an attempt that fails', () => {
   });
 });
 
-describe('a connection that a gateway tells of', () => {
-  it('is taken over if it leads where its target wants', () => {
+describe('a connection that a gateway reports', () => {
+  it('is adopted if it leads to the wanted destination', () => {
     const made = rig();
     made.is.mayDial = false;
     const port = made.gateway('gw.1');
@@ -378,13 +378,13 @@ describe('a connection that a gateway tells of', () => {
       state: { kind: 'running', placed: { gateway: 'gw.1', epoch: 5, generation: 3 }, destination: HOST, ...UP },
     });
     expect([made.reconciler.adopted, made.reconciler.tables()]).toEqual([1, { ...IDLE, targets: 1 }]);
-    // Again: nothing new.
+    // Reporting it again changes nothing.
     made.told.length = 0;
     made.reconciler.up('gw.1', up('a', 3, { epoch: 5 }));
     expect([made.told, made.reconciler.adopted, port.hangups.length]).toEqual([[], 1, 0]);
   });
 
-  it('is taken over by one that waits for its next try, whose time means nothing then', async () => {
+  it('is adopted by a target that waits for its next attempt, which is cancelled', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -398,7 +398,7 @@ describe('a connection that a gateway tells of', () => {
     expect(port.dials).toHaveLength(1);
   });
 
-  it('is hung up if it leads elsewhere, and then the target is dialled', async () => {
+  it('is hung up if it leads to another destination; then the target is dialled', async () => {
     const made = rig();
     made.is.mayDial = false;
     const port = made.gateway('gw.1');
@@ -415,7 +415,7 @@ describe('a connection that a gateway tells of', () => {
     expect(port.dials[0]!.request.generation).toBe(4);
   });
 
-  it('that nobody wants is left until all have told what they want, and hung up then', async () => {
+  it('that no target wants remains until all gateways and the store are loaded, and is hung up then', async () => {
     const made = rig();
     made.is.allHeard = false;
     const port = made.gateway('gw.1');
@@ -432,12 +432,12 @@ describe('a connection that a gateway tells of', () => {
     port.hangups[0]!.answer();
     await settle();
     expect(made.reconciler.get('a')).toBeUndefined();
-    // One that comes later is hung up at once.
+    // A connection that is reported later is hung up at once.
     made.reconciler.up('gw.1', up('b', 1));
     expect(port.hangups[1]!.request).toMatchObject({ owner: 'b', reason: 'not the connection that counts' });
   });
 
-  it('that stands before it is wanted is taken over as it is, if it leads there', async () => {
+  it('is adopted if it was established before its destination was wanted', async () => {
     const made = rig();
     made.is.allHeard = false;
     const port = made.gateway('gw.1');
@@ -450,12 +450,12 @@ describe('a connection that a gateway tells of', () => {
     expect(made.told.at(-1)).toBe('a: running > running');
     made.reconciler.want(made.target('b'), OTHER);
     expect([made.reconciler.adopted, port.hangups[0]!.request.owner]).toEqual([1, 'b']);
-    // A connection that is wanted is not hung up with those that nobody wants.
+    // An adopted connection is not hung up with the unwanted ones.
     made.reconciler.hangUpUnwanted();
     expect(port.hangups).toHaveLength(1);
   });
 
-  it('before the attempt is answered is the attempt’s', async () => {
+  it('before the attempt is answered counts as the result of the attempt', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -468,7 +468,7 @@ describe('a connection that a gateway tells of', () => {
     expect([made.told, made.reconciler.dialling, made.reconciler.adopted]).toEqual([[], 0, 0]);
   });
 
-  it('counts if it is of the later order; the other one is hung up', () => {
+  it('is kept if it is of the later order; the other one is hung up', () => {
     const made = rig();
     made.is.allHeard = false;
     const [one, two] = [made.gateway('one.1'), made.gateway('two.1')];
@@ -487,14 +487,14 @@ describe('a connection that a gateway tells of', () => {
     ]);
     made.reconciler.up('one.1', up('b', 5, { epoch: EPOCH - 1 }));
     expect(standing.state).toMatchObject({ placed: { gateway: 'two.1' } });
-    // A later one that leads elsewhere does not count.
+    // A later one that leads to another destination is not kept.
     made.reconciler.up('one.1', up('b', 6, { host: 'elsewhere' }));
     expect(standing.state).toMatchObject({ placed: { gateway: 'two.1' } });
     expect(one.hangups.at(-1)!.request).toMatchObject({ generation: 6 });
     expect(two.hangups).toEqual([]);
   });
 
-  it('that is being hung up is not hung up twice, a later one at that gateway is', async () => {
+  it('is not hung up twice; a later one at the same gateway is hung up, too', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     made.reconciler.up('gw.1', up('a', 3));
@@ -503,7 +503,7 @@ describe('a connection that a gateway tells of', () => {
     expect(port.hangups).toHaveLength(1);
     made.reconciler.up('gw.1', up('a', 4));
     expect(port.hangups.map(({ request }) => request.generation)).toEqual([3, 4]);
-    // The answer to the first one says nothing of the second.
+    // The answer to the first hang-up does not concern the second connection.
     port.hangups[0]!.answer();
     await settle();
     expect(made.reconciler.tables()).toMatchObject({ targets: 1, leftovers: 1 });
@@ -512,7 +512,7 @@ describe('a connection that a gateway tells of', () => {
     expect(made.reconciler.tables()).toMatchObject({ targets: 0, leftovers: 0 });
   });
 
-  it('is not taken over as long as something else may stand', async () => {
+  it('is not adopted while another connection may be established', async () => {
     const made = rig();
     made.is.mayDial = false;
     const [port, other] = [made.gateway('gw.1'), made.gateway('other.1')];
@@ -526,7 +526,7 @@ describe('a connection that a gateway tells of', () => {
       1,
       1,
     ]);
-    // Nor is what nobody wants, though not all have told yet.
+    // The same holds for unwanted connections while not all gateways are loaded.
     made.is.allHeard = false;
     made.reconciler.up('gw.1', up('b', 1));
     made.reconciler.up('other.1', up('b', 2));
@@ -534,7 +534,7 @@ describe('a connection that a gateway tells of', () => {
     expect(other.hangups).toHaveLength(2);
   });
 
-  it('while another gateway is being told to dial is hung up, and the attempt goes on', () => {
+  it('is hung up while another gateway has an order to dial, and the attempt continues', () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -549,7 +549,7 @@ describe('a connection that a gateway tells of', () => {
     ]);
   });
 
-  it('of a generation that cannot be does not carry the next order out of range', () => {
+  it('with an impossible generation does not make the next order’s generation too large', () => {
     const made = rig();
     made.is.allHeard = false;
     made.gateway('gw.1');
@@ -559,7 +559,7 @@ describe('a connection that a gateway tells of', () => {
     expect(made.reconciler.get('b')!.generation).toBe(2 ** 31);
   });
 
-  it('of a gateway that is gone is nothing that could be hung up', () => {
+  it('of a gateway that is gone need not be hung up', () => {
     const made = rig();
     made.reconciler.up('gw.1', up('a', 3));
     expect(made.reconciler.tables()).toEqual({ ...IDLE, targets: 0 });
@@ -567,7 +567,7 @@ describe('a connection that a gateway tells of', () => {
 });
 
 describe('a connection that ends', () => {
-  it('is tried again after a pause, as if it had not failed before if it stood long enough', async () => {
+  it('is dialled again after a pause, which is the first one again if the connection has lasted long enough', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = await running(made, port);
@@ -589,7 +589,7 @@ describe('a connection that ends', () => {
     expect([made.reconciler.connectionsLost, port.hangups.length]).toEqual([2, 0]);
   });
 
-  it('is tried again at once if its gateway stops or is gone', async () => {
+  it('is dialled again at once if its gateway stops or is gone', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = await running(made, port);
@@ -602,12 +602,12 @@ describe('a connection that ends', () => {
     expect([target.lastError, other.dials.length, target.failures]).toEqual(['its gateway is gone', 1, 0]);
     made.gone('other.1');
     expect([made.reconciler.connectionsLost, made.reconciler.attemptsFailed]).toEqual([2, 1]);
-    // An attempt has failed, whatever the reason: it is made again after a pause.
+    // An attempt that failed, for whatever reason, is repeated after a pause.
     expect(target).toMatchObject({ state: { kind: 'waiting' }, lastError: 'its gateway is gone' });
     expect(made.reconciler.tables()).toMatchObject({ leftovers: 0 });
   });
 
-  it('before its attempt is answered has left nothing', async () => {
+  it('before its attempt is answered leaves nothing to hang up', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -617,7 +617,7 @@ describe('a connection that ends', () => {
     expect([made.reconciler.attemptsFailed, port.hangups.length]).toEqual([1, 0]);
   });
 
-  it('was the one that was to be hung up: nothing is left', () => {
+  it('and was to be hung up leaves nothing', () => {
     const made = rig();
     made.is.mayDial = false;
     const port = made.gateway('gw.1');
@@ -630,7 +630,7 @@ describe('a connection that ends', () => {
     expect(port.dials).toHaveLength(1);
   });
 
-  it('and is not the one that stands, or nobody’s, changes nothing', async () => {
+  it('and is not the current one of its target, or has none, changes nothing', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = await running(made, port);
@@ -645,7 +645,7 @@ describe('a connection that ends', () => {
     expect([target.state.kind, made.reconciler.connectionsLost, made.reconciler.size]).toEqual(['running', 0, 1]);
   });
 
-  it('nobody wants any more is not tried again', () => {
+  it('and is not wanted any more is not dialled again', () => {
     const made = rig();
     made.is.allHeard = false;
     made.gateway('gw.1');
@@ -657,7 +657,7 @@ describe('a connection that ends', () => {
 });
 
 describe('a snapshot of a gateway', () => {
-  it('has not what stood there: it is hung up, for it may come to stand yet, and tried again', async () => {
+  it('without an established connection makes its target hang it up, as it may appear later, and dial again', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const [lost, kept] = [await running(made, port, 'a'), await running(made, port, 'b')];
@@ -671,7 +671,7 @@ describe('a snapshot of a gateway', () => {
     expect(made.reconciler.connectionsLost).toBe(1);
   });
 
-  it('shows that the gateway is there: a hang-up that waited is ordered at once', async () => {
+  it('shows that the gateway can be reached: a waiting hang-up is ordered at once', async () => {
     const made = rig();
     const [port, other] = [made.gateway('gw.1'), made.gateway('other.1')];
     made.reconciler.up('gw.1', up('a', 1));
@@ -698,7 +698,7 @@ describe('a snapshot of a gateway', () => {
     expect(port.dials).toHaveLength(2);
   });
 
-  it('lets those be dialled that waited for a gateway', () => {
+  it('starts the attempts that waited for a gateway', () => {
     const made = rig();
     made.reconciler.want(made.target(), HOST);
     const port = made.gateway('gw.1');
@@ -708,7 +708,7 @@ describe('a snapshot of a gateway', () => {
 });
 
 describe('a gateway', () => {
-  it('that goes on under another id is shown so with what it has and is being told', async () => {
+  it('that continues under another id is shown so with its connections and attempts', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     await running(made, port, 'a');
@@ -725,7 +725,7 @@ describe('a gateway', () => {
     expect(made.told).toHaveLength(2);
   });
 
-  it('that cannot be asked any more has nothing that could be hung up', () => {
+  it('whose port is gone has no connections to hang up', () => {
     const made = rig();
     made.is.mayDial = false;
     made.is.mayOrder = false;
@@ -742,7 +742,7 @@ describe('a gateway', () => {
     expect(made.reconciler.tables()).toMatchObject({ leftovers: 0 });
   });
 
-  it('that is gone concerns only what was there', async () => {
+  it('that is gone concerns only its own connections and attempts', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     await running(made, port, 'a');
@@ -753,7 +753,7 @@ describe('a gateway', () => {
     ]);
   });
 
-  it('that is gone has left nothing: what was to be hung up there is dialled elsewhere', () => {
+  it('that is gone leaves nothing: its targets are dialled elsewhere', () => {
     const made = rig();
     made.is.mayDial = false;
     made.gateway('gw.1');
@@ -768,7 +768,7 @@ describe('a gateway', () => {
 });
 
 describe('without a valid lease', () => {
-  it('nothing is ordered; a hang-up is ordered within a second of the lease’s return', () => {
+  it('nothing is ordered; a hang-up is ordered within a second after the lease is valid again', () => {
     const made = rig();
     made.is.mayOrder = false;
     const port = made.gateway('gw.1');
@@ -781,7 +781,7 @@ describe('without a valid lease', () => {
     expect(port.hangups).toHaveLength(1);
   });
 
-  it('a hang-up that waits is ordered when orders may be given again, if it is due', () => {
+  it('a waiting hang-up is ordered when orders are allowed again, if it is due', () => {
     const made = rig();
     made.is.mayOrder = false;
     const port = made.gateway('gw.1');
@@ -794,7 +794,7 @@ describe('without a valid lease', () => {
     expect(port.hangups).toHaveLength(1);
   });
 
-  it('an attempt whose pause is over waits for it', async () => {
+  it('an attempt whose pause is over waits for the lease', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     const target = made.target();
@@ -811,7 +811,7 @@ describe('without a valid lease', () => {
 });
 
 describe('a term that is over', () => {
-  it('orders nothing more, tells nothing more, and leaves what stands', async () => {
+  it('orders and reports nothing more, and leaves established connections alone', async () => {
     const made = rig();
     const port = made.gateway('gw.1');
     await running(made, port, 'a');

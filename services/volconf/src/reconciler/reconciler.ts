@@ -24,7 +24,7 @@ import {
 import { TargetTable } from './target-table.ts';
 import { TimerHeap } from './timer-heap.ts';
 
-/** Where a target is to be connected to from now on; null: nowhere. */
+/** Where a target must be connected to from now on; null: nowhere. */
 export interface Wish {
   readonly target: Target;
   readonly destination: Destination | null;
@@ -41,39 +41,44 @@ export interface ReconcilerDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly gateways: GatewayView;
-  /** Orders may be given: asked before each (architecture.md, "Lease"). */
+  /** Whether orders may be given; asked before each one (architecture.md, "Lease"). */
   readonly mayOrder: () => boolean;
-  /** Every gateway's snapshot is loaded, or has had its time: asked before each attempt. */
+  /** Whether every gateway's snapshot is loaded, or its time is over; asked before each attempt. */
   readonly mayDial: () => boolean;
-  /** Every gateway's snapshot and the operators' targets are loaded. */
+  /** Whether every gateway's snapshot and the operators' targets are loaded. */
   readonly allHeard: () => boolean;
   /**
-   * Asked whenever states may have changed: what is wanted now otherwise than before. Each wish is obeyed before the next is asked for.
+   * The wishes that have changed; asked for whenever states may have changed. Each wish is obeyed before the next one
+   * is asked for.
    */
   readonly wishes: () => Iterable<Wish>;
-  /** Something that people see has changed; `was`: the kind of state before. Must not call the reconciler. */
+  /** Something that users see has changed; `was`: the kind of state before. Must not call the reconciler. */
   readonly changed: (target: Target, was: TargetState['kind']) => void;
   /** A gateway has heard of a later leader. */
   readonly staleEpoch: (heard: number) => void;
 }
 
-/** A gateway that speaks of more has made them up: nobody gives that many orders in a term, and the next one must fit the wire. */
+/**
+ * Highest generation that a gateway's report may raise a target to. No leader gives so many orders in a term, so a
+ * higher one is invented; the next order's generation must fit the wire.
+ */
 const MOST_GENERATIONS = 2 ** 31;
 
 /**
- * Keeps every target at what it wants, for one leader's term: orders connections from gateways, tries again, hangs up. It is told what is
- * wanted and what gateways say; what it needs to know besides it asks its dependencies, which never call back.
+ * Keeps every target at its wanted destination, for one leader's term: orders connections from gateways, repeats failed
+ * attempts, hangs up. It is called with wishes and with the gateways' reports; for anything else it asks its
+ * dependencies, which never call back.
  *
- * Never two connections of one target: an attempt is made only when everything that earlier orders may have left is known to
- * be gone. An order whose outcome is unknown leaves something behind that is hung up, by its generation, until the gateway has
- * said so or is gone itself.
+ * A target never has two connections: an attempt is made only when all connections that earlier orders may have left
+ * are known to be gone. An order whose outcome is unknown leaves a possible connection, which is hung up by its
+ * generation until the gateway has confirmed that, or is gone itself.
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #deps: ReconcilerDependencies;
   readonly #targets: TargetTable;
   readonly #heap: TimerHeap<Target>;
-  /** Targets whose try is due. */
+  /** Targets whose attempt is due. */
   readonly #queue: DialQueue;
   readonly #hangUps: HangUps;
   #closed = false;
@@ -94,7 +99,7 @@ export class Reconciler {
     );
   }
 
-  /** Targets that want something or have something left. */
+  /** Targets that want a destination, or have connections left to hang up. */
   get size(): number {
     return this.#targets.size;
   }
@@ -113,7 +118,7 @@ export class Reconciler {
     return this.#queue.dialling;
   }
 
-  /** Targets that wait for their next try or hang-up. */
+  /** Targets that wait for the time of their next attempt or hang-up. */
   get timers(): number {
     return this.#heap.size;
   }
@@ -126,12 +131,12 @@ export class Reconciler {
     return this.#targets.get(owner);
   }
 
-  /** The target of this owner, with whatever is left of an earlier life of it. */
+  /** The target of this owner, with the leftovers of an earlier target of the same owner. */
   target(owner: string, label: string): Target {
     return this.#targets.of(owner, label);
   }
 
-  /** Nobody shows it any more: it is stopped, and forgotten when nothing is left of it. */
+  /** Users are not shown the target any more: it is stopped, and forgotten when nothing is left of it. */
   drop(target: Target): void {
     target.shown = false;
     this.#want(target, null);
@@ -145,8 +150,8 @@ export class Reconciler {
   }
 
   /**
-   * Where the target is to be connected to from now on. The same object again changes nothing; another one means: stop the old, start the
-   * new.
+   * Sets where the target must be connected to from now on. The same object again changes nothing; another object stops
+   * the old connection and starts a new one.
    */
   want(target: Target, destination: Destination | null): void {
     this.#want(target, destination);
@@ -165,7 +170,7 @@ export class Reconciler {
     } else {
       const { state } = target;
       if (state.kind === 'running' && isNew && sameDestination(state.destination, destination)) {
-        // It was established before it was known who wants it.
+        // The connection was established before its destination was wanted.
         this.adopted++;
         this.#become(target, { ...state, destination });
         return;
@@ -179,7 +184,7 @@ export class Reconciler {
     this.#step(target);
   }
 
-  /** A gateway says that a connection is established: in its snapshot, or a moment ago. */
+  /** A gateway reports an established connection, in its snapshot or just after it was established. */
   up(gateway: GatewayKey, up: DialledUp): void {
     this.#up(gateway, up);
     this.reconsider();
@@ -207,7 +212,7 @@ export class Reconciler {
       return;
     }
     if (free && wanted === null && !this.#deps.allHeard()) {
-      // Who wants it may not be known yet.
+      // The slot or operator's target that wants it may not be known yet.
       this.#become(target, {
         kind: 'running',
         placed,
@@ -218,7 +223,7 @@ export class Reconciler {
       });
       return;
     }
-    // The later of two orders counts; the earlier one is of a gateway that was cut off.
+    // Of two connections the one of the later order is kept; the earlier one is at a gateway that was cut off.
     if (
       state.kind === 'running' &&
       comparePlaced(state.placed, placed) < 0 &&
@@ -233,7 +238,7 @@ export class Reconciler {
     this.#step(target);
   }
 
-  /** A gateway says that one has ended. */
+  /** A gateway reports that a connection has ended. */
   down(
     gateway: GatewayKey,
     { owner, epoch, generation, gatewayStops }: Omit<Placed, 'gateway'> & { owner: string; gatewayStops: boolean },
@@ -246,7 +251,7 @@ export class Reconciler {
     if (state.kind === 'running' && same(state.placed, placed)) {
       this.#lost(target, `the connection was lost: ${reason}`, gatewayStops);
     } else if (state.kind === 'dialling' && same(state.placed, placed)) {
-      // It was established and ended before the answer came.
+      // The connection was established and ended before the order was answered.
       this.#failed(target, `the connection was lost: ${reason}`, true);
     } else {
       const leftover = target.leftovers.get(gateway);
@@ -256,12 +261,15 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** A gateway's snapshot is complete; `standing`: the owners in it. What it does not have is gone, or unknown. */
+  /**
+   * A gateway's snapshot is complete. `standing`: the owners of its connections. Other connections there are gone, or
+   * their state is unknown.
+   */
   snapshot(gateway: GatewayKey, standing: ReadonlySet<string>): void {
     for (const target of this.#targets) {
       const { state } = target;
       if (state.kind === 'running' && state.placed.gateway === gateway && !standing.has(target.owner)) {
-        // It may have been established after the snapshot was cut.
+        // The connection may have been established after the snapshot was made.
         this.#leaveBehind(target, state.placed, 'not in the snapshot of its gateway');
         this.#lost(target, 'the connection was lost while its gateway could not be watched');
       }
@@ -273,7 +281,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** A gateway goes on under another id, with all that it holds: only what people see has changed. */
+  /** A gateway continues under another id, with all its connections: only users see a difference. */
   renamed(gateway: GatewayKey): void {
     for (const target of this.#targets) {
       const { state } = target;
@@ -282,7 +290,7 @@ export class Reconciler {
     }
   }
 
-  /** A gateway is gone, and with it all that it held. */
+  /** A gateway is gone, with all its connections. */
   gone(gateway: GatewayKey): void {
     for (const target of this.#targets) {
       const { state } = target;
@@ -297,7 +305,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** `allHeard` has become true: connections that nobody wants are hung up. Not before: who wants them may not be known yet. */
+  /** Hangs up unwanted connections. Called when `allHeard` has become true: earlier, not all wishes are known. */
   hangUpUnwanted(): void {
     for (const target of [...this.#targets]) {
       if (target.wanted !== null || target.state.kind === 'stopped') continue;
@@ -308,7 +316,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** Orders may be given again, or a gateway has come: whatever is due is done. */
+  /** Does everything that is due: orders may be given again, or a gateway has appeared. */
   resume(): void {
     for (const target of this.#targets) {
       if (target.leftovers.size > 0) this.#step(target);
@@ -317,7 +325,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** The term is over: orders nothing any more and hears nothing. Established connections are left as they are. */
+  /** Ends the term: gives no more orders, and ignores all reports. Established connections remain. */
   close(): void {
     this.#closed = true;
     this.#heap.clear();
@@ -345,7 +353,7 @@ export class Reconciler {
     });
   }
 
-  /** The target's order, or its connection, is a leftover from now on. */
+  /** Makes the target's order or connection a leftover. */
   #leave(target: Target, reason: string): void {
     const { state } = target;
     if (state.kind === 'running' || state.kind === 'dialling') this.#leaveBehind(target, state.placed, reason);
@@ -353,7 +361,7 @@ export class Reconciler {
 
   #leaveBehind(target: Target, placed: Placed, reason: string): void {
     if (!this.#hangUps.leaveBehind(target, placed, reason)) return;
-    // One that was due before this was known waits until nothing is left.
+    // If the target's attempt was due already, it waits until nothing is left.
     this.#queue.delete(target);
   }
 
@@ -367,7 +375,7 @@ export class Reconciler {
     this.#retry(target, why, isGatewaysFault);
   }
 
-  /** The attempt has come to nothing. `isCertain`: nothing is left of it. */
+  /** The attempt has failed. `isCertain`: it has left no connection. */
   #failed(target: Target, why: string, isCertain: boolean): void {
     const { state } = target;
     if (state.kind !== 'dialling') return;
@@ -376,7 +384,7 @@ export class Reconciler {
     this.#retry(target, why, false);
   }
 
-  /** `atOnce`: the target is not to blame. */
+  /** Lets the target be dialled again. `atOnce`: without a pause, because the failure was not the target's. */
   #retry(target: Target, why: string, atOnce: boolean): void {
     const { clock, random } = this.#deps;
     target.lastError = why;
@@ -395,7 +403,7 @@ export class Reconciler {
     }
   }
 
-  /** Does what can be done for a target now: hang-ups first, then the attempt. */
+  /** Does what is possible for a target now: hang-ups first, then the attempt. */
   #step(target: Target): void {
     if (this.#closed) return;
     this.#hangUps.step(target);
@@ -407,7 +415,7 @@ export class Reconciler {
     if (target.state.kind === 'stopped' && target.leftovers.size === 0 && target.wanted === null) this.#forget(target);
   }
 
-  /** Not wanted and with nothing left, it is kept only while somebody shows it. */
+  /** Forgets a target that is not wanted and has no leftovers, unless it is still shown. */
   #forget(target: Target): void {
     this.#heap.remove(target);
     this.#queue.delete(target);
@@ -435,7 +443,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** Starts as many attempts as may run. */
+  /** Starts as many attempts as are allowed. */
   #pump(): void {
     while (!this.#closed) {
       const target = this.#queue.next;

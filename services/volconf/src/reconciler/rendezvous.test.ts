@@ -6,32 +6,33 @@ const KEYS = Array.from({ length: 400 }, (_, n) => `media ${n}/slot ${n % 256}`)
 const choose = (key: string, candidates: readonly string[]) => rendezvous(key, candidates, (name) => name);
 
 describe('the gateway that a target is connected from', () => {
-  it('is none of none, and the only one of one', () => {
+  it('is null without gateways, and the only one of one', () => {
     expect(choose('a', [])).toBeNull();
     expect(choose('a', ['gw1'])).toBe('gw1');
   });
 
-  it('is the same whoever asks, in whatever order the gateways are known', () => {
+  it('is the same for every replica, whatever the order of the gateways', () => {
     const chosen = KEYS.map((key) => choose(key, GATEWAYS));
     expect(KEYS.map((key) => choose(key, GATEWAYS.toReversed()))).toEqual(chosen);
-    // Of every version: two replicas of two versions would dial one target twice.
+    // The choices must be the same in every version: otherwise two replicas of different versions would dial one target
+    // twice.
     const shown = KEYS.slice(0, 64).map((key) => GATEWAYS.indexOf(choose(key, GATEWAYS) ?? ''));
     expect(shown.join('')).toBe('1310031020323313100011321313311322002130120111211000210333310232');
   });
 
-  it('of two with one name is the later one only if it ranks higher', () => {
+  it('of two with the same name is the second one only if it ranks higher', () => {
     const [one, other] = [{ name: 'gw' }, { name: 'gw' }];
     expect(rendezvous('a', [one, other], ({ name }) => name)).toBe(one);
   });
 
-  it('is each in about the same share of cases', () => {
+  it('is each gateway for about the same share of targets', () => {
     const shares = new Map<string, number>();
     for (const key of KEYS) shares.set(choose(key, GATEWAYS)!, (shares.get(choose(key, GATEWAYS)!) ?? 0) + 1);
     for (const share of shares.values()) expect(Math.abs(share - 100)).toBeLessThan(35);
     expect(shares.size).toBe(4);
   });
 
-  it('changes only for the targets of a gateway that goes, or for those that one that comes takes', () => {
+  it('changes only for the targets of a gateway that goes, or that a new gateway takes', () => {
     const without = GATEWAYS.filter((name) => name !== 'gw2');
     for (const key of KEYS) {
       const chosen = choose(key, GATEWAYS);

@@ -1,6 +1,6 @@
 /**
- * The candidate that ranks highest for a key (rendezvous hashing): every replica chooses alike, and when a candidate comes or
- * goes only the keys that it takes or had are chosen anew. null: there are none.
+ * The candidate that ranks highest for a key (rendezvous hashing). Every replica chooses the same one. When a candidate
+ * is added or removed, only the keys that it takes or had are chosen anew. null: there are no candidates.
  */
 export function rendezvous<T>(key: string, candidates: Iterable<T>, nameOf: (candidate: T) => string): T | null {
   let best: T | null = null;

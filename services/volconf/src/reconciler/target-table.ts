@@ -1,13 +1,13 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { Target } from './target.ts';
 
-/** Targets that want something or have something left, by owner. */
+/** Targets by owner: those that want a destination, and those that have leftovers. */
 export class TargetTable {
   readonly #clock: Pick<Clock, 'wall'>;
   readonly #targets = new Map<string, Target>();
   /**
-   * Highest generation of a target that was forgotten: one that is made anew goes on above it, because gateways remember what they were
-   * ordered for its owner.
+   * Highest generation of any forgotten target. A target that is made anew continues above it, because gateways
+   * remember the orders for its owner.
    */
   #forgotten = 0;
 
@@ -34,7 +34,7 @@ export class TargetTable {
     return this.#targets.get(owner);
   }
 
-  /** The target of this owner, with whatever is left of an earlier life of it. */
+  /** The target of this owner, with the leftovers of an earlier target of the same owner. */
   of(owner: string, label: string): Target {
     let target = this.#targets.get(owner);
     if (target === undefined) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { comparePlaced, type Destination, sameDestination, Target } from './target.ts';
 
 describe('a target', () => {
-  it('begins stopped, with nothing of its own, in nobody’s name', () => {
+  it('is stopped at first, without attempts or errors, and without a principal', () => {
     expect(new Target('owner', 'label', 17)).toMatchObject({
       owner: 'owner',
       label: 'label',
@@ -22,7 +22,7 @@ describe('a target', () => {
     });
   });
 
-  it('that stands for something else forgets what became of the one before, and not what was ordered', () => {
+  it('that is used for another slot forgets the errors of the one before, and not its orders', () => {
     const target = new Target('owner', 'label', 0);
     const trouble = { attempts: 3, failures: 4, failing: true, lastError: 'why', lastErrorAt: 5, generation: 9 };
     Object.assign(target, trouble);
@@ -45,7 +45,7 @@ describe('orders', () => {
     expect(comparePlaced({ epoch: 2, generation: 1 }, { epoch: 2, generation: 1 })).toBe(0);
   });
 
-  it('lead to the same place if host, port and dialect are the same', () => {
+  it('have the same destination if host, port and dialect are the same', () => {
     const there: Destination = { host: 'h', port: 1, dialect: 'auto' };
     expect(sameDestination(there, { ...there })).toBe(true);
     for (const other of [{ host: 'i' }, { port: 2 }, { dialect: 'linkid' as const }]) {

@@ -3,7 +3,9 @@ import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import type { ConnId, GatewayKey } from '@spanmesh/spantree/ids';
 import type { Timed } from './timer-heap.ts';
 
-/** Where a target wants to be connected to, and how. Compared by identity: an equal but new object restarts the target. */
+/**
+ * The host, port and dialect that a target wants. Compared by identity: an equal but new object restarts the target.
+ */
 export interface Destination extends PeerTarget {
   readonly dialect: Dialect | 'auto';
 }
@@ -17,14 +19,16 @@ export interface Placed {
 }
 
 /**
- * What a target is doing; changed in Reconciler only, in one place.
+ * The state of a target; changed in Reconciler only, in one place.
  *
- * * stopped: nothing to connect to, or the policy holds it back. From all others.
- * * waiting: the next try is due at `at` (monotonic). From dialling when it fails, from running when the connection is lost.
- * * ready: a try is due, but an older connection is still being closed, there is no gateway, or too many are being tried. From
- *   stopped, from waiting when it is time, from all others when another destination is wanted.
- * * dialling: a gateway has been told to connect. From ready.
- * * running: the connection is established. From dialling; from stopped, waiting and ready when one of an earlier leader is adopted.
+ * * stopped: there is no destination, or the policy holds the target back. From all other states.
+ * * waiting: the next attempt is due at `at` (monotonic). From dialling when it fails, from running when the connection
+ *   is lost.
+ * * ready: an attempt is due, but an older connection is still being closed, there is no gateway, or too many attempts
+ *   are under way. From stopped, from waiting when it is time, from all others when another destination is wanted.
+ * * dialling: a gateway has been ordered to connect. From ready.
+ * * running: the connection is established. From dialling; from stopped, waiting and ready when an earlier leader's
+ *   connection is adopted.
  */
 export type TargetState =
   | { readonly kind: 'stopped' }
@@ -37,39 +41,39 @@ export type TargetState =
       readonly destination: Destination;
       readonly connection: ConnId;
       readonly remoteAddress: string;
-      /** Monotonic. */
+      /** When it was established or first reported, by the monotonic clock. */
       readonly upAt: number;
     };
 
-/** STOPPED, CONNECT or RUNNING (volconf.proto, TargetState). */
+/** The state as users see it: STOPPED, CONNECT or RUNNING (volconf.proto, TargetState). */
 export function visible(kind: TargetState['kind']): 'stopped' | 'connect' | 'running' {
   return kind === 'stopped' || kind === 'running' ? kind : 'connect';
 }
 
-/** A connection that an earlier order may have left: it has to be known to be gone before the next try. */
+/** A connection that an earlier order may have left. It must be known to be gone before the next attempt. */
 export interface Leftover {
   readonly placed: Placed;
   readonly reason: string;
   /** A hang-up is under way. */
   asked: boolean;
-  /** Not before this (monotonic): the last one had an unknown outcome. */
+  /** When the next hang-up is due, by the monotonic clock: the last one had an unknown outcome. */
   retryAt: number;
 }
 
-/** Something to be kept connected: one owner of the gateways' Dial service. */
+/** Something that must be kept connected: one owner of the gateways' Dial service. */
 export class Target implements Timed {
-  /** dial.proto: opaque to gateways; shown in the tree. */
+  /** The owner in dial.proto, which gateways do not interpret; it is shown in the tree. */
   readonly owner: string;
-  /** Its name for people, in logs. */
+  /** The name for people, in logs. */
   label: string;
-  /** Whose tries take turns with others'; empty: operators'. */
+  /** The principal whose attempts take turns with those of others; empty: operators. */
   principal = '';
   wanted: Destination | null = null;
-  /** The media whose slot it is; empty: an operator's target. */
+  /** Id of the media whose slot it is; empty: an operator's target. */
   mediaId = '';
-  /** An operator has set it: it may lead anywhere (dial.proto). */
+  /** An operator has set it, so any destination is allowed (dial.proto). */
   byOperator = false;
-  /** A slot or an operator's target is shown by it. */
+  /** A slot or an operator's target refers to it. */
   shown = false;
   /** Set by Reconciler only. */
   state: TargetState = { kind: 'stopped' };
@@ -77,21 +81,21 @@ export class Target implements Timed {
   since: number;
   /** Rises with every order. */
   generation = 0;
-  /** Tries since it was last connected. */
+  /** Attempts since it was last connected. */
   attempts = 0;
-  /** Failures in a row, for the pause: counted anew after a connection that lasted long enough. */
+  /** Failures in a row, for the pause; 0 again after a connection that lasted long enough. */
   failures = 0;
-  /** The last thing that happened was a failure: the policy lets others step in. */
+  /** The last attempt or connection has failed: the policy then chooses other slots, too. */
   failing = false;
   lastError = '';
   /** Milliseconds since 1970; 0: never. */
   lastErrorAt = 0;
-  /** By gateway. */
+  /** The leftovers by gateway. */
   readonly leftovers = new Map<string, Leftover>();
   heapIndex = -1;
   heapAt = 0;
 
-  /** It is shown for another slot or operator's target than before, whose tries and errors are not its own. */
+  /** Begins anew for another slot or operator's target, whose attempts and errors are its own. */
   begin(): void {
     this.attempts = 0;
     this.failures = 0;
@@ -112,7 +116,7 @@ export function comparePlaced(a: Omit<Placed, 'gateway'>, b: Omit<Placed, 'gatew
   return a.epoch - b.epoch || a.generation - b.generation;
 }
 
-/** They lead to the same place in the same way. */
+/** Whether both name the same host, port and dialect. */
 export function sameDestination(a: Destination, b: Destination): boolean {
   return a.host === b.host && a.port === b.port && a.dialect === b.dialect;
 }

@@ -16,7 +16,7 @@ function heap(quantumMs = 1) {
 }
 
 describe('a timer heap', () => {
-  it('makes each due at its own time, in order, whatever is set, moved and removed before', () => {
+  it('makes each entry due at its own time, in order, whatever was set, moved and removed before', () => {
     const change = fc.record({ entry: fc.nat(29), at: fc.integer({ min: -10, max: 50 }) });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 120, size: 'max' }), (changes) => {
@@ -41,7 +41,7 @@ describe('a timer heap', () => {
     );
   });
 
-  it('wakes once for those that are close to each other, late by a quantum at most', () => {
+  it('wakes once for entries that are close to each other, late by a quantum at most', () => {
     const { clock, fired, heap: timers, entry } = heap(20);
     timers.set(entry(1), 21);
     timers.set(entry(2), 39);
@@ -53,7 +53,7 @@ describe('a timer heap', () => {
     ]);
   });
 
-  it('asks the clock again only for one that is due sooner', () => {
+  it('sets the clock’s timer again only for an entry that is due sooner', () => {
     const { clock, fired, heap: timers, entry } = heap(10);
     let asked = 0;
     const after = clock.after.bind(clock);
@@ -76,7 +76,7 @@ describe('a timer heap', () => {
     expect([asked, clock.nextAt()]).toEqual([5, 60]);
   });
 
-  it('is still once it is cleared', () => {
+  it('has no timer once it is cleared', () => {
     const { clock, fired, heap: timers, entry } = heap();
     const one = entry(1);
     timers.set(one, 5);

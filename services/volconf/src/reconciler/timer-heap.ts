@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 
-/** What a TimerHeap keeps with an entry; for its own use. */
+/** The fields of an entry that a TimerHeap uses. */
 export interface Timed {
   /** Place in the heap; -1: not in it. */
   heapIndex: number;
@@ -8,7 +8,10 @@ export interface Timed {
   heapAt: number;
 }
 
-/** Due times of many entries on one timer of the clock: O(log n) to set and to remove, nothing while nothing is due. */
+/**
+ * The due times of many entries on one timer of the clock: setting and removing take O(log n), and waiting costs
+ * nothing.
+ */
 export class TimerHeap<T extends Timed> {
   readonly #quantumMs: number;
   readonly #clock: Clock;
@@ -17,7 +20,7 @@ export class TimerHeap<T extends Timed> {
   #timer: Timer | null = null;
   #armedAt = Number.POSITIVE_INFINITY;
 
-  /** `quantumMs`: an entry may be that much late, so that entries close to each other share a wake-up. */
+  /** `quantumMs`: how late an entry may be, so that entries close to each other share a wake-up. */
   constructor({ quantumMs }: { quantumMs: number }, { clock, due }: { clock: Clock; due: (entry: T) => void }) {
     this.#quantumMs = quantumMs;
     this.#clock = clock;
@@ -28,7 +31,7 @@ export class TimerHeap<T extends Timed> {
     return this.#heap.length;
   }
 
-  /** Makes an entry due at this time instead of any other. */
+  /** Makes an entry due at this time, instead of its earlier time. */
   set(entry: T, at: number): void {
     const isNew = entry.heapIndex < 0;
     entry.heapAt = at;
@@ -41,7 +44,7 @@ export class TimerHeap<T extends Timed> {
     this.#arm();
   }
 
-  /** Harmless when it is not in. */
+  /** Removes an entry, if it is in the heap. */
   remove(entry: T): void {
     const at = entry.heapIndex;
     if (at < 0) return;

@@ -9,7 +9,7 @@ import { Slot } from './slot.ts';
 const PORT = 987;
 const EMPTY = { groups: 0, groupsOfSlots: 0, undecided: 0 };
 
-/** Groups, and what they wish for in the order in which they say it. */
+/** Groups whose wishes are recorded in their order. */
 function rig(policy: Policy) {
   const shown: number[] = [];
   const groups = new Groups({ policy }, { shown: ({ index }) => shown.push(index) });
@@ -27,8 +27,8 @@ function rig(policy: Policy) {
   return { groups, slot, wishes, shown };
 }
 
-describe('what is wanted of slots', () => {
-  it('with the policy all is every destination, each once, whatever becomes of the others', () => {
+describe('the wishes for slots', () => {
+  it('with the policy all are every destination, each once, whatever the state of the others', () => {
     const { groups, slot, wishes, shown } = rig('all');
     const first = slot(0, 1);
     slot(1, 2);
@@ -57,7 +57,7 @@ describe('what is wanted of slots', () => {
     expect([worse.heldBack, shown]).toEqual([false, [0, 0]]);
   });
 
-  it('is asked anew when obeying a wish changes a group, and not before that wish is obeyed', () => {
+  it('are made anew when obeying a wish changes a group, and not before that wish is obeyed', () => {
     const { groups, slot } = rig('priority');
     const [worse, better] = [slot(0, 1), slot(1, 2)];
     const obeyed: string[] = [];
@@ -71,7 +71,7 @@ describe('what is wanted of slots', () => {
     expect(worse.heldBack).toBe(false);
   });
 
-  it('is that of the rest when one goes or wants nothing any more, and nothing is left behind', () => {
+  it('are made for the other slots when one goes or has no destination any more; nothing is left of it', () => {
     const { groups, slot, wishes } = rig('priority');
     const [worse, better] = [slot(0, 1), slot(1, 2)];
     wishes();

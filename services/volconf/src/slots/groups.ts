@@ -4,18 +4,21 @@ import { chosen, groupOf, type Policy } from './policy.ts';
 import type { Slot } from './slot.ts';
 
 /**
- * Slots with a destination, in the groups that the policy weighs against each other, and what follows for each of them: connect it, or hold
- * it back. Changes are noted when they happen, and answered when the reconciler asks for wishes.
+ * The slots with a destination, in the groups within which the policy chooses. Each slot is connected or held back.
+ * Changes are noted when they happen, and become wishes when the reconciler asks for them.
  */
 export class Groups {
   readonly #policy: Policy;
   readonly #shown: (slot: Slot) => void;
   readonly #slots = new Map<string, Set<Slot>>();
   readonly #keyOf = new Map<Slot, string>();
-  /** Groups that have changed since they were looked at; with the policy `all`, which weighs nothing, slots. */
+  /**
+   * The groups that have changed since their last wishes; with the policy `all`, which does not compare slots, the
+   * slots.
+   */
   readonly #undecided = new Set<string | Slot>();
 
-  /** `shown`: whether the slot is held back has changed. */
+  /** `shown`: called when it has changed whether a slot is held back. */
   constructor({ policy }: { policy: Policy }, { shown }: { shown: (slot: Slot) => void }) {
     this.#policy = policy;
     this.#shown = shown;
@@ -25,7 +28,7 @@ export class Groups {
     return { groups: this.#slots.size, groupsOfSlots: this.#keyOf.size, undecided: this.#undecided.size };
   }
 
-  /** The slot is new, or says something else than before. */
+  /** The slot is new, or its copy has changed. */
   put(slot: Slot): void {
     const before = this.#keyOf.get(slot);
     const now = slot.destination === null ? undefined : groupOf(slot);
@@ -50,13 +53,13 @@ export class Groups {
     else if (this.#policy !== 'all') this.#undecided.add(key);
   }
 
-  /** The slot's target is in another state: one that comes up or fails changes what is wanted of the others. */
+  /** The slot's target is in another state. When it comes up or fails, the policy may choose other slots. */
   noteState(slot: Slot): void {
     const key = this.#keyOf.get(slot);
     if (key !== undefined && this.#policy === 'priority') this.#undecided.add(key);
   }
 
-  /** Wishes for the slots of groups that have changed. Goes on while obeying a wish changes a group. */
+  /** The wishes for the slots of changed groups. Continues while obeying a wish changes a group. */
   *wishes(): Iterable<Wish> {
     for (const undecided of this.#undecided) {
       this.#undecided.delete(undecided);
