@@ -10,7 +10,7 @@ export { settings } from './settings.ts';
 
 const STDOUT = 1;
 
-/** Reads the settings, and everything that is read before it starts, and lets go of it. @throws SettingError */
+/** Reads the settings, and all files that are read before the start, and stops again. @throws SettingError */
 export async function check(flags: Record<string, string | undefined>): Promise<void> {
   await createStandalone({ env: process.env, flags }).stop();
 }
@@ -30,7 +30,10 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
   });
 }
 
-/** For the person at a terminal in so many words; otherwise a line of the log, whose readers get JSON and nothing else. */
+/**
+ * Tells a person at a terminal the addresses in readable form; otherwise logs one line, as readers of the log expect
+ * JSON only.
+ */
 function tellWhere(standalone: Standalone): void {
   if (isatty(STDOUT)) {
     processOutput.write(banner(standalone));
@@ -49,7 +52,7 @@ function tellWhere(standalone: Standalone): void {
   );
 }
 
-/** What listens where, and what to try next: for the person who has just started it. */
+/** The addresses, and commands to try next, for a person who has just started the process. */
 function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, console, options }: Standalone): string {
   const dmsg = dmsgPorts.map(({ address, port, dialect }) => {
     const where = formatHostPort({ host: address, port });

@@ -6,7 +6,10 @@ import { text } from '@spanmesh/runtime/settings/setting-types';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { settings as volconfSettings } from '@spanmesh/volconf/settings';
 
-/** Everything that `spanmesh run standalone` can be told. The service port is used within the process only: any will do. */
+/**
+ * All settings of `spanmesh run standalone`. The service port is used within the process only, so any free port will
+ * do.
+ */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7987', service: '127.0.0.1:0', http: '127.0.0.1:8987' }),
   ...gatewaySettings,

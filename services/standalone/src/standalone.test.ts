@@ -12,14 +12,14 @@ const ANY_PORTS = {
   SPANMESH_DATA_DIR: '',
 };
 
-/** A line of the log that tells of a replica. */
+/** A line of the log about a replica. */
 interface ReplicaLine {
   readonly msg: string;
   readonly subject?: string;
   readonly role?: string;
 }
 
-it('logs at its start that it leads, once for each role, and of no other replica that does', async () => {
+it('logs at its start that it leads, once for each role, and names no other replica', async () => {
   const lines: ReplicaLine[] = [];
   const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const logger = createLogger({ level: 'info', service: 'standalone', destination });

@@ -26,7 +26,7 @@ import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
 import { type StandaloneOptions, settings } from './settings.ts';
 
-/** Every service in one process and one event loop, on a bus in memory: the embedded default. */
+/** All services in one process and one event loop, with a bus in memory: the embedded default. */
 export class Standalone implements Service {
   readonly options: StandaloneOptions;
   readonly logger: Logger;
@@ -34,7 +34,7 @@ export class Standalone implements Service {
   readonly topology: Topology;
   readonly volconf: Volconf;
   readonly console: Console;
-  /** Where the gRPC API, services and HTTP listen, once started. */
+  /** The ports of the gRPC API, of the services and of HTTP; they are open once started. */
   readonly ports: ProcessPorts;
   readonly metrics: Metrics;
 
@@ -45,7 +45,7 @@ export class Standalone implements Service {
   readonly #env: SettingSources['env'];
   #api: TopologyClient | null = null;
 
-  /** `env`: where OpenTelemetry's variables are read from. */
+  /** `env`: the environment variables from which OpenTelemetry is configured. */
   constructor(options: StandaloneOptions, logger: Logger, env: SettingSources['env'] = process.env) {
     this.options = options;
     this.#env = env;
@@ -99,7 +99,7 @@ export class Standalone implements Service {
         random,
         protocol: ports.protocol,
         tracing: this.#tracing,
-        // There is one gateway, and its service port is this process's.
+        // The only gateway's service port is this process's.
         gatewayChannel: {
           security: ports.security.channel(LINK_GATEWAY_NAME),
           address: () => ports.serviceAddress,
@@ -138,18 +138,18 @@ export class Standalone implements Service {
         grpcServer: ports.api,
         tracing: this.#tracing,
         security,
-        // There is one gateway, and its service port is this process's.
+        // The only gateway's service port is this process's.
         gatewayAddress: () => ports.serviceAddress,
       },
     );
   }
 
-  /** Where DMSG peers connect to, once started. */
+  /** The ports that DMSG peers connect to, once started. */
   get dmsgPorts(): readonly ListenPort[] {
     return this.gateway.ports;
   }
 
-  /** The order in which things need each other: the ports, topology, the gateway, volconf. */
+  /** Starts the parts in the order of their dependencies: the ports, topology, the gateway, volconf. */
   async start(): Promise<void> {
     try {
       await this.#tracing.start({ service: 'standalone', env: this.#env }, this);
@@ -167,7 +167,7 @@ export class Standalone implements Service {
     }
   }
 
-  /** Peers first, then the decisions, then the users who look on. */
+  /** Stops the gateway, and so the peers, first, then topology and volconf, then the API that users watch. */
   async stop(): Promise<void> {
     this.ports.notServing();
     this.#control.stop();
@@ -192,7 +192,10 @@ export class Standalone implements Service {
   }
 }
 
-/** What an operator has set is kept on disk, if there is a place; everything else is of this process only. */
+/**
+ * The buckets of the bus: operators' settings are kept on disk, if there is a data directory; everything else is kept
+ * in memory.
+ */
 function bucketsOnDisk({ dataDir: directory, installation }: StandaloneOptions, onError: OnBusError): OpenBucket {
   const { env } = settings.dataDir;
   return (bucket) =>
@@ -201,26 +204,26 @@ function bucketsOnDisk({ dataDir: directory, installation }: StandaloneOptions, 
       : null;
 }
 
-/** A standalone process's work, by its settings. @throws SettingError */
+/** The standalone process, from its settings. @throws SettingError */
 export function createStandalone(from: SettingSources): Standalone {
   return createByName('standalone', settings, from, (options, logger, env) => new Standalone(options, logger, env));
 }
 
-/** What a standalone that was started to be used from code shows. */
+/** A standalone that was started from code. */
 export interface RunningStandalone {
-  /** Where DMSG peers connect to, in the order of the setting. */
+  /** The ports that DMSG peers connect to, in the order of the setting. */
   readonly dmsg: readonly ListenPort[];
   readonly grpcPort: number;
   readonly servicePort: number;
   readonly httpPort: number;
-  /** The console's address; empty: there is none. */
+  /** The console's address; empty: there is no console. */
   readonly consoleUrl: string;
-  /** What the gateway and the tree (`tree…`) hold at this moment. */
+  /** The present sizes of the tables of the gateway and of the tree (`tree…`). */
   counts(): Record<string, number>;
   stop(): Promise<void>;
 }
 
-/** Starts a standalone in this process; `env` are settings by their SPANMESH_ names. @throws SettingError */
+/** Starts a standalone in this process. `env`: settings by their SPANMESH_ names. @throws SettingError */
 export async function startStandalone(env: Record<string, string>): Promise<RunningStandalone> {
   const standalone = createStandalone({ env, flags: {} });
   await standalone.start();

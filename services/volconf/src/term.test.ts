@@ -16,7 +16,7 @@ const EPOCH = 7;
 const UP = { connection: 5, remoteAddress: '192.0.2.9:987' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A term with gateways on which nothing happens by itself. */
+/** A term whose gateways answer only when the test says so. */
 function rig(env: Record<string, string> = {}) {
   const clock = new FakeClock();
   const entries = new Map<string, GatewayRecord>();
@@ -124,7 +124,7 @@ describe('a slot of a media', () => {
     ]);
   });
 
-  it('runs what it says once nothing of what it said before is left, and is told of at each step', async () => {
+  it('runs a new copy once no connection of the old one is left, and reports each step', async () => {
     const { term, enter, says, news } = rig();
     const port = enter('gw');
     says('gw', { opened: [opened(1)], slots: [slot(1, 3, 'span:a')] });
@@ -133,7 +133,7 @@ describe('a slot of a media', () => {
     expect(news()).toEqual([
       `${MEDIA}/3 became ready, was stopped`,
       'slot 3: stopped',
-      // It is new; the snapshot is complete after that.
+      // The slot is new; then the snapshot is complete.
       'slot 3: null',
       `${MEDIA}/3 became dialling, was ready`,
       'slot 3: ready',
@@ -149,7 +149,7 @@ describe('a slot of a media', () => {
     expect([one.pending, one.running?.path, port.dials.at(-1)!.request.host]).toEqual([null, 'span:b', 'b']);
   });
 
-  it('stops when what it says leads nowhere, and is gone with its LNK_CONN', async () => {
+  it('stops when its path leads nowhere, and is gone with its LNK_CONN', async () => {
     const { term, enter, says, news } = rig();
     const port = enter('gw');
     says('gw', { opened: [opened(1)], slots: [slot(1, 3, 'span:a')] });
@@ -165,7 +165,7 @@ describe('a slot of a media', () => {
     expect(Object.entries(term.tables()).filter(([, size]) => size > 0)).toEqual([['gateways', 1]]);
   });
 
-  it('goes with the LNK_CONN that a later snapshot does not name', async () => {
+  it('goes with its LNK_CONN, which a later snapshot does not contain', async () => {
     const { term, enter, says, ports, clock } = rig();
     enter('gw');
     says('gw', { opened: [opened(1), opened(2)], slots: [slot(1, 3, 'span:a')] });
@@ -179,7 +179,7 @@ describe('a slot of a media', () => {
     expect([term.media.lnkConns, term.media.slots]).toEqual([0, 0]);
   });
 
-  it('that is illegal, or another’s, is counted, and logged once in a while', () => {
+  it('that is illegal, or another principal’s, is counted, and logged once in a while', () => {
     const { term, enter, says, log } = rig();
     enter('gw');
     says('gw', { opened: [opened(1)], slots: [slot(1, 256, 'span:a'), slot(1, 256, 'span:a')] });
@@ -192,7 +192,7 @@ describe('a slot of a media', () => {
     ]);
   });
 
-  it('held back by the policy is told so, and let go when it may', async () => {
+  it('reports that the policy holds it back, and that it does so no more', async () => {
     const { term, enter, says, news } = rig({ SPANMESH_VOLCONF_POLICY: 'priority' });
     const port = enter('gw');
     says('gw', { opened: [opened(1)], slots: [slot(1, 1, 'span:worse', { priority: 1 })] });
@@ -208,7 +208,7 @@ describe('a slot of a media', () => {
     await settle();
     expect([port.dials.length, port.dials.at(-1)!.request.host]).toEqual([2, 'best']);
     news();
-    // The better one does not say anything any more: the worse one is let go.
+    // The better slot has no destination any more: the worse one is connected again.
     says('gw', { slots: [slot(1, 2, 'nowhere', { priority: 9 })] }, false);
     expect(held()).toEqual([
       [1, false],
@@ -220,7 +220,7 @@ describe('a slot of a media', () => {
     expect(term.tables()).toMatchObject({ groups: 0, groupsOfSlots: 0, undecided: 0, slotsOfTargets: 0 });
   });
 
-  it('weighed with others of another cluster by now is weighed with them alone', () => {
+  it('that changes its cluster is compared with slots of the new cluster only', () => {
     const { term, enter, says } = rig({ SPANMESH_VOLCONF_POLICY: 'priority' });
     enter('gw');
     says('gw', {
@@ -236,7 +236,7 @@ describe('a slot of a media', () => {
 });
 
 describe('an operator’s target', () => {
-  it('is ordered as one that may lead anywhere, and told of', () => {
+  it('is ordered as one with any destination, and reported', () => {
     const { enter, says, want, unwant, news, term } = rig();
     const port = enter('gw');
     says('gw', {});
@@ -257,7 +257,7 @@ describe('an operator’s target', () => {
       'operator far: null',
     ]);
     expect([...term.operators()].map(([name]) => name)).toEqual(['far']);
-    // Nothing has changed.
+    // These calls change nothing.
     term.operatorChanged('far');
     term.operatorChanged('nobody');
     expect(news()).toEqual([]);
@@ -266,7 +266,7 @@ describe('an operator’s target', () => {
     expect([term.operator('far'), port.hangups.length]).toEqual([undefined, 1]);
   });
 
-  it('changed is another one: it is hung up and dialled anew, shown without what was wrong before', async () => {
+  it('that is changed is hung up and dialled anew, without its earlier error', async () => {
     const { enter, says, want, term, news } = rig();
     const port = enter('gw');
     says('gw', {});
@@ -282,7 +282,7 @@ describe('an operator’s target', () => {
     expect(term.operator('far')!.target.state.kind).toBe('stopped');
   });
 
-  it('that is wanted when the term begins is there', () => {
+  it('that is wanted when the term begins is known from the start', () => {
     const { wanted, term, news } = rig();
     wanted.set('far', { name: 'far', path: 'span:host', dialect: 'auto', origin: 'operator' });
     term.start();
@@ -290,8 +290,8 @@ describe('an operator’s target', () => {
   });
 });
 
-describe('what stands when a term begins', () => {
-  it('and nobody wants is hung up once all gateways have told what is wanted, and the store has, too', async () => {
+describe('a connection established before the term', () => {
+  it('that no target wants is hung up once all gateways and the store are loaded', async () => {
     const { operators, term, enter, says } = rig();
     operators.loaded = false;
     const port = enter('a');
@@ -308,7 +308,7 @@ describe('what stands when a term begins', () => {
     expect(port.hangups).toHaveLength(1);
   });
 
-  it('is taken over by whoever wants it, which may be told by another gateway', () => {
+  it('is adopted by the target that wants it, even if another gateway reports that target', () => {
     const { term, enter, says } = rig();
     const port = enter('a');
     enter('b');
@@ -318,13 +318,13 @@ describe('what stands when a term begins', () => {
     expect(term.media.slot(MEDIA, 3)!.target!.state.kind).toBe('running');
   });
 
-  it('and is not in a later snapshot is lost', async () => {
+  it('that a later snapshot does not contain is lost', async () => {
     const { term, enter, says, ports, clock } = rig();
     enter('a');
     says('a', { opened: [opened(1)], slots: [slot(1, 3, 'span:host')], up: [standing(OWNER(3))] });
     ports.get('a')!.watches[0]!.sink.ended(new OrderError('unknown', 'away'));
     clock.advance(100);
-    // In two parts.
+    // The snapshot comes in two parts.
     says('a', { opened: [opened(1)] }, false);
     expect(term.tables()).toMatchObject({ snapshotsBeingRead: 1 });
     says('a', { up: [standing(OWNER(3))] });
@@ -336,7 +336,7 @@ describe('what stands when a term begins', () => {
     expect(term.reconciler.connectionsLost).toBe(1);
   });
 
-  it('ends with a message of its gateway, which takes no orders any more if it stops', () => {
+  it('ends with its gateway’s message; a gateway that stops gets no more orders', () => {
     const { term, enter, says, want } = rig();
     const port = enter('a');
     says('a', {});
@@ -349,7 +349,7 @@ describe('what stands when a term begins', () => {
 });
 
 describe('a gateway', () => {
-  it('that is watched, cannot be watched, goes on under another id or is gone is in the log', async () => {
+  it('is logged when it is watched, cannot be watched, continues under another id or is gone', async () => {
     const { enter, says, ports, entries, lines, log, clock, term } = rig();
     enter('a');
     says('a', { up: [standing('x')] });
@@ -368,7 +368,7 @@ describe('a gateway', () => {
     expect([term.fleet.size, term.media.lnkConns]).toEqual([0, 0]);
   });
 
-  it('whose watch has broken and that is in the registry no more is gone at once', () => {
+  it('is gone at once when its watch breaks after its entry in the registry has gone', () => {
     const { enter, says, ports, entries, clock, term } = rig();
     enter('a');
     says('a', {});
@@ -380,7 +380,7 @@ describe('a gateway', () => {
     expect(term.fleet.size).toBe(0);
   });
 
-  it('that is gone takes with it what was wanted there; what it was the last to tell is judged', () => {
+  it('is gone with its slots; unwanted connections are hung up if it was the last one awaited', () => {
     const { enter, says, entries, clock, term, ports } = rig();
     const port = enter('a');
     enter('b');
@@ -392,14 +392,14 @@ describe('a gateway', () => {
     expect([term.fleet.size, port.hangups.length]).toEqual([1, 1]);
   });
 
-  it('that has heard of a later leader says so, and is no trouble', () => {
+  it('that has heard of a later leader says so, which is not logged', () => {
     const { enter, ports, news, lines } = rig();
     enter('a');
     ports.get('a')!.watches[0]!.sink.ended(new OrderError('stale-epoch', 'stale', { epoch: 9 }));
     expect([news(), lines()]).toEqual([['stale: 9'], []]);
   });
 
-  it('orders nothing of it when the lease does not hold, and what is due when it does', () => {
+  it('gets no orders while the lease does not hold, and the due ones when it does', () => {
     const { enter, says, want, is, term } = rig();
     const port = enter('a');
     says('a', {});
@@ -412,7 +412,7 @@ describe('a gateway', () => {
   });
 });
 
-it('a term that is over leaves what stands, and orders nothing', async () => {
+it('a term that is over leaves connections established, and orders nothing', async () => {
   const { enter, says, want, term, clock } = rig();
   const port = enter('a');
   says('a', {});

@@ -17,15 +17,15 @@ import type { Slot } from './slots/slot.ts';
 import { parseSpanPath } from './slots/span-path.ts';
 import type { WantedTarget, WantedTargets } from './targets/wanted-targets.ts';
 
-/** Is told when a target, as people see it, has changed or is gone. */
+/** Receives the changes of targets that users can see. */
 export interface TermSink {
-  /** A target has gone from one state to another. */
+  /** A target has changed its state. */
   became(name: string, target: Target, was: TargetState['kind']): void;
   slot(slot: Slot, was: TargetState['kind'] | null): void;
   slotGone(slot: Slot): void;
   operator(name: string, target: Target, was: TargetState['kind'] | null): void;
   operatorGone(name: string): void;
-  /** A gateway has heard of a later leader than us. */
+  /** A gateway has heard of a later leader than this one. */
   staleEpoch(heard: number): void;
 }
 
@@ -36,27 +36,28 @@ export interface TermDependencies {
   readonly throttle: Throttle;
   readonly present: () => Iterable<GatewayRecord>;
   readonly connect: (record: GatewayRecord) => GatewayPort | null;
-  /** Since when the lease has been valid without a break, monotonic; null: it is not. */
+  /** When the lease became valid for the last time, by the monotonic clock; null: it is not valid. */
   readonly leadingSince: () => number | null;
-  /** Operators' targets, and those of the autoconn file. */
+  /** Targets of operators and of the autoconn file. */
   readonly operators: WantedTargets;
   readonly sink: TermSink;
 }
 
-/** An operator's target in a term. */
+/** An operator's target (or the autoconn file's), and the Target that keeps it connected. */
 interface Operated {
   readonly asked: WantedTarget;
   readonly target: Target;
 }
 
-/** Tables that have entries when all that filled them is gone. */
+/** Tables that may have entries after all media and operators' targets have gone, and why. */
 export const KEPT: Explained = {
   gateways: 'they are there whether peers ask for something or not',
 };
 
 /**
- * Everything that a leader knows and does under one epoch. It begins with nothing: media, slots and connections come from the
- * gateways (architecture.md, "Who owns what"), and with it ends what is under way, not established connections.
+ * Everything that a leader knows and does under one epoch. A term begins empty: media, slots and connections come from
+ * the gateways (architecture.md, "Who owns what"). When it ends, attempts under way end with it, established
+ * connections do not.
  */
 export class Term implements LinkSink, MediaSink {
   readonly epoch: number;
@@ -71,7 +72,7 @@ export class Term implements LinkSink, MediaSink {
   readonly #operatorOf = new Map<Target, string>();
   readonly #operators = new Map<string, Operated>();
   readonly #groups: Groups;
-  /** Owners of connections that the snapshot being read has named, by gateway. */
+  /** By gateway: owners of connections named so far in the snapshot that is being received. */
   readonly #standing = new Map<string, Set<string>>();
   #judged = false;
 
@@ -119,7 +120,10 @@ export class Term implements LinkSink, MediaSink {
     );
   }
 
-  /** Entries of every table of the term. What may be left when all media and operators' targets are gone: `KEPT`. */
+  /**
+   * Sizes of all tables of the term. `KEPT` names those that may have entries after all media and operators' targets
+   * have gone.
+   */
   tables(): TableSizes {
     return {
       ...this.media.tables(),
@@ -138,7 +142,7 @@ export class Term implements LinkSink, MediaSink {
     this.check();
   }
 
-  /** The registry, the lease or the store has changed. */
+  /** Call when the registry, the lease or the store has changed. */
   check(): void {
     this.fleet.check();
     this.#judge();
@@ -189,7 +193,7 @@ export class Term implements LinkSink, MediaSink {
     this.#standing.set(key, new Set());
   }
 
-  /** In the order of dial.proto, WatchMedia. */
+  /** Takes a message of a watch; its parts are processed in the order that dial.proto gives (WatchMedia). */
   message(link: GatewayLink, response: WatchMediaResponse): void {
     const { key } = link;
     const { clockUs } = response;
@@ -198,7 +202,7 @@ export class Term implements LinkSink, MediaSink {
     for (const lnkConn of response.closed) this.media.closed(key, lnkConn);
     for (const up of response.up) this.#up(key, up);
     for (const down of response.down) {
-      // It may say so before the registry does.
+      // The gateway may report that it stops before the registry shows it.
       if (down.gatewayStops) link.draining = true;
       this.reconciler.down(key, down, down.reason);
     }
@@ -236,7 +240,7 @@ export class Term implements LinkSink, MediaSink {
     this.#slotOf.set(target, slot);
     this.#groups.put(slot);
     this.reconciler.reconsider();
-    // The policy has not wished for anything: it is stopped, if only to be started anew.
+    // The policy has made no wish for a slot without a destination, so it is stopped here.
     if (slot.destination === null) this.reconciler.want(target, null);
     if (target.leftovers.size === 0) slot.settle();
     this.#deps.sink.slot(slot, isNew ? null : target.state.kind);
@@ -261,7 +265,7 @@ export class Term implements LinkSink, MediaSink {
     return this.fleet.allHeard && this.#deps.operators.loaded;
   }
 
-  /** Each time that everybody has been heard: what nobody wants ends. */
+  /** Hangs up unwanted connections whenever all gateways have become loaded. */
   #judge(): void {
     const all = this.#allHeard;
     if (all && !this.#judged) this.reconciler.hangUpUnwanted();

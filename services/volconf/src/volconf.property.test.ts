@@ -5,7 +5,7 @@ import { KEPT } from './term.ts';
 import type { Fate, Host } from './testing/fake-gateway.fixture.ts';
 import { copyOf, MEDIA, MEDIA_2, World } from './testing/world.fixture.ts';
 
-/** One thing that happens. */
+/** One event of a history. */
 type Event =
   | { readonly kind: 'volconf'; readonly gateway: number; readonly slot: number; readonly path: string }
   | {
@@ -70,12 +70,12 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-/** Where paths lead to. */
+/** The destination of each path. */
 const PATHS: Record<string, string> = { 'span:a': 'a:987', 'span:b:1000': 'b:1000', 'span:c': 'c:987' };
 
 const MEDIA_OF = [MEDIA, MEDIA_2, MEDIA];
 
-/** Plays events; what is wanted is known from them alone. */
+/** Plays events, and computes from them alone which connections are wanted. */
 class Player {
   readonly world: World;
   /** Open LNK_CONNs by gateway. */
@@ -98,7 +98,7 @@ class Player {
         return;
       case 'leader':
       case 'depose': {
-        // It stops in order; or it cannot reach the store any more, and freezes until another has taken over.
+        // The leader stops in order; or it loses the store, and is frozen until another replica has taken over.
         const [first] = world.replicas;
         if (event.kind === 'leader') await world.stopReplica(first!);
         else {
@@ -119,7 +119,7 @@ class Player {
     }
   }
 
-  /** Everything works again, and time enough passes. */
+  /** Repairs everything, and lets enough time pass. */
   async heal(): Promise<void> {
     const { world } = this;
     world.hosts.clear();
@@ -132,14 +132,14 @@ class Player {
     await world.advance(200_000);
   }
 
-  /** Nobody asks for anything any more, and time enough passes. */
+  /** Removes all LNK_CONNs and targets, and lets enough time pass. */
   async leave(): Promise<void> {
     for (const one of this.world.gateways) for (const lnkConn of [...one.lnkConns.keys()]) one.closeConn(lnkConn);
     for (const name of [...this.operators.keys()]) await this.#set(name, '');
     await this.world.advance(10_000);
   }
 
-  /** `owner host:port` of all that is to be connected. */
+  /** The connections that are wanted, as `owner host:port`. */
   wanted(): string[] {
     const wanted: string[] = [];
     for (const { owner, destination } of this.world.leader.term!.media.all()) {
@@ -149,7 +149,7 @@ class Player {
     return wanted.toSorted();
   }
 
-  /** Every slot that is open somewhere is known, as it was written last; media that are not open anywhere are not. */
+  /** Checks that the leader knows exactly the open media, each slot with its latest copy. */
   checkMedia(): void {
     const { media } = this.world.leader.term!;
     const open = new Set<string>();
@@ -157,7 +157,7 @@ class Player {
       for (const { conn, slots } of lnkConns.values()) {
         open.add(conn.mediaId);
         for (const { index, receivedUs } of slots.values()) {
-          // The clocks of these gateways show what ours does; two that came in the same microsecond came at once.
+          // These gateways' clocks show our time; two LNK_VOLCONFs in the same microsecond count as simultaneous.
           expect(media.slot(conn.mediaId, index)!.told.at * 1000 + 1).toBeGreaterThanOrEqual(receivedUs);
         }
       }
@@ -206,7 +206,7 @@ class Player {
         break;
       case 'cut':
         at.cutOff();
-        // A new leader that has not heard it does not know what it has.
+        // A new leader that has not heard this gateway does not know its connections.
         if (!world.allHeard) world.excuse(at);
         break;
       case 'heal':
@@ -214,7 +214,7 @@ class Player {
         world.unregistered.delete(at);
         break;
       case 'isolate':
-        // From the store, too: it counts as gone, and nobody can know better.
+        // The gateway is cut off from the store, too: it counts as gone, and its connections cannot be known.
         at.cutOff();
         world.excuse(at);
         world.unregistered.add(at);
@@ -225,8 +225,8 @@ class Player {
   }
 }
 
-describe('whatever happens', () => {
-  it('no owner ever has two connections, and in the end exactly what is wanted stands', async () => {
+describe('a random history', () => {
+  it('never gives an owner two connections, and in the end exactly the wanted connections are established', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 80, size: 'max' }), async (events) => {
         const world = await World.start({
@@ -243,7 +243,7 @@ describe('whatever happens', () => {
           expect(world.doubles).toEqual([]);
           player.checkMedia();
           expect(world.connections()).toEqual(player.wanted());
-          // Nothing goes on once everything is connected.
+          // Once everything is connected, no attempt or timer is left.
           expect(world.leader.term!.reconciler.dialling).toBe(0);
           expect(world.leader.term!.reconciler.timers).toBe(0);
           await player.leave();

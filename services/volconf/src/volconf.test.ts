@@ -15,12 +15,12 @@ afterEach(async () => {
   await world.stop();
 });
 
-/** Of a term that begins when the fake clock begins: the seconds of its wall clock. */
+/** The epoch of a term that begins at the fake clock's beginning: its wall clock in seconds. */
 const EPOCH = 1_600_000_000;
 const OWNER_3 = `media ${MEDIA}/slot 3`;
 
 describe('a slot', () => {
-  it('is connected, in the dialect of its LNK_CONN, to the port of the setting', async () => {
+  it('is connected in the dialect of its LNK_CONN, to the default port of the setting', async () => {
     world = await World.start();
     const conn = world.gateway.openConn(MEDIA, 2);
     world.volconf(world.gateway, conn, 3, copyOf('span:host', { copyId: 3 }));
@@ -30,7 +30,7 @@ describe('a slot', () => {
     expect(world.leader.term!.media.slot(MEDIA, 3)!.target!.state.kind).toBe('running');
   });
 
-  it('stays as it is when the same 128 bytes come again', async () => {
+  it('is unchanged when the same 128 bytes come again', async () => {
     world = await World.start();
     const conn = world.gateway.openConn(MEDIA);
     for (let i = 0; i < 3; i++) {
@@ -40,7 +40,7 @@ describe('a slot', () => {
     expect(world.gateway.log).toEqual([`dial ${OWNER_3} ${EPOCH}.1 host:1000`]);
   });
 
-  it('is started anew when they have changed, the old one stopped first', async () => {
+  it('is restarted when they have changed, after the old connection has been hung up', async () => {
     world = await World.start();
     const conn = world.gateway.openConn(MEDIA);
     world.volconf(world.gateway, conn, 3, copyOf('span:a'));
@@ -72,10 +72,10 @@ describe('a slot', () => {
   });
 });
 
-describe('a target that is another one', () => {
+describe('a slot or target with a new destination', () => {
   const shown = (index: number) => world.leader.term!.media.slot(MEDIA, index)!.target!;
 
-  it('shows its own error and tries, not those of the one before', async () => {
+  it('shows its own error and attempts, not those of the previous destination', async () => {
     world = await World.start();
     world.hosts.set('bad', 'refuses');
     const conn = world.gateway.openConn(MEDIA);
@@ -92,7 +92,7 @@ describe('a target that is another one', () => {
     expect(shown(3)).toMatchObject({ state: { kind: 'stopped' }, lastError: '', attempts: 0 });
   });
 
-  it('is connected at once when an operator’s target was removed and is set again under its name', async () => {
+  it('is connected at once when an operator’s target is set again under the name of a removed one', async () => {
     world = await World.start({ gateways: 2, replicas: 2 });
     world.hosts.set('bad', 'refuses');
     await world.targets.put('far', 'span:bad');
@@ -105,7 +105,7 @@ describe('a target that is another one', () => {
       expect(world.connections()).toEqual(['far good:987']);
       expect(world.leader.term!.operator('far')!.target).toMatchObject({ lastError: '', attempts: 0 });
     }
-    // Others come meanwhile, and another leader.
+    // Meanwhile another target is set, and another replica takes over.
     await world.targets.remove('far');
     await world.advance(100);
     await world.targets.put('other', 'span:good');
@@ -120,7 +120,7 @@ describe('a target that is another one', () => {
 describe('a media that two peers name', () => {
   const other = '198.51.100.7';
 
-  it('belongs to who had it first, until that one leaves', async () => {
+  it('belongs to the peer that had it first, until that one leaves', async () => {
     world = await World.start({ gateways: 2 });
     const [a, b] = world.gateways;
     const conn = a!.openConn(MEDIA);
@@ -139,7 +139,7 @@ describe('a media that two peers name', () => {
     expect(world.connections()).toEqual([`media ${MEDIA}/slot 4 evil:987`]);
   });
 
-  it('stays with who had it first when another leader hears of the other one first', async () => {
+  it('remains with that peer when another leader hears of the second one first', async () => {
     world = await World.start({ gateways: 2, replicas: 2 });
     const [a, b] = world.gateways;
     a!.clockAhead = 5_000_000;
@@ -157,7 +157,7 @@ describe('a media that two peers name', () => {
     expect(world.connections()).toEqual([`${OWNER_3} good:987`]);
   });
 
-  it('is a media of each if it is the nil one', async () => {
+  it('is a separate media of each peer if its id is nil', async () => {
     world = await World.start();
     const nil = '00000000-0000-0000-0000-000000000000';
     const one = world.gateway.openConn(nil, 1, '192.0.2.1');
@@ -177,7 +177,7 @@ describe('a media that two peers name', () => {
     expect(world.connections()).toEqual([`media ${nil}@192.0.2.2/slot 0 b:987`]);
   });
 
-  it('cannot touch an operator’s target, whatever it is called', async () => {
+  it('cannot change an operator’s target, whatever the slot’s label', async () => {
     world = await World.start();
     await world.targets.put('far', 'span:good');
     const conn = world.gateway.openConn(MEDIA, 1, other);
@@ -200,7 +200,7 @@ describe('one peer with many slots', () => {
   };
   const uuidOf = (n: number) => `00000000-0000-0000-0000-${(n + 1).toString(16).padStart(12, '0')}`;
 
-  it('gives way to others when all slots are taken, and keeps nobody waiting who has none under way', async () => {
+  it('gives slots up for others when all are taken, and does not delay peers without attempts under way', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1000', SPANMESH_VOLCONF_MAX_DIALS: '32' } });
     world.hosts.set('silent', 'silent');
     many('198.51.100.7', 1024);
@@ -217,7 +217,7 @@ describe('one peer with many slots', () => {
 });
 
 describe('slots of a media', () => {
-  it('stop with its last LNK_CONN, and only then', async () => {
+  it('stop with the last LNK_CONN of the media, and not before', async () => {
     world = await World.start({ gateways: 2 });
     const [a, b] = world.gateways;
     const one = a!.openConn(MEDIA);
@@ -233,11 +233,11 @@ describe('slots of a media', () => {
     expect(world.leader.term!.reconciler.size).toBe(0);
   });
 
-  it('are as the latest LNK_VOLCONF says, whichever LNK_CONN it came in', async () => {
+  it('have the copy of the latest LNK_VOLCONF, whichever LNK_CONN carried it', async () => {
     world = await World.start({ gateways: 2 });
     const [a, b] = world.gateways;
     const [one, two] = [a!.openConn(MEDIA), b!.openConn(MEDIA)];
-    // What came in first is told last: a cannot be reached for a while.
+    // The earlier LNK_VOLCONF is reported last, because gateway a cannot be reached for a while.
     a!.cutOff();
     a!.volconf(one, 3, copyOf('span:early'));
     await world.advance(100);
@@ -250,7 +250,7 @@ describe('slots of a media', () => {
   });
 
   // Limits: volconf/src/limits.ts DEFAULT_MAX_SLOTS
-  it('are reported and ignored when they are illegal, and when there are too many', async () => {
+  it('are reported and ignored when they are illegal, or too many', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1' } });
     const conn = world.gateway.openConn(MEDIA);
     const unterminated = copyOf('span:host');
@@ -277,7 +277,7 @@ describe('a target that fails', () => {
     world.volconf(world.gateway, conn, 3, copyOf('span:host'));
   };
 
-  it('is tried again after 1, 2, 4 … 60 s, each shortened by up to a quarter', async () => {
+  it('is dialled again after 1, 2, 4 … 60 s, each shortened by up to a quarter', async () => {
     world = await World.start();
     world.hosts.set('host', 'refuses');
     const conn = world.gateway.openConn(MEDIA);
@@ -312,7 +312,7 @@ describe('a target that fails', () => {
     expect(target().state.kind).toBe('waiting');
   });
 
-  it('goes on counting when it is lost before a minute is over, and begins anew after it', async () => {
+  it('continues to double its pauses when it is lost within a minute, and begins anew after a minute', async () => {
     await begin();
     await world.advance(100);
     for (let i = 0; i < 4; i++) {
@@ -328,7 +328,7 @@ describe('a target that fails', () => {
     expect(world.connections()).toEqual([`${OWNER_3} host:987`]);
   });
 
-  it('is moved when its gateway goes, and stays when another comes', async () => {
+  it('moves when its gateway goes, and does not when a new one appears', async () => {
     world = await World.start({ gateways: 3 });
     const [first] = world.gateways;
     for (let i = 0; i < 30; i++) await world.targets.put(`t${i}`, 'span:host');
@@ -352,7 +352,7 @@ describe('a target that fails', () => {
   });
 
   it.each([true, false])(
-    'stays when its gateway is declared dead and goes on under another boot id (its entry is gone meanwhile: %s)',
+    'stays when its gateway is declared dead and continues under another boot id (its entry is gone meanwhile: %s)',
     async (gone) => {
       world = await World.start({ gateways: 2 });
       const conn = world.gateway.openConn(MEDIA, 2);
@@ -372,7 +372,7 @@ describe('a target that fails', () => {
       expect(world.connections()).toEqual(before);
       expect(world.gateways.map(({ log }) => log)).toEqual(orders);
       expect(world.gateway.watches).toBe(watched);
-      // A later leader adopts them, too.
+      // A later leader adopts the connections, too.
       await world.stopReplica(world.leader);
       await world.addReplica();
       await world.advance(9000);
@@ -382,9 +382,9 @@ describe('a target that fails', () => {
   );
 
   it.each([true, false])(
-    'goes elsewhere at once when its gateway stops (the registry says so first: %s)',
+    'is dialled from another gateway at once when its gateway stops (the registry says so first: %s)',
     async (first) => {
-      // A retry would have to wait for longer than this test does.
+      // The pause is longer than this test: only an immediate attempt can succeed.
       world = await World.start({ gateways: 3, env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s' } });
       for (let i = 0; i < 30; i++) await world.targets.put(`t${i}`, 'span:host');
       await world.advance(500);
@@ -402,7 +402,7 @@ describe('a target that fails', () => {
     },
   );
 
-  it('costs nothing while all wait: one timer, however many', async () => {
+  it('costs one timer together with all others that wait', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s' } });
     world.hosts.set('dead', 'refuses');
     const conn = world.gateway.openConn(MEDIA);
@@ -414,7 +414,7 @@ describe('a target that fails', () => {
   });
 
   // Limits: volconf/src/limits.ts DEFAULT_MAX_DIALS
-  it('is attempted together with no more others than the setting says', async () => {
+  it('is dialled together with at most as many others as the setting allows', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_DIALS: '10' } });
     world.gateway.dialMs = 1000;
     const conn = world.gateway.openConn(MEDIA);
@@ -441,7 +441,7 @@ describe('the policy priority', () => {
     await world.advance(100);
   };
 
-  it('keeps the best up, and a worse one while it is down', async () => {
+  it('keeps the best slot connected, and a worse one while the best is down', async () => {
     await begin([
       ['span:worse', 3],
       ['span:best', 15],
@@ -462,7 +462,7 @@ describe('the policy priority', () => {
     expect(up()).toEqual(['best']);
   });
 
-  it('lets equal ones with the round-robin flag share, and takes the first of the others', async () => {
+  it('lets equal slots with the round-robin flag share, and chooses the first of other equal ones', async () => {
     await begin([
       ['span:rr1', 0x85],
       ['span:rr2', 0x85],
@@ -477,7 +477,7 @@ describe('the policy priority', () => {
     expect(up()).toEqual(['a']);
   });
 
-  it('takes one whose media has errors last, and weighs clusters apart', async () => {
+  it('chooses slots whose media has errors last, and compares slots of one cluster only', async () => {
     await begin([
       ['span:errors', 0x4f],
       ['span:sound', 1],
@@ -488,7 +488,7 @@ describe('the policy priority', () => {
 });
 
 describe('replicas', () => {
-  it('take over what stands instead of connecting again', async () => {
+  it('adopt established connections instead of dialling again', async () => {
     world = await World.start({ gateways: 2, replicas: 2 });
     const conn = world.gateway.openConn(MEDIA);
     for (let slot = 0; slot < 20; slot++) world.volconf(world.gateway, conn, slot, copyOf(`span:h${slot}`));
@@ -506,7 +506,7 @@ describe('replicas', () => {
     expect(world.leader.term!.reconciler.get('op')!.state.kind).toBe('running');
   });
 
-  it('connect anew what changed while nobody led, and hang up what nobody wants', async () => {
+  it('dial what changed while there was no leader, and hang up unwanted connections', async () => {
     world = await World.start();
     const conn = world.gateway.openConn(MEDIA);
     for (const slot of [1, 2, 3]) world.volconf(world.gateway, conn, slot, copyOf(`span:h${slot}`));
@@ -548,7 +548,8 @@ describe('replicas', () => {
     await world.advance(20_000);
     await world.stopReplica(world.leader);
     for (const name of names) await world.targets.put(name, 'span:new');
-    // Orders to hang up are late; the new leader would connect about half of them at the second gateway.
+    // The old connections are hung up late; meanwhile the new leader would dial about half of the targets at the second
+    // gateway.
     first!.fates = names.map(() => 'late');
     await world.addReplica();
     await world.advance(1000);
@@ -560,7 +561,7 @@ describe('replicas', () => {
   });
 
   it.each([2 ** 32 - 1, 2 ** 60, Number.NaN])(
-    'lead on under their epoch when a gateway speaks of one that cannot be (%s)',
+    'continue under their epoch when a gateway names an impossible one (%s)',
     async (heard) => {
       world = await World.start({ gateways: 2 });
       const [rogue, honest] = world.gateways;
@@ -579,7 +580,7 @@ describe('replicas', () => {
     },
   );
 
-  it('go above the epoch of gateways that have heard more than the store', async () => {
+  it('take an epoch above that of gateways that have heard of a higher one than the store', async () => {
     world = await World.start();
     world.gateway.epoch = EPOCH + 41;
     await world.targets.put('op', 'span:far');
@@ -593,13 +594,13 @@ describe('replicas', () => {
 });
 
 describe('a replica', () => {
-  it('is ready when it has heard the gateways, or knows who leads', async () => {
+  it('is ready when it has heard the gateways, or another replica leads', async () => {
     world = await World.start({ replicas: 2 });
     const standby = [...world.replicas].find(({ term }) => term === null)!;
     await world.advance(1000);
     expect([world.leader.notReady(), standby.notReady()]).toEqual([null, null]);
     expect([world.leader.leads, standby.leads]).toEqual([true, false]);
-    // A new leader that cannot hear a gateway waits for it, for five seconds.
+    // A new leader waits five seconds for a gateway that it cannot reach.
     world.gateway.cutOff();
     await world.stopReplica(world.leader);
     expect(standby.notReady()).toBe('not all gateways have been heard yet');
@@ -610,7 +611,7 @@ describe('a replica', () => {
     world.gateway.cut = false;
   });
 
-  it('counts what it has done over all its terms, and what it leaves in the log is that it leads', async () => {
+  it('counts over all its terms, and logs that it leads', async () => {
     world = await World.start();
     const { leader } = world;
     const conn = world.gateway.openConn(MEDIA);
@@ -636,7 +637,7 @@ describe('a replica', () => {
     expect(world.log.filter(({ msg }) => msg === 'replica leads')).toMatchObject([{ epoch: EPOCH, role: 'volconf' }]);
   });
 
-  it('whose lease does not hold orders nothing, and at once what is due when it holds again', async () => {
+  it('whose lease does not hold orders nothing, and then at once what is due', async () => {
     world = await World.start();
     const { leader } = world;
     world.leases.get(leader)!.away = true;
@@ -666,7 +667,7 @@ describe('a replica', () => {
     expect(signs).toHaveLength(length);
   });
 
-  it('has calls of users answered by gateways that take them', async () => {
+  it('names the gateways that take calls of users', async () => {
     world = await World.start({ gateways: 2 });
     const ids = () => world.leader.gatewaysToAsk().map(({ id }) => id);
     expect(ids()).toEqual(['gw0.b1', 'gw1.b1']);
@@ -676,12 +677,12 @@ describe('a replica', () => {
     expect(ids()).toEqual(['gw1.b1']);
   });
 
-  it('that stops leaves nothing behind that goes on', async () => {
+  it('that stops leaves no timers or watches', async () => {
     world = await World.start();
     await world.targets.put('far', 'span:host');
     await world.advance(100);
     await world.stopReplica(world.leader);
-    // The log of events, which would be its process's, looks once more whether all has been told.
+    // The log of events, which belongs to the process, checks once more whether all events were sent.
     await world.advance(60_000);
     expect([world.clock.pending, world.gateway.watches]).toEqual([0, 0]);
     const { length } = world.log;
@@ -732,7 +733,7 @@ class FakeTargetStream extends EventEmitter {
     this.ended = true;
   }
 
-  /** Names, as they were told. */
+  /** The names in the messages sent, in order. */
   get names(): string[] {
     return this.sent.map(({ target, removed }) => target?.name ?? (removed === undefined ? 'current' : `-${removed}`));
   }
@@ -798,7 +799,7 @@ describe('the API', () => {
     await expect(set(name, path)).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  it('shows a connection by the id that its gateway has now', async () => {
+  it('shows a connection with the present id of its gateway', async () => {
     world = await World.start();
     await set('far', 'span:host:1000', 1);
     await world.advance(100);
@@ -813,7 +814,7 @@ describe('the API', () => {
     expect(stream.sent.at(-1)?.target).toMatchObject({ name: 'far', gateway: 'gw0.b2' });
   });
 
-  it('lists slots first, by media and slot, in pages, of one state or media', async () => {
+  it('lists slots first, by media and slot, in pages, filtered by state or media', async () => {
     world = await World.start();
     world.hosts.set('dead', 'refuses');
     for (const media of [MEDIA_2, MEDIA]) {
@@ -844,7 +845,7 @@ describe('the API', () => {
   });
 
   // Limits: volconf/src/limits.ts MAX_WATCHES_PER_USER
-  it('one user has his share of watches, and whoever has most gives way to a newcomer', async () => {
+  it('gives a user his share of watches, and ends one of the user with most for a newcomer', async () => {
     world = await World.start();
     const watch = (host: string): FakeTargetStream => {
       const stream = new FakeTargetStream(host);
@@ -858,7 +859,7 @@ describe('the API', () => {
     expect(watch('192.0.2.3').error).toBeNull();
     expect(watch('192.0.2.4').error).toBeNull();
     expect(greedy.at(-1)?.error?.code).toBe(status.RESOURCE_EXHAUSTED);
-    // It is told of nothing any more, and has left its place.
+    // The ended watch receives nothing more, and its place is free.
     const { sent } = greedy.at(-1)!;
     await settle();
     expect(sent).toEqual([]);
@@ -866,14 +867,14 @@ describe('the API', () => {
     expect(watch('192.0.2.3').error).toBeNull();
   });
 
-  it('watches: all, `current`, then every change; what is not read waits by name', async () => {
+  it('watches: all targets, `current`, then every change; a client that does not read gets the present states later', async () => {
     world = await World.start();
     await set('a', 'span:host');
     await set('b', 'span:host');
     await world.advance(100);
     const stream = new FakeTargetStream();
     (api().watchTargets as (stream: unknown) => void)(stream);
-    // Between the call and the first message.
+    // A change between the call and the first message.
     await set('c', 'span:host');
     await settle();
     expect(stream.names.slice(0, 3)).toEqual(['a', 'b', 'current']);
@@ -894,7 +895,7 @@ describe('the API', () => {
     expect(stream.ended).toBe(true);
   });
 
-  it('names the leader when asked at another replica', async () => {
+  it('names the leader when another replica is asked', async () => {
     world = await World.start({ replicas: 2 });
     const standby = [...world.replicas].find(({ term }) => term === null)!;
     const request = { pageSize: 0, pageToken: '', state: 0, mediaId: '' };
@@ -902,13 +903,13 @@ describe('the API', () => {
       code: status.UNAVAILABLE,
       details: 'This volconf replica does not lead: ask the one at 127.0.0.1:1.',
     });
-    // Writes go to the store.
+    // Any replica accepts changes, which it writes to the store.
     await call(standby.api.implementation.setTarget, { name: 'x', path: 'span:host', dialect: 0 });
     await world.advance(100);
     expect(world.connections()).toEqual(['x host:987']);
   });
 
-  it('is accompanied by news on the bus', async () => {
+  it('publishes changes of targets on the bus', async () => {
     world = await World.start();
     const news: string[] = [];
     world.bus.subscribe(ALL_EVENTS, (subject, data) => {
@@ -919,7 +920,7 @@ describe('the API', () => {
     await world.advance(100);
     await call(api().removeTarget, { name: 'a' });
     await world.advance(100);
-    // By the id that its gateway has now.
+    // The subject has the present id of the gateway.
     await set('b', 'span:host');
     await world.advance(100);
     world.gateway.reborn();

@@ -37,7 +37,7 @@ import { Term } from './term.ts';
 
 export interface VolconfOptions {
   readonly settings: VolconfSettings;
-  /** Where other replicas reach this one's service port, `host:port`; asked for at start. */
+  /** Where other replicas reach this one's service port, `host:port`; read at start. */
   readonly address: () => string;
 }
 
@@ -47,25 +47,30 @@ export interface VolconfDeps {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly random: Random;
-  /** Where it tells people of its targets; default: a log of this service alone. */
+  /** Where it reports events about its targets; default: a log of this service alone. */
   readonly events?: EventTeller;
-  /** Gets the service Volconf; must not have been started. */
+  /** The server of the API, to which the Volconf service is added; it must not have been started. */
   readonly grpcServer: Pick<GrpcServer, 'addService'>;
-  /** Gets it for other replicas, which pass calls on to the one that leads. Must not have been started. */
+  /**
+   * The server that other replicas call, which pass calls of the API on to the leader; it must not have been started.
+   */
   readonly serviceServer?: Pick<GrpcServer, 'addService'>;
-  /** How other replicas are met: `Security.channel(VOLCONF_NAME)`; default: in plaintext. */
+  /** How other replicas are called: `Security.channel(VOLCONF_NAME)`; default: in plaintext. */
   readonly replicaSecurity?: ChannelSecurity;
-  /** How gateways are met: `Security.channel(LINK_GATEWAY_NAME)`; default: in plaintext. */
+  /** How gateways are called: `Security.channel(LINK_GATEWAY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
-  /** Where a gateway's service port is, `host:port`; empty: it cannot be reached. Default: what its record says. */
+  /**
+   * Address of a gateway's service port, `host:port`; empty: it cannot be reached. Default: the one in its registry
+   * entry.
+   */
   readonly gatewayAddress?: (record: GatewayRecord) => string;
-  /** Who wants traces of dials; default: nobody. */
+  /** Where traces of dials are sent; default: nowhere. */
   readonly tracing?: Pick<Tracing, 'tracer'>;
-  /** The way to a gateway; null: none. Default: gRPC to its address. */
+  /** Opens a port to a gateway; null: there is none. Default: gRPC to its address. */
   readonly connect?: (record: GatewayRecord) => GatewayPort | null;
 }
 
-/** The volconf service in whatever process: adds its gRPC service at once, contends for the lead once started. */
+/** The volconf service, in any process. It adds its gRPC service at once, and competes for the lease once started. */
 export class Volconf implements Service {
   readonly api: Api;
   /** Hosts of the autoconn file; null: there is no such setting. */
@@ -110,7 +115,7 @@ export class Volconf implements Service {
     registerMetrics(metrics, this);
   }
 
-  /** What this replica knows as leader; null: it does not lead. */
+  /** The current term of this replica; null: it does not lead. */
   get term(): Term | null {
     return this.#term;
   }
@@ -123,13 +128,13 @@ export class Volconf implements Service {
     return this.#lease?.epoch ?? 0;
   }
 
-  /** Null: it leads and has heard the gateways, or another replica leads; otherwise why it is not ready. */
+  /** Why this replica is not ready; null: it leads and has heard the gateways, or another replica leads. */
   notReady(): string | null {
     if (this.#term !== null) return this.#term.fleet.gathered ? null : 'not all gateways have been heard yet';
     return this.#lease?.holder() ? null : 'no volconf replica leads';
   }
 
-  /** Gateways that take calls of users. */
+  /** The gateways that take calls of users. */
   gatewaysToAsk(): GatewayAddress[] {
     const gateways = this.#registry?.gateways() ?? [];
     return gateways
@@ -150,7 +155,10 @@ export class Volconf implements Service {
     };
   };
 
-  /** @throws SettingError: the directory of targets cannot be used. */
+  /**
+   * Starts the replica.
+   * @throws SettingError: the directory of targets cannot be used
+   */
   async start(): Promise<void> {
     const { bus, clock, logger, random } = this.#deps;
     const { settings, address } = this.#options;
@@ -164,7 +172,7 @@ export class Volconf implements Service {
     this.#wanted = new AllWantedTargets([this.#operators, ...(this.autoconn === null ? [] : [this.autoconn])]);
     this.#registry = new GatewayRegistry({ kv: await bus.kv(GATEWAYS_BUCKET), clock });
     this.#subscriptions.push(this.#registry.onChange(() => this.#term?.check()));
-    // Before the lease: a leader must know which gateways to wait for.
+    // Before the lease, because a leader must know which gateways to wait for.
     await this.#registry.start();
     const kv = await bus.kv(LEASES_BUCKET);
     const { volconfLeaseTtl: ttlMs } = settings;
@@ -203,7 +211,8 @@ export class Volconf implements Service {
         else this.#term.check();
         break;
       case 'frozen':
-        // Nothing is ordered, and everything is heard (architecture.md, "Lease").
+        // While the lease is not valid nothing is ordered, and all reports are still processed (architecture.md,
+        // "Lease").
         this.#leadingSince = null;
         break;
       default:
@@ -289,7 +298,9 @@ export class Volconf implements Service {
     });
   }
 
-  /** A gateway knew a later leader: the store has been wiped, or that leader is not us (the lease will say). */
+  /**
+   * A gateway has heard of a later leader: either the store was wiped, or another replica leads (the lease will show).
+   */
   #staleEpoch(heard: number): void {
     if (this.#lease === null || heard < this.epoch) return;
     this.#lease.raiseEpoch(heard + 1).catch((err: unknown) => {

@@ -18,7 +18,7 @@ function table({ maxSlots = 100 } = {}) {
     ignored: (_: string, fault: string, principal: string) => said.push(`${fault} ${principal}`),
   };
   const media = new MediaTable({ maxSlots }, { sink, clock });
-  /** A peer of a gateway whose monotonic clock shows `ahead` ms more than ours. */
+  /** Acts as a peer of a gateway whose monotonic clock shows `ahead` ms more than ours. */
   const at = (gateway: string, ahead: number, principal = '192.0.2.1', mediaId = MEDIA) => {
     const us = () => (clock.now() + ahead) * 1000;
     const lnk = { mediaId, dialect: Dialect.DIALECT_CIRCUIT, remoteAddress: '', label: '', principal };
@@ -34,7 +34,7 @@ function table({ maxSlots = 100 } = {}) {
   return { clock, media, said, at };
 }
 
-it('a peer that moves to another gateway is heard there, whatever the clocks of the two show', () => {
+it('a peer that moves to another gateway is heard there, whatever the clocks of the two gateways show', () => {
   const { clock, media, said, at } = table();
   const [before, after] = [at(G1, 3_000_000), at(G2, 0)];
   before.open(1);
@@ -48,7 +48,7 @@ it('a peer that moves to another gateway is heard there, whatever the clocks of 
   expect(media.slot(MEDIA, 0)!.copy.path).toBe('span:new');
 });
 
-it('what a gateway tells again in a later snapshot is as old as it says', () => {
+it('a LNK_VOLCONF that a later snapshot repeats keeps its original time', () => {
   const { clock, media, at } = table();
   const [one, two] = [at(G1, 0), at(G2, -77_000)];
   one.open(1);
@@ -65,7 +65,7 @@ it('what a gateway tells again in a later snapshot is as old as it says', () => 
   expect(media.slot(MEDIA, 0)!.copy.path).toBe('span:new');
 });
 
-it('of two LNK_CONNs at one gateway the later stamp counts, however late it is told', () => {
+it('of two LNK_CONNs at one gateway the later stamp counts, even if it is reported first', () => {
   const { clock, media, at } = table();
   const one = at(G1, 0);
   one.open(1);
@@ -112,7 +112,7 @@ describe('slots', () => {
     expect(media.tables()).toEqual(EMPTY);
   });
 
-  it('are as they were when the same is written again, or by a LNK_CONN that is not known', () => {
+  it('are unchanged when the same copy is written again, or by an unknown LNK_CONN', () => {
     const { clock, media, said, at } = table();
     const one = at(G1, 0);
     one.open(1);
@@ -122,14 +122,14 @@ describe('slots', () => {
     one.says(2, 'span:b');
     at(G2, 0).says(1, 'span:b');
     expect([said, media.slots]).toEqual([['span:a'], 1]);
-    // It is as old as the last that wrote it, though that changed nothing.
+    // The slot's time is that of the last write, though that write changed nothing.
     one.says(1, 'span:early', one.us() - 500);
     clock.advance(1);
     one.says(1, 'span:late');
     expect(said).toEqual(['span:a', 'span:late']);
   });
 
-  it('of one principal are not another’s with the same media: what that says counts when the first has left', () => {
+  it('of a second principal with the same media do not count until the first principal has left', () => {
     const { media, said, at } = table();
     const [first, second, third] = [at(G1, 0, 'a'), at(G2, 0, 'b'), at(G2, 0, 'c')];
     first.open(1);
@@ -140,7 +140,7 @@ describe('slots', () => {
     third.says(2, 'span:c');
     expect(said).toEqual(['span:a', 'not-the-owner b', 'not-the-owner c']);
     expect([paths(media.all()), media.slots, media.size]).toEqual([['span:a'], 3, 1]);
-    // One that is not the owner leaves without a word.
+    // A principal that is not the owner leaves without an event.
     media.closed(G2, 1);
     expect(said).toHaveLength(3);
     media.closed(G1, 1);
@@ -150,7 +150,7 @@ describe('slots', () => {
     expect(media.tables()).toEqual(EMPTY);
   });
 
-  it('belong to who was there first, by age and not by the order in which they are told', () => {
+  it('belong to the principal with the oldest LNK_CONN, whatever the order of the reports', () => {
     const { clock, media, said, at } = table();
     const [late, early, last] = [at(G1, 0, 'late'), at(G2, 0, 'early'), at(G2, 0, 'last')];
     clock.advance(100);
@@ -164,12 +164,12 @@ describe('slots', () => {
     media.opened(G2, { ...told, lnkConn: 2, principal: 'last', openedUs: last.us() - 10_000 }, last.us());
     last.says(2, 'span:last');
     media.closed(G2, 1);
-    // Of the claims that are left the older one.
+    // The media goes to the older of the remaining claims.
     expect(paths(media.all())).toEqual(['span:last']);
     expect(said.slice(-2)).toEqual(['gone', 'span:last']);
   });
 
-  it('of the nil media are of one principal each', () => {
+  it('of the nil media belong to one principal each', () => {
     const { media, at } = table();
     for (const [lnkConn, principal] of [
       [1, 'a'],
@@ -195,7 +195,7 @@ describe('slots', () => {
   });
 
   // Limits: volconf/src/limits.ts SLOTS_PER_MEDIA
-  it('have an index below 256, and a path that is there and ends', () => {
+  it('have an index below 256 and a terminated, non-empty path', () => {
     const { media, said, at } = table();
     const one = at(G1, 0);
     one.open(1);
@@ -213,7 +213,7 @@ describe('slots', () => {
     expect(media.slots).toBe(2);
   });
 
-  it('are no more than there may be: who has most gives way, the one it has now or will have', () => {
+  it('are limited in number: the principal with most gives one up, counting slots of claims that wait, too', () => {
     const { media, said, at } = table({ maxSlots: 4 });
     const [owner, other, third] = [at(G1, 0, 'owner'), at(G1, 0, 'other'), at(G1, 0, 'third', MEDIA_2)];
     owner.open(1);
@@ -224,7 +224,7 @@ describe('slots', () => {
     owner.says(1, 'span:none', owner.us(), 1);
     expect(said.at(-1)).toBe('span:none');
     said.length = 0;
-    // other has two that do not count, owner two that do: nobody has two more than a third with one.
+    // `other` has two slots that wait, `owner` two that count: neither has two more than a third principal with one.
     third.says(3, 'span:c');
     expect([said, media.slots]).toEqual([['gone', 'span:c'], 4]);
     third.says(3, 'span:d', third.us(), 1);
@@ -233,8 +233,8 @@ describe('slots', () => {
   });
 });
 
-describe('a slot that gives way', () => {
-  it('and did not count goes without a word', () => {
+describe('a slot that is given up', () => {
+  it('and belonged to a waiting claim is removed without an event', () => {
     const { media, said, at } = table({ maxSlots: 4 });
     const [owner, other, third] = [at(G1, 0, 'owner'), at(G1, 0, 'other'), at(G1, 0, 'third', MEDIA_2)];
     owner.open(1);
@@ -246,12 +246,12 @@ describe('a slot that gives way', () => {
     third.says(3, 'span:c');
     expect([said, media.slots, paths(media.all(MEDIA))]).toEqual([['span:c'], 4, ['span:a']]);
     media.closed(G1, 1);
-    // The other two of it count now.
+    // The other two slots of its principal count now.
     expect(said.slice(1)).toEqual(['gone', 'span:b', 'span:b']);
   });
 });
 
-it('a slot is spoken to in the dialect of its LNK_CONN, circuit if that says none', () => {
+it('a target is dialled in the dialect of the slot’s LNK_CONN, and in circuit if that is unspecified', () => {
   const { media, at } = table();
   const one = at(G1, 0);
   const told = { mediaId: MEDIA, principal: '192.0.2.1', remoteAddress: '', label: '', openedUs: 0 };
@@ -267,7 +267,7 @@ it('a slot is spoken to in the dialect of its LNK_CONN, circuit if that says non
 });
 
 describe('a gateway', () => {
-  it('whose new snapshot does not name a LNK_CONN has it no more once that is complete', () => {
+  it('whose new snapshot does not name a LNK_CONN loses it once that snapshot is complete', () => {
     const { media, said, at } = table();
     const one = at(G1, 0);
     one.open(1);
@@ -285,7 +285,7 @@ describe('a gateway', () => {
     expect([said, media.tables()]).toEqual([['span:a', 'gone'], EMPTY]);
   });
 
-  it('that is gone has nothing any more', () => {
+  it('that is gone has no LNK_CONNs and slots any more', () => {
     const { media, said, at } = table();
     for (const gateway of [G1, G2]) {
       const one = at(gateway, 0, gateway, gateway === G1 ? MEDIA : MEDIA_2);
@@ -308,7 +308,7 @@ describe('a gateway', () => {
     expect(media.tables()).toEqual(EMPTY);
   });
 
-  it('whose clock has gone back tells of what happens now', () => {
+  it('whose clock has gone back reports with the present time', () => {
     const { clock, media, at } = table();
     const one = at(G1, 0);
     one.open(1);

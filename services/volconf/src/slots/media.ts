@@ -11,60 +11,63 @@ import { SlotShares } from './slot-shares.ts';
 
 const NIL_MEDIA = '00000000-0000-0000-0000-000000000000';
 
-/** A LNK_CONN of a peer, at whatever gateway. */
+/** A LNK_CONN of a peer, at any gateway. */
 interface LnkConn {
   readonly claim: Claim;
   readonly dialect: Dialect;
 }
 
-/** The LNK_CONNs of one principal with one media id, and what they said. */
+/** The LNK_CONNs of one principal with one media id, and the slots that it wrote there. */
 interface Claim {
   readonly media: Media;
   readonly principal: string;
   /** `<gateway>:<number>` */
   readonly lnkConns: Set<string>;
   readonly slots: Map<number, Slot>;
-  /** When the oldest LNK_CONN that was told was opened, on our monotonic clock. */
+  /** When the oldest of its LNK_CONNs was opened, by our monotonic clock. */
   since: number;
 }
 
 /**
- * A volume that is mounted somewhere: all LNK_CONNs with the same media id. It belongs to the principal who had it first, until that has
- * left: what others say is kept, and counts when it is their turn.
+ * A volume that is mounted somewhere: all LNK_CONNs with the same media id. It belongs to the principal that had it
+ * first, until that one has left. Slots of other principals are kept, and count when the media is theirs.
  */
 interface Media {
   readonly id: string;
-  /** `id`, and for the nil media id, which says nothing, `id@principal`. */
+  /** The media id; for the nil media id, which names no volume, `id@principal`. */
   readonly key: string;
   readonly claims: Map<string, Claim>;
   owner: Claim;
 }
 
-/** Why a LNK_VOLCONF is reported and ignored; `not-the-owner`: it is kept until the media is its principal's. */
+/**
+ * Why a LNK_VOLCONF is reported and ignored; with `not-the-owner` it is kept until the media belongs to its principal.
+ */
 export type SlotFault = 'index' | 'copy' | 'empty-path' | 'unterminated-path' | 'too-many' | 'not-the-owner';
 
-/** Is told of changes of slots. */
+/** Receives the changes of slots. */
 export interface MediaSink {
-  /** It says something else than before, or is new. */
+  /** The slot is new, or its copy has changed. */
   slotChanged(slot: Slot): void;
-  /** Its media is gone, or another's. */
+  /** The slot's media is gone, or belongs to another principal now. */
   slotGone(slot: Slot): void;
   ignored(gateway: GatewayKey, fault: SlotFault, principal: string): void;
 }
 
 /**
- * Media and their slots, from what gateways tell (protocol.md, "The link layer" 3). A slot is the latest LNK_VOLCONF for it,
- * whichever LNK_CONN of its media and principal it came in; slots go with the last of those.
+ * Media and their slots, as the gateways report them (protocol.md, "The link layer" 3). A slot is the latest
+ * LNK_VOLCONF for it, whichever LNK_CONN of its media and principal carried it. Slots are removed with the last of
+ * these LNK_CONNs.
  */
 export class MediaTable {
   readonly #sink: MediaSink;
   readonly #clock: Clock;
   readonly #shares: SlotShares;
-  /** By key. */
+  /** Media by key. */
   readonly #media = new Map<string, Media>();
-  /** By gateway (`GatewayLink.key`), then number. */
+  /** LNK_CONNs by gateway (`GatewayLink.key`), then by number. */
   readonly #lnkConns = new Map<string, Map<number, LnkConn>>();
-  /** LNK_CONNs of a gateway that its new snapshot has not named yet. */
+  /** By gateway: LNK_CONNs that its new snapshot has not named yet. */
   readonly #unconfirmed = new Map<string, Set<number>>();
 
   constructor({ maxSlots }: { maxSlots: number }, { sink, clock }: { sink: MediaSink; clock: Clock }) {
@@ -90,7 +93,7 @@ export class MediaTable {
     };
   }
 
-  /** Slots of all media, also of claims that do not own their media yet. */
+  /** Slots of all media, including those of claims that do not own their media. */
   get slots(): number {
     return this.#shares.size;
   }
@@ -101,19 +104,19 @@ export class MediaTable {
     return count;
   }
 
-  /** The slots that count; `mediaId` empty: of all media. */
+  /** The slots of the owners of media; `mediaId` empty: of all media. */
   *all(mediaId = ''): Iterable<Slot> {
     for (const { id, owner } of mediaId === '' || mediaId === NIL_MEDIA ? this.#media.values() : this.#named(mediaId)) {
       if (mediaId === '' || id === mediaId) yield* owner.slots.values();
     }
   }
 
-  /** `key`: the media id, for the nil one `id@principal`. */
+  /** The slot of a media's owner. `key`: the media id, or for the nil one `id@principal`. */
   slot(key: string, index: number): Slot | undefined {
     return this.#media.get(key)?.owner.slots.get(index);
   }
 
-  /** `clockUs`: by the gateway's monotonic clock, when it was told. */
+  /** A LNK_CONN has opened. `clockUs`: when the gateway reported it, by the gateway's monotonic clock. */
   opened(gateway: GatewayKey, { lnkConn, mediaId, dialect, principal, openedUs }: MediaLnkConn, clockUs: number): void {
     this.#unconfirmed.get(gateway)?.delete(lnkConn);
     const known = this.#of(gateway);
@@ -176,7 +179,7 @@ export class MediaTable {
     this.#unconfirmed.set(gateway, new Set(this.#lnkConns.get(gateway)?.keys() ?? []));
   }
 
-  /** It is complete: what it does not name is gone. */
+  /** The snapshot is complete: LNK_CONNs that it does not name are gone. */
   complete(gateway: GatewayKey): void {
     const gone = this.#unconfirmed.get(gateway) ?? [];
     this.#unconfirmed.delete(gateway);
@@ -193,7 +196,10 @@ export class MediaTable {
     if (media !== undefined) yield media;
   }
 
-  /** A moment of a gateway's monotonic clock, on ours: as long ago as it says. Wall clocks have no part in it. */
+  /**
+   * Converts a time of a gateway's monotonic clock to ours, by the age that the gateway states. Wall clocks are not
+   * used.
+   */
   #when(stampUs: number, clockUs: number): number {
     return this.#clock.now() - Math.max(0, clockUs - stampUs) / 1000;
   }
@@ -207,7 +213,7 @@ export class MediaTable {
     }
     claim.since = Math.min(claim.since, since);
     const { owner } = claim.media;
-    // A new leader hears of the later one first: its gateway was heard first.
+    // A new leader may hear of the younger claim first, if that claim's gateway was heard first.
     if (owner !== claim && claim.since < owner.since) this.#giveTo(claim);
     return claim;
   }
@@ -230,7 +236,7 @@ export class MediaTable {
     return owner;
   }
 
-  /** The media is this principal's from now on. */
+  /** Gives the media to this principal. */
   #giveTo(claim: Claim): void {
     const { media } = claim;
     for (const slot of media.owner.slots.values()) this.#rest(slot);
@@ -253,13 +259,16 @@ export class MediaTable {
     }
   }
 
-  /** It does not count any more, and begins anew when it does. */
+  /** Takes a slot out of use; when its media is its principal's again, it begins anew. */
   #rest(slot: Slot): void {
     this.#sink.slotGone(slot);
     slot.rest();
   }
 
-  /** There are as many slots as there may be: who has most gives way, unless that is who asks. */
+  /**
+   * Makes room for one more slot: at the limit, the principal with most slots gives one up, unless it is the one that
+   * asks.
+   */
   #makeRoom(principal: string): boolean {
     const slot = this.#shares.makeRoomFor(principal);
     if (slot === null) return true;
@@ -280,7 +289,10 @@ export class MediaTable {
   }
 }
 
-/** protocol.md, "The link layer" 3: index 0..255, path not empty and its last byte 0. Gateways check it, too. */
+/**
+ * Whether a LNK_VOLCONF is legal (protocol.md, "The link layer" 3): index 0..255, path not empty and its last byte 0.
+ * Gateways check it, too.
+ */
 function faultOf(index: number, copy: Uint8Array): SlotFault | null {
   if (index >= SLOTS_PER_MEDIA) return 'index';
   if (copy.length !== VOLCONF_COPY_BYTES) return 'copy';

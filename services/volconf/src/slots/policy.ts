@@ -1,19 +1,19 @@
 import type { Slot } from './slot.ts';
 
-/** Which of a group of slots are to be kept connected. */
+/** How the slots that are kept connected are chosen from a group. */
 export type Policy = 'all' | 'priority';
 
-/** Slots that a policy weighs against each other: those of one media that name the same cluster. */
+/** The group of a slot: slots of one media that name the same cluster are compared with each other. */
 export function groupOf(slot: Slot): string {
   return `${slot.key} ${slot.copy.pfsClid}`;
 }
 
 /**
- * The slots of a group that are to be connected; they all have a destination.
+ * The slots of a group that must be connected; all slots of the group have a destination.
  *
- * priority: from the best downwards, as far as the first that is up or has not failed yet: so a worse one is tried while the
- * better is down, and left when the better is up again. Those of one priority that have the round-robin flag count as one and
- * share; of the others the one with the lowest index comes first.
+ * priority: from the best slot downwards, up to the first that is up or has not failed yet. So a worse slot is tried
+ * while the better one is down, and given up when the better one is up again. Slots of one priority with the
+ * round-robin flag count as one and share; of the others the one with the lowest index comes first.
  */
 export function chosen(policy: Policy, slots: readonly Slot[]): Set<Slot> {
   if (policy === 'all') return new Set(slots);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Slot } from './slot.ts';
 import { SlotShares } from './slot-shares.ts';
 
-/** Of a slot, what shares look at. */
+/** A slot with the fields that shares read. */
 function slot(principal: string): Slot {
   return { principal, place: 0 } as Slot;
 }
@@ -13,8 +13,8 @@ function added(shares: SlotShares, principal: string, count: number): Slot[] {
   return slots;
 }
 
-describe('slots by who asked for them', () => {
-  it('are taken without anybody giving way until there are as many as there may be', () => {
+describe('slots by principal', () => {
+  it('are accepted without replacing others up to the limit', () => {
     const shares = new SlotShares({ max: 3 });
     added(shares, 'a', 2);
     expect(shares.makeRoomFor('a')).toBeNull();
@@ -23,7 +23,7 @@ describe('slots by who asked for them', () => {
     expect(shares.size).toBe(3);
   });
 
-  it('then who has most gives way with its latest to who has two fewer, and not to who has one fewer', () => {
+  it('then the principal with most gives up its newest slot for a principal with two fewer, not for one with one fewer', () => {
     const shares = new SlotShares({ max: 5 });
     const most = added(shares, 'most', 3);
     added(shares, 'b', 1);
@@ -31,12 +31,12 @@ describe('slots by who asked for them', () => {
     expect(shares.makeRoomFor('new')).toBe(most[2]);
     expect(shares.size).toBe(4);
     added(shares, 'new', 1);
-    // most has two now.
+    // `most` has two slots now.
     expect(shares.makeRoomFor('b')).toBeUndefined();
     expect(shares.makeRoomFor('newer')).toBe(most[1]);
   });
 
-  it('one that goes leaves its place to the last of its principal, and counts once', () => {
+  it('a removed slot’s place goes to the last slot of its principal, and it counts once', () => {
     const shares = new SlotShares({ max: 3 });
     const [first, second, third] = added(shares, 'a', 3);
     shares.delete(first!);
@@ -51,7 +51,7 @@ describe('slots by who asked for them', () => {
     expect(shares.size).toBe(2);
   });
 
-  it('nobody gives way to a newcomer who has one slot alone, nor is anything left of who has none', () => {
+  it('a principal with a single slot does not give it up for a newcomer; one without slots leaves no entry', () => {
     const shares = new SlotShares({ max: 1 });
     const [only] = added(shares, 'a', 1);
     expect([shares.makeRoomFor('b'), shares.principals]).toEqual([undefined, 1]);
@@ -59,7 +59,7 @@ describe('slots by who asked for them', () => {
     expect(shares.principals).toBe(0);
   });
 
-  it('of which none are left take no part: nobody is asked to give way who has none', () => {
+  it('a principal whose slots are all gone is not asked to give one up', () => {
     const shares = new SlotShares({ max: 0 });
     expect(shares.makeRoomFor('a')).toBeUndefined();
     const one = added(shares, 'a', 1)[0]!;

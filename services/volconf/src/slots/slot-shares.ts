@@ -1,6 +1,9 @@
 import type { Slot } from './slot.ts';
 
-/** Slots by who asked for them, up to a bound of all together. When that is reached, who has most gives way to who has fewer. */
+/**
+ * Slots by principal, up to a limit of all together. At the limit the principal with most slots gives one up for a
+ * principal with fewer.
+ */
 export class SlotShares {
   readonly #max: number;
   readonly #of = new Map<string, Slot[]>();
@@ -14,7 +17,7 @@ export class SlotShares {
     return this.#size;
   }
 
-  /** Principals that have any. */
+  /** Number of principals that have slots. */
   get principals(): number {
     return this.#of.size;
   }
@@ -43,8 +46,8 @@ export class SlotShares {
   }
 
   /**
-   * Makes room for one more slot of this principal. null: there is room; a slot: it was taken from who has most; undefined: there is none,
-   * because nobody has two more than the principal.
+   * Makes room for one more slot of this principal. null: there is room; a slot: it was taken from the principal with
+   * most; undefined: there is no room, because no principal has two slots more than this one.
    */
   makeRoomFor(principal: string): Slot | null | undefined {
     if (this.#size < this.#max) return null;
@@ -52,7 +55,7 @@ export class SlotShares {
     let most: Slot[] = [];
     for (const all of this.#of.values()) if (all.length > most.length) most = all;
     if (most.length <= own + 1) return undefined;
-    // One of its latest: an old slot is disturbed last.
+    // One of its newest slots: old ones are disturbed last.
     const slot = most.at(-1);
     if (slot !== undefined) this.delete(slot);
     return slot;

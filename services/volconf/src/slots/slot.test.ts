@@ -20,7 +20,7 @@ describe('a slot', () => {
     expect(slot('span:host', { label: 'far' }).label).toBe(`media ${MEDIA}/slot 7 (far)`);
   });
 
-  it('shows what has come last, and runs it once nothing of the one before is left', () => {
+  it('shows the latest copy, and runs it once no connection of the one before is left', () => {
     const one = slot('span:a');
     expect([one.copy.path, one.running, one.pending?.path]).toEqual(['span:a', null, 'span:a']);
     one.settle();
@@ -42,14 +42,14 @@ describe('a slot', () => {
     expect([one.pending?.path, one.running, one.target, one.heldBack]).toEqual(['span:a', null, null, false]);
   });
 
-  it('is the same if all bytes and the dialect are', () => {
+  it('is the same if all bytes and the dialect are equal', () => {
     const one = slot('span:a');
     expect(one.isSame(copyOf('span:a'), 'linkid')).toBe(true);
     expect(one.isSame(copyOf('span:a'), 'circuit')).toBe(false);
     expect(one.isSame(copyOf('span:b'), 'linkid')).toBe(false);
   });
 
-  it('is older than what came later: by the stamps of one gateway, by our clock for two', () => {
+  it('is older than a later LNK_VOLCONF: by the stamps of one gateway, by our clock for two gateways', () => {
     const one = slot();
     expect(one.isOlderThan({ gateway: 'gw.1', stamp: 1001, at: 0 })).toBe(true);
     expect(one.isOlderThan({ gateway: 'gw.1', stamp: 1000, at: 9 })).toBe(false);
@@ -57,7 +57,7 @@ describe('a slot', () => {
     expect(one.isOlderThan({ gateway: 'gw.2', stamp: 2000, at: 5 })).toBe(false);
   });
 
-  it('wants what its path names, in the dialect that it came in', () => {
+  it('wants the destination of its path, in the dialect of its LNK_CONN', () => {
     const one = slot('span:host:1000');
     one.interpret(987);
     expect(one.destination).toEqual({ host: 'host', port: 1000, dialect: 'linkid' });
@@ -66,7 +66,7 @@ describe('a slot', () => {
     expect([other.destination?.port, other.problem]).toEqual([1234, '']);
   });
 
-  it('wants nothing with copyid 0 or another kind of path, and has a problem with a path that leads nowhere', () => {
+  it('wants nothing with copyid 0 or another kind of path, and has a problem if its path names no host', () => {
     const one = slot();
     one.interpret(987);
     for (const [path, copyId, problem] of [
@@ -83,7 +83,7 @@ describe('a slot', () => {
     expect([one.destination?.host, one.problem]).toEqual(['host', '']);
   });
 
-  it('ranks by the low bits of its priority, above every one whose media has errors', () => {
+  it('ranks by the low bits of its priority, above every slot whose media has errors', () => {
     const rank = (priority: number) => slot('span:host', { priority }).rank;
     expect(rank(0x3f)).toBe(rank(0x0f));
     expect(rank(0x02)).toBeGreaterThan(rank(0x01));

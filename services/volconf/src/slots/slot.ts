@@ -9,46 +9,48 @@ const ROUND_ROBIN = 0x80;
 const MEDIA_ERROR = 0x40;
 const PRIORITY = 0x0f;
 
-/** When a LNK_VOLCONF came. */
+/** When and where a LNK_VOLCONF came. */
 export interface Told {
-  /** The gateway that it came in at, by `GatewayLink.key`. */
+  /** The gateway that received it, by `GatewayLink.key`. */
   readonly gateway: GatewayKey;
-  /** By that gateway's monotonic clock, microseconds: of two that came in there, the later one has the higher stamp. */
+  /** Time of receipt in microseconds, by that gateway's monotonic clock: compared for two that one gateway received. */
   readonly stamp: number;
-  /** When it came, on our monotonic clock, as far as can be told: for two that came in at different gateways. */
+  /**
+   * Time of receipt by our monotonic clock, as far as it is known: compared for two that different gateways received.
+   */
   readonly at: number;
 }
 
-/** Which slot it is, and whose. */
+/** Identifies a slot and its principal. */
 export interface SlotId {
   readonly mediaId: string;
-  /** The media id, and for the nil one `id@principal`. */
+  /** The media id; for the nil one `id@principal`. */
   readonly key: string;
   readonly principal: string;
   readonly index: number;
 }
 
-/** A slot of a media: what the volume says, and what follows from it. */
+/** A slot of a media: the copy that the volume has written, and the destination that follows from it. */
 export class Slot implements SlotId {
   readonly mediaId: string;
   readonly key: string;
   readonly principal: string;
   readonly index: number;
-  /** The copy in force: it changes when the connection of the copy before is gone. null: none yet. */
+  /** The copy in force. A new copy replaces it when the connection of the old one is gone. null: none yet. */
   running: VolconfCopy | null = null;
-  /** The copy that has come and is not in force yet. */
+  /** The copy that was received and is not in force yet; null: the running one is the latest. */
   pending: VolconfCopy | null;
-  /** Dialect of the LNK_CONN that it came in: the target is spoken to in it (protocol.md, introduction). */
+  /** Dialect of the LNK_CONN that carried it: the target is dialled in this dialect (protocol.md, introduction). */
   dialect: Dialect;
   told: Told;
-  /** Where it wants to be connected to, whatever the policy says; null: nowhere. */
+  /** Where the copy wants a connection, whatever the policy chooses; null: nowhere. */
   destination: Destination | null = null;
-  /** Why it cannot be connected to although it wants something; empty: it can. */
+  /** Why the copy's path cannot be used; empty: it can, or it names nothing. */
   problem = '';
   heldBack = false;
-  /** Set by Term, which has it connected. */
+  /** The target that keeps the slot connected; set by Term. */
   target: Target | null = null;
-  /** Among the slots of its principal; for SlotShares only. */
+  /** Index among the slots of its principal; for SlotShares only. */
   place = 0;
 
   constructor({ mediaId, key, principal, index }: SlotId, copy: VolconfCopy, dialect: Dialect, told: Told) {
@@ -61,7 +63,7 @@ export class Slot implements SlotId {
     this.told = told;
   }
 
-  /** What the volume said last. */
+  /** The latest copy. */
   get copy(): VolconfCopy {
     return (this.pending ?? this.running)!;
   }
@@ -70,7 +72,7 @@ export class Slot implements SlotId {
     return `${this.key}/${this.index}`;
   }
 
-  /** types.proto, Connection.wanted_by. */
+  /** The owner of the slot's connection (types.proto, Connection.wanted_by). */
   get owner(): string {
     return `media ${this.key}/slot ${this.index}`;
   }
@@ -84,18 +86,24 @@ export class Slot implements SlotId {
     return (this.copy.priority & ROUND_ROBIN) !== 0;
   }
 
-  /** The higher, the better; a copy whose media has errors is the last resort. */
+  /** The higher, the better; a copy whose media has errors ranks below all others. */
   get rank(): number {
     const { priority } = this.copy;
     return (priority & PRIORITY) + ((priority & MEDIA_ERROR) !== 0 ? 0 : PRIORITY + 1);
   }
 
-  /** If two seem to have come at once, the one that is told first stays. */
+  /**
+   * Whether the slot's latest copy is older than this one. Of two that seem simultaneous the one reported first is
+   * kept.
+   */
   isOlderThan(told: Told): boolean {
     return told.gateway === this.told.gateway ? told.stamp > this.told.stamp : told.at > this.told.at;
   }
 
-  /** Whether it says the same 128 bytes in the same dialect (protocol.md, "The link layer" 3: nothing happens then). */
+  /**
+   * Whether the bytes and the dialect are those of the slot's copy: such a LNK_VOLCONF changes nothing (protocol.md,
+   * "The link layer" 3).
+   */
   isSame(bytes: Uint8Array, dialect: Dialect): boolean {
     return dialect === this.dialect && Buffer.compare(bytes, this.copy.raw) === 0;
   }
@@ -105,7 +113,7 @@ export class Slot implements SlotId {
     this.dialect = dialect;
   }
 
-  /** Nobody keeps it connected any more, and nothing runs. */
+  /** Takes the slot out of use: it has no target and no running copy any more. */
   rest(): void {
     this.pending = this.copy;
     this.running = null;
@@ -113,14 +121,17 @@ export class Slot implements SlotId {
     this.heldBack = false;
   }
 
-  /** Nothing of the copy before is left. */
+  /** Makes the pending copy the running one: no connection of the old copy is left. */
   settle(): void {
     if (this.pending === null) return;
     this.running = this.pending;
     this.pending = null;
   }
 
-  /** Reads what the copy says (protocol.md, "The link layer" 3: copyid not 0, and a path that begins with `span:`). */
+  /**
+   * Derives destination and problem from the copy (protocol.md, "The link layer" 3: copyid not 0, and a path that
+   * begins with `span:`).
+   */
   interpret(defaultPort: number): void {
     const { copyId, path } = this.copy;
     this.destination = null;

@@ -18,18 +18,18 @@ describe('an autoconn file', () => {
     expect(parseAutoconn('host:1987#no space')).toEqual({ hosts: ['host:1987'], problems: [] });
   });
 
-  it('may have lines that name none: they are told by number', () => {
+  it('may have lines that name no host, which are reported by number', () => {
     expect(parseAutoconn('a\nb/c\n-d\n[::1\nhost:99999').problems.map(({ line }) => line)).toEqual([2, 3, 4, 5]);
   });
 
   // Limits: volconf/src/limits.ts MAX_AUTOCONN_HOSTS
-  it('has no more hosts than are taken', () => {
+  it('may name a limited number of hosts', () => {
     const { hosts, problems } = parseAutoconn(
       Array.from({ length: MAX_AUTOCONN_HOSTS + 2 }, (_, i) => `h${i}`).join('\n'),
     );
     expect(hosts).toHaveLength(MAX_AUTOCONN_HOSTS);
     expect(problems.map(({ line }) => line)).toEqual([MAX_AUTOCONN_HOSTS + 1, MAX_AUTOCONN_HOSTS + 2]);
-    // One that is taken already is none too many.
+    // A host that is in the list already may be named again beyond the limit.
     expect(parseAutoconn([...hosts, 'h0'].join('\n'))).toEqual({ hosts, problems: [] });
   });
 });
@@ -66,7 +66,7 @@ describe('hosts of an autoconn file', () => {
     return { autoconn, told, log, clock, names: () => [...autoconn.all()].map(({ name }) => name) };
   }
 
-  it('come and go with their lines, and stay the same otherwise', async () => {
+  it('appear and go with their lines, and otherwise remain the same objects', async () => {
     writeFileSync(file, 'a\nb\n');
     const { autoconn, told, names } = await open();
     expect(told).toEqual(['autoconn:a', 'autoconn:b', '']);
@@ -81,7 +81,7 @@ describe('hosts of an autoconn file', () => {
     expect(told).toHaveLength(5);
   });
 
-  it('are none where there is no file, and go when it does, not while it is being replaced', async () => {
+  it('are none without a file, and go when it is removed, not while it is being replaced', async () => {
     const { autoconn, names } = await open();
     expect([autoconn.loaded, names()]).toEqual([true, []]);
     writeFileSync(file, 'a');
@@ -98,7 +98,7 @@ describe('hosts of an autoconn file', () => {
     expect(names()).toEqual([]);
   });
 
-  it('are looked at again every five seconds, until nobody wants to know', async () => {
+  it('are read again every five seconds, until `stop`', async () => {
     const { autoconn, names, clock } = await open();
     for (const host of ['a', 'b']) {
       writeFileSync(file, host);
@@ -106,7 +106,7 @@ describe('hosts of an autoconn file', () => {
       await autoconn.look();
       writeFileSync(file, `${host}2`);
       clock.advance(1);
-      // Behind the look that the clock has begun.
+      // Waits for the look that the clock has started.
       await autoconn.look();
       expect(names()).toEqual([`autoconn:${host}2`]);
       await new Promise((resolve) => setImmediate(resolve));
@@ -119,7 +119,7 @@ describe('hosts of an autoconn file', () => {
     expect(names()).toEqual(['autoconn:b2']);
   });
 
-  it('that stop while they are looked at are looked at no more', async () => {
+  it('are not read again after `stop` during a look', async () => {
     const { autoconn, clock } = await open();
     clock.advance(AUTOCONN_LOOK_MS);
     autoconn.stop();
@@ -128,7 +128,7 @@ describe('hosts of an autoconn file', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('and lines that name none are logged, each time that the file has changed', async () => {
+  it('and lines that name no host are logged, each time that the file has changed', async () => {
     writeFileSync(file, 'a\n-d\n');
     const { autoconn, log } = await open();
     const lines = () =>
@@ -148,7 +148,7 @@ describe('hosts of an autoconn file', () => {
     ]);
   });
 
-  it('are told to whoever listens, as long as it does', async () => {
+  it('are reported to a listener until it unsubscribes', async () => {
     writeFileSync(file, 'a');
     const { autoconn } = await open();
     const told: string[] = [];
@@ -161,7 +161,7 @@ describe('hosts of an autoconn file', () => {
     expect(told).toEqual(['autoconn:a', 'autoconn:b']);
   });
 
-  it('are none of a directory, nor of a file below a file', async () => {
+  it('are none if the file is a directory, or below another file', async () => {
     mkdirSync(file);
     const first = await open();
     expect([first.autoconn.loaded, first.log.length]).toEqual([false, 1]);
@@ -173,7 +173,7 @@ describe('hosts of an autoconn file', () => {
   });
 
   // Limits: volconf/src/limits.ts MAX_AUTOCONN_BYTES
-  it('are taken from a file as large as may be, and stay when it is larger', async () => {
+  it('are read from a file of the largest allowed size, and remain when the file is larger', async () => {
     const largest = `a\n#${'x'.repeat(MAX_AUTOCONN_BYTES - 3)}`;
     writeFileSync(file, largest);
     const { autoconn, names, log } = await open();
@@ -182,7 +182,7 @@ describe('hosts of an autoconn file', () => {
     await autoconn.look();
     expect(names()).toEqual(['autoconn:a']);
     expect(log.at(-1)).toContain('larger than');
-    // It is good again, and bad once more: said again.
+    // The file is valid again, then too large again, which is logged again.
     writeFileSync(file, largest);
     await autoconn.look();
     const before = log.length;
@@ -191,7 +191,7 @@ describe('hosts of an autoconn file', () => {
     expect(log).toHaveLength(before + 1);
   });
 
-  it('stay when the file cannot be used, which is logged once', async () => {
+  it('remain when the file cannot be used, which is logged once', async () => {
     writeFileSync(file, 'a');
     const { autoconn, names, log } = await open();
     const before = log.length;
@@ -202,7 +202,7 @@ describe('hosts of an autoconn file', () => {
     expect(log.slice(before)).toEqual([expect.stringContaining('cannot be read')]);
   });
 
-  it('are connected, shown as of their own origin, and disconnected when their line goes', async () => {
+  it('are connected, shown with their own origin, and disconnected when their line goes', async () => {
     writeFileSync(file, 'a # one\nb:1000\n');
     const world = await World.start({ env: { SPANMESH_AUTOCONN_FILE: file } });
     try {
@@ -218,7 +218,7 @@ describe('hosts of an autoconn file', () => {
       await world.leader.autoconn!.look();
       await world.advance(100);
       expect(world.connections()).toEqual(['autoconn:a a:987']);
-      // Another leader with the same file takes over the established connections.
+      // Another leader with the same file adopts the established connections.
       await world.stopReplica(world.leader);
       await world.addReplica();
       await world.advance(100);

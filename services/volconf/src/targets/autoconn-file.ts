@@ -6,16 +6,16 @@ import { AUTOCONN_LOOK_MS, MAX_AUTOCONN_BYTES, MAX_AUTOCONN_HOSTS } from '../lim
 import { parseSpanPath, SPAN_PREFIX } from '../slots/span-path.ts';
 import type { WantedTarget, WantedTargets } from './wanted-targets.ts';
 
-/** What the names of such targets begin with; no operator's name has a colon. */
+/** Prefix of the names of these targets; operators' names contain no colon. */
 const NAME_PREFIX = 'autoconn:';
 
-/** Hosts of an autoconn file, each once, and the lines that name none, by number from 1. */
+/** Hosts of an autoconn file, each once, and the numbers (from 1) of the lines that name none. */
 export interface Autoconn {
   readonly hosts: readonly string[];
   readonly problems: readonly { readonly line: number; readonly problem: string }[];
 }
 
-/** Reads the original's file: the first word of a line is a host, what follows `#` is a comment. */
+/** Reads a file in the original's format: the first word of a line is a host, `#` begins a comment. */
 export function parseAutoconn(text: string): Autoconn {
   const hosts = new Set<string>();
   const problems: { line: number; problem: string }[] = [];
@@ -30,11 +30,12 @@ export function parseAutoconn(text: string): Autoconn {
 }
 
 /**
- * The hosts that `/etc/hammer2/autoconn` names, as targets. Looked at every AUTOCONN_LOOK_MS by its content. A file that is not there
- * names none; to be sure that it is gone, and not just being replaced, it must be missing twice. One that cannot be read changes nothing.
+ * The hosts in `/etc/hammer2/autoconn` as targets. The file is read every AUTOCONN_LOOK_MS and compared by its content.
+ * A missing file names no hosts; only if it is missing twice in a row do the targets go, as it may just be being
+ * replaced. A file that cannot be read changes nothing.
  */
 export class AutoconnFile implements WantedTargets {
-  /** The file has been read, or is not there. */
+  /** The file has been read once, or does not exist. */
   loaded = false;
   readonly #file: string;
   readonly #clock: Clock;
@@ -65,13 +66,13 @@ export class AutoconnFile implements WantedTargets {
     return this.#targets.get(name);
   }
 
-  /** Called with the name of each that comes or goes, and with '' when `loaded` has become true. */
+  /** Calls `fn` with the name of each target that appears or goes, and with '' when `loaded` has become true. */
   onChange(fn: (name: string) => void): Subscription {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  /** Resolves when it has been looked at once. */
+  /** Begins to read the file regularly. Resolves after the first time. */
   async start(): Promise<void> {
     this.#running = true;
     await this.look();
@@ -83,7 +84,7 @@ export class AutoconnFile implements WantedTargets {
     this.#timer?.cancel();
   }
 
-  /** Looks now. Never rejects. */
+  /** Reads the file now. Never rejects. */
   look(): Promise<void> {
     this.#looking = this.#looking.then(() => this.#look());
     return this.#looking;

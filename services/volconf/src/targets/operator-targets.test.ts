@@ -20,7 +20,10 @@ afterEach(() => {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const encoded = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
-/** Operators' targets in a store of their own; `faults`: what the store does instead, once each. */
+/**
+ * Operators' targets in a store of their own; `faults`: functions that the store calls once each instead of an
+ * operation.
+ */
 async function open({ kv = undefined as KeyValue | undefined, isStarted = true } = {}) {
   const inner = kv ?? (await bus.kv(`targets-${bucket++}`));
   const faults: Partial<Record<'get' | 'create' | 'update' | 'delete' | 'watch', (() => Promise<never>)[]>> = {};
@@ -52,7 +55,7 @@ const away = () => Promise.reject(new BusError('unavailable', 'no server'));
 const FAR = { name: 'far', path: 'span:host', dialect: 'auto' } as const;
 
 describe('operators’ targets', () => {
-  it('are those of the store, from the start and as they change', async () => {
+  it('are those in the store, at the start and after changes', async () => {
     const { targets, kv, told, subscription } = await open();
     expect([targets.loaded, told, targets.size]).toEqual([true, [''], 0]);
     await targets.set(FAR);
@@ -60,10 +63,10 @@ describe('operators’ targets', () => {
     const known = targets.get('far');
     expect(known).toEqual({ ...FAR, origin: 'operator' });
     expect([...targets.all()]).toEqual([known]);
-    // Another replica, later.
+    // Another replica that starts later.
     const other = await open({ kv });
     expect([other.told, other.targets.size]).toEqual([['far', ''], 1]);
-    // The same again is no change: its object stays.
+    // Writing the same value again keeps the object.
     await kv.put('far', encoded({ path: 'span:host', dialect: 'auto' }));
     await turn();
     expect(targets.get('far')).toBe(known);
@@ -81,7 +84,7 @@ describe('operators’ targets', () => {
     expect([told.length, other.told.length]).toEqual([5, 6]);
   });
 
-  it('that are set as they are change nothing in the store', async () => {
+  it('that are set to their present values change nothing in the store', async () => {
     const { targets, kv } = await open();
     await targets.set(FAR);
     const before = await kv.get('far');
@@ -91,7 +94,7 @@ describe('operators’ targets', () => {
     expect((await kv.get('far'))!.revision).toBeGreaterThan(before!.revision);
   });
 
-  it('that cannot be read are ignored, and logged; they can be set anew', async () => {
+  it('that cannot be read are ignored, and logged; they can be set again', async () => {
     const { targets, kv, messages, told } = await open();
     await targets.set(FAR);
     await turn();
@@ -107,20 +110,20 @@ describe('operators’ targets', () => {
     await kv.put('far', encoded({ path: `span:${'x'.repeat(1024)}`, dialect: 'auto' }));
     await turn();
     expect(targets.size).toBe(0);
-    // One that is deleted is no trouble.
+    // A deletion is no unreadable value.
     const lines = messages().length;
     await kv.delete('far');
     await turn();
     expect(messages()).toHaveLength(lines);
   });
 
-  it('that are not there cannot be removed', async () => {
+  it('that do not exist cannot be removed', async () => {
     const { targets } = await open();
     await expect(targets.remove('far')).rejects.toMatchObject({ name: 'OperatorTargetError', code: 'missing' });
   });
 
   // Limits: volconf/src/limits.ts MAX_OPERATOR_TARGETS
-  it('are as many as there may be, and no more; those that are there can still be changed', async () => {
+  it('are limited in number; existing ones can still be changed', async () => {
     const { targets, kv } = await open();
     const value = encoded({ path: 'span:host', dialect: 'auto' });
     for (let i = 0; i < MAX_OPERATOR_TARGETS - 1; i++) await kv.put(`t${i}`, value);
@@ -139,7 +142,7 @@ describe('operators’ targets', () => {
 });
 
 describe('a change in the store', () => {
-  it('is made again when somebody else was faster, seven times', async () => {
+  it('is repeated up to seven times when another replica was faster', async () => {
     const { targets, faults, kv } = await open();
     faults.create = Array(7).fill(conflict);
     await targets.set(FAR);
@@ -156,7 +159,7 @@ describe('a change in the store', () => {
     expect((await kv.get('far'))?.value ?? null).toBeNull();
   });
 
-  it('that the store does not take is not made again: what has become of it is not known', async () => {
+  it('that fails in the store is not repeated, because its outcome is unknown', async () => {
     const { targets, faults } = await open();
     faults.create = [away];
     await expect(targets.set(FAR)).rejects.toMatchObject({ code: 'store', cause: { code: 'unavailable' } });
@@ -166,7 +169,7 @@ describe('a change in the store', () => {
 });
 
 describe('a store that is away', () => {
-  it('is asked again a second later, and again; what it has counts from then on', async () => {
+  it('is asked again every second; its targets count as soon as it answers', async () => {
     const { targets, faults, clock, messages, told } = await open({ isStarted: false });
     faults.watch = [away, away];
     await targets.start();
@@ -185,7 +188,7 @@ describe('a store that is away', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('is not asked again once it is closed, or nobody wants to know', async () => {
+  it('is not asked again after `stop` or when it is closed', async () => {
     const closed = await open({ isStarted: false });
     closed.faults.watch = [() => Promise.reject(new BusError('closed', 'closed'))];
     await closed.targets.start();
@@ -199,7 +202,7 @@ describe('a store that is away', () => {
     expect(stopped.targets.loaded).toBe(false);
   });
 
-  it('and comes back after they were stopped tells them nothing', async () => {
+  it('and returns after `stop` causes no reports', async () => {
     const { targets, faults, kv, told } = await open({ isStarted: false });
     let opened = (): void => {};
     faults.watch = [
@@ -224,7 +227,7 @@ describe('a store that is away', () => {
   });
 });
 
-it('stopped, they hear of nothing, and the store has nobody to tell', async () => {
+it('after `stop` targets report nothing, and the store has no watch', async () => {
   let watches = 0;
   const store = await bus.kv(`targets-${bucket++}`);
   const watch: KeyValue['watch'] = async (fn, key) => {

@@ -9,10 +9,10 @@ import type { OperatorTarget, WantedTarget, WantedTargets } from './wanted-targe
 const schema = z.object({ path: z.string().max(1024), dialect: z.enum([...DIALECT_NAMES, 'auto']) });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-/** Compare-and-sets that are lost to others before a change is given up. */
+/** Attempts of one change; an attempt fails when another replica's change of the store comes first. */
 const CHANGE_ATTEMPTS = 8;
 
-/** Why a change was not made: there are too many, none of that name, or the store did not take it. */
+/** Why a change was not made: the limit is reached, there is no target of that name, or the store failed. */
 export type OperatorTargetErrorCode = 'too-many' | 'missing' | 'store';
 
 export class OperatorTargetError extends Error {
@@ -25,7 +25,7 @@ export class OperatorTargetError extends Error {
   }
 }
 
-/** Operators' targets, as the store has them: every replica follows, any may change them. */
+/** Operators' targets in the store. Every replica follows them, and any may change them. */
 export class OperatorTargets implements WantedTargets {
   readonly #kv: KeyValue;
   readonly #clock: Clock;
@@ -34,7 +34,7 @@ export class OperatorTargets implements WantedTargets {
   readonly #listeners = new Set<(name: string) => void>();
   #watch: Subscription | null = null;
   #running = false;
-  /** The store has shown what it has. */
+  /** The store's targets are known. */
   loaded = false;
 
   constructor({ kv, clock, logger }: { kv: KeyValue; clock: Clock; logger: Logger }) {
@@ -43,7 +43,9 @@ export class OperatorTargets implements WantedTargets {
     this.#logger = logger;
   }
 
-  /** Resolves when the present ones are known, or when the store could not be asked (it is tried again). */
+  /**
+   * Begins to follow the store. Resolves when its targets are known, or when it could not be asked (it is asked again).
+   */
   async start(): Promise<void> {
     this.#running = true;
     await this.#open();
@@ -67,13 +69,15 @@ export class OperatorTargets implements WantedTargets {
     return this.#known.get(name);
   }
 
-  /** Called with the name of each that is set, changed or removed, and with '' when `loaded` has become true. */
+  /**
+   * Calls `fn` with the name of each target that is set, changed or removed, and with '' when `loaded` has become true.
+   */
   onChange(fn: (name: string) => void): Subscription {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  /** Resolves when the store has it, and nothing was changed if it had it already. @throws OperatorTargetError */
+  /** Resolves when the store has the target; nothing is changed if it had it already. @throws OperatorTargetError */
   async set(target: OperatorTarget): Promise<void> {
     const { name, path, dialect } = target;
     const value = encoder.encode(JSON.stringify({ path, dialect }));
@@ -92,7 +96,7 @@ export class OperatorTargets implements WantedTargets {
     });
   }
 
-  /** Resolves when the store does not have it any more. @throws OperatorTargetError */
+  /** Resolves when the store does not have the target any more. @throws OperatorTargetError */
   async remove(name: string): Promise<void> {
     await this.#inStore(async () => {
       const entry = await this.#kv.get(name);
@@ -101,7 +105,7 @@ export class OperatorTargets implements WantedTargets {
     });
   }
 
-  /** Again when somebody else was faster. */
+  /** Makes a change, and repeats it when another replica was faster. */
   async #inStore(change: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {

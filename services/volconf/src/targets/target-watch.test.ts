@@ -2,7 +2,7 @@ import type { Target as ApiTarget, WatchTargetsResponse } from '@spanmesh/proto/
 import { describe, expect, it } from 'vitest';
 import { TargetWatch } from './target-watch.ts';
 
-/** A watch of what the test says is there; `read`: what its user has been told, by name. */
+/** A watch of these targets; `read` lists what its client has received, by name. */
 function watchOf(names: string[]) {
   const there = new Set(names);
   const heard = new Map<string, () => void>();
@@ -26,7 +26,7 @@ function watchOf(names: string[]) {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a watch of targets', () => {
-  it('tells what is there, then that this was all, then what changes', async () => {
+  it('sends the existing targets, then `current`, then changes', async () => {
     const { watch, made, there } = watchOf(['a', 'b']);
     expect(made.read).toEqual([]);
     await turn();
@@ -40,13 +40,13 @@ describe('a watch of targets', () => {
     expect(made.read).toHaveLength(6);
   });
 
-  it('says nothing of what came and went without being told of', async () => {
+  it('does not report a target as gone that it has never sent', async () => {
     const { watch, made, there } = watchOf(['a']);
     there.delete('a');
     watch.changed('b');
     await turn();
     expect(made.read).toEqual(['current']);
-    // Told once, it is gone once.
+    // A target that was sent is reported gone once.
     there.add('a');
     watch.changed('a');
     await turn();
@@ -58,14 +58,14 @@ describe('a watch of targets', () => {
     expect(made.read).toEqual(['current', 'a', '-a']);
   });
 
-  it('tells one that changes before it is told at the start only once', async () => {
+  it('sends a target once that changes before it was sent at the start', async () => {
     const { watch, made } = watchOf(['a', 'b']);
     watch.changed('b');
     await turn();
     expect(made.read).toEqual(['a', 'b', 'current']);
   });
 
-  it('whose user does not read waits, and tells then how it is', async () => {
+  it('waits while its client does not read, then sends the present states', async () => {
     const { watch, made, there, emit } = watchOf(['a', 'b']);
     made.accepts = false;
     await turn();
@@ -84,7 +84,7 @@ describe('a watch of targets', () => {
     expect(made.read.at(-1)).toBe('b');
   });
 
-  it('ends once: by whoever leads no more, or by its user', async () => {
+  it('ends once, by its replica or by its client', async () => {
     const { watch, made, emit } = watchOf(['a']);
     watch.end();
     watch.end();
@@ -100,7 +100,7 @@ describe('a watch of targets', () => {
     expect(other.made).toMatchObject({ read: [], ended: 0, closed: 1 });
   });
 
-  it('that is abandoned is told nothing more, and is ended by somebody else', async () => {
+  it('that is abandoned sends nothing more, and leaves its stream open', async () => {
     const { watch, made } = watchOf(['a']);
     await turn();
     watch.abandon();

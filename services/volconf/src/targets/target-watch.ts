@@ -9,24 +9,24 @@ export interface TargetStream {
 }
 
 /**
- * One watcher. What it has not read yet is remembered by name and shown as it is when it reads: it may miss what was in between,
- * never what is; and what waits is bounded by the number of targets.
+ * One watch of targets. It remembers changes by name and sends a target's state at the time when the client reads:
+ * intermediate states may be missed, the present one never is. So its memory is limited by the number of targets.
  */
 export class TargetWatch {
   readonly #stream: TargetStream;
   readonly #show: (name: string) => ApiTarget | null;
   readonly #onEnd: () => void;
   readonly #turn: Turn;
-  /** Names at the start that it has not been shown yet. */
+  /** Names of the targets at the start that it has not sent yet. */
   #first: string[];
   #unread = new Set<string>();
-  /** Names that it has been shown. */
+  /** Names of targets that it has sent. */
   readonly #shown = new Set<string>();
   #isCurrent = false;
   #blocked = false;
   #ended = false;
 
-  /** `names`: all that there are now; `show`: null if it is gone. */
+  /** `names`: all targets at present; `show`: a target's present state, null if it is gone. */
   constructor(
     names: string[],
     deps: { stream: TargetStream; show: (name: string) => ApiTarget | null; onEnd: () => void },
@@ -50,14 +50,14 @@ export class TargetWatch {
     if (!this.#blocked) this.#turn.request();
   }
 
-  /** Ends the stream, if it has not ended. */
+  /** Ends the watch and its stream, if it has not ended. */
   end(): void {
     if (this.#ended) return;
     this.#over();
     this.#stream.end();
   }
 
-  /** Is told nothing more: its stream is ended by somebody else. */
+  /** Ends the watch without ending the stream, which the caller does. */
   abandon(): void {
     this.#over();
   }

@@ -8,7 +8,7 @@ function source(loaded: boolean, ...names: string[]): WantedTargets {
   return { loaded, all: () => targets.values(), get: (name) => targets.get(name) };
 }
 
-it('several sources of wishes are one: known when all are, with what each has', () => {
+it('several sources of targets are one: loaded when all are, with the targets of each', () => {
   const both = new AllWantedTargets([source(true, 'a'), source(true, 'b', 'c')]);
   expect([both.loaded, [...both.all()].map(({ name }) => name)]).toEqual([true, ['a', 'b', 'c']]);
   expect([both.get('a')?.name, both.get('c')?.name, both.get('d')]).toEqual(['a', 'c', undefined]);

@@ -1,28 +1,28 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 
-/** What an operator wants to be connected to. */
+/** A target as an operator sets it. */
 export interface OperatorTarget {
   readonly name: string;
-  /** As written: `span:host…`. */
+  /** The path as written: `span:host…`. */
   readonly path: string;
   readonly dialect: Dialect | 'auto';
 }
 
-/** Something to be connected to that no volume has asked for. */
+/** A target that no volume has asked for. */
 export interface WantedTarget extends OperatorTarget {
-  /** Who wants it: an operator by the API, or a line of the autoconn file. */
+  /** Its source: an operator through the API, or a line of the autoconn file. */
   readonly origin: 'operator' | 'autoconn';
 }
 
-/** Targets that are wanted; the same object as long as the wish is the same. */
+/** A source of targets. A target remains the same object as long as it is unchanged. */
 export interface WantedTargets {
-  /** All that is wanted is known: what nobody wants may be hung up. */
+  /** All its targets are known, so that connections without a target may be hung up. */
   readonly loaded: boolean;
   all(): Iterable<WantedTarget>;
   get(name: string): WantedTarget | undefined;
 }
 
-/** Several sources of wishes, whose names differ, as one. */
+/** Several sources of targets, whose names differ, as one source. */
 export class AllWantedTargets implements WantedTargets {
   readonly #sources: readonly WantedTargets[];
 

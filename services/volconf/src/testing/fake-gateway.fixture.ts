@@ -10,7 +10,7 @@ import { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import type { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { type GatewayPort, type MediaSink, type MediaStream, OrderError } from '../gateways/gateway-port.ts';
 
-/** What a host does with connections. */
+/** How a host treats connections. */
 export type Host = 'up' | 'refuses' | 'silent';
 
 /**
@@ -22,6 +22,7 @@ export type Host = 'up' | 'refuses' | 'silent';
  */
 export type Fate = 'ok' | 'unheard' | 'unsaid' | 'late';
 
+/** An owner of a connection or an attempt at the gateway. */
 interface Owner {
   epoch: number;
   generation: number;
@@ -29,31 +30,34 @@ interface Owner {
   attempt: { readonly cancel: () => void } | null;
 }
 
-/** How long a caller waits for an answer that does not come, ms. */
+/** How long a caller waits for an answer, ms. */
 const GIVE_UP_MS = 1500;
 
-/** A gateway as dial.proto says it is, without sockets: the test decides what hosts do and how orders end. */
+/**
+ * A gateway that behaves as dial.proto says, without sockets: the test decides how hosts behave and what becomes of
+ * orders.
+ */
 export class FakeGateway {
   readonly name: string;
   boot: number;
   /** The boot id that its process began with. */
   firstBoot: number;
-  /** Hosts that are not named are up. */
+  /** How hosts behave; hosts that are not listed are up. */
   readonly hosts: Map<string, Host>;
   readonly lnkConns = new Map<number, { readonly conn: MediaLnkConn; readonly slots: Map<number, SlotReceived> }>();
   readonly owners = new Map<string, Owner>();
-  /** Orders as they came: `dial owner 1.2 host:port`, `hangup owner 1.2`. */
+  /** Orders as received: `dial owner 1.2 host:port`, `hangup owner 1.2`. */
   readonly log: string[] = [];
-  /** Fates of the next orders; then all are ok. */
+  /** What becomes of the next orders; after these all are `ok`. */
   fates: Fate[] = [];
-  /** Its monotonic clock is that far ahead, ms; it means nothing to others. */
+  /** By how much its monotonic clock is ahead of ours, ms. */
   clockAhead = 0;
   /** How long connecting takes, ms. */
   dialMs = 5;
   epoch = 0;
-  /** Error that it answers everything with; null: none. */
+  /** Makes the error with which it answers every call; null: it answers normally. */
   refusal: (() => OrderError) | null = null;
-  /** Nobody can reach it. */
+  /** No replica can reach it. */
   cut = false;
   /** Called when connections have changed. */
   onConnections: () => void = () => {};
@@ -74,7 +78,7 @@ export class FakeGateway {
     return `${this.name}.b${this.boot}`;
   }
 
-  /** Id of its process, with which its connections end. */
+  /** Identifies its process; its connections end with the process. */
   get process(): string {
     return `${this.name}.b${this.firstBoot}`;
   }
@@ -108,19 +112,19 @@ export class FakeGateway {
     this.#tell({ slots: [slot] });
   }
 
-  /** The peer of an owner's connection ends it. */
+  /** The peer ends the owner's connection. */
   drop(owner: string, reason = 'peer-closed', gatewayStops = false): void {
     const known = this.owners.get(owner);
     if (known?.up != null) this.#down(known, reason, gatewayStops);
   }
 
-  /** The way to it is interrupted: watches break, orders are lost. */
+  /** The network to it is interrupted: watches break, orders are lost. */
   cutOff(): void {
     this.cut = true;
     this.#breakWatches();
   }
 
-  /** It dies with all that it has, and comes back as another boot. */
+  /** Its process dies with all its connections, and another boot starts. */
   restart(): void {
     for (const owner of this.owners.values()) owner.attempt?.cancel();
     this.owners.clear();
@@ -132,12 +136,12 @@ export class FakeGateway {
     this.onConnections();
   }
 
-  /** Topology has declared it dead: it goes on under another boot id, with all that it has. */
+  /** Topology has declared it dead: it continues under another boot id, with all its connections. */
   reborn(): void {
     this.boot++;
   }
 
-  /** The way to this process of it. */
+  /** A port to this process of the gateway. */
   port(): GatewayPort {
     const { firstBoot } = this;
     let isClosed = false;
@@ -153,7 +157,7 @@ export class FakeGateway {
       }
       const done = run();
       if (fate === 'ok') {
-        // An answer needs the way back, too.
+        // The answer arrives only if the network is still there.
         return done.then(
           (answer) => (reachable() ? answer : this.#giveUp()),
           (error: unknown) => {

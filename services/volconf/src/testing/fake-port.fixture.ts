@@ -1,14 +1,14 @@
 import type { DialRequest, DialResponse, HangupRequest } from '@spanmesh/proto/v1/dial';
 import type { GatewayPort, MediaSink, MediaStream, OrderError } from '../gateways/gateway-port.ts';
 
-/** An order that has been given and is not answered until the test answers it. */
+/** An order, which remains unanswered until the test answers it. */
 interface Order<Request, Answer> {
   readonly request: Request;
   answer(answer: Answer): void;
   fail(error: OrderError | Error): void;
 }
 
-/** The way to a gateway, on which nothing happens by itself. */
+/** A port to a gateway that answers only when the test says so. */
 export class FakePort implements GatewayPort {
   readonly dials: Order<DialRequest, DialResponse>[] = [];
   readonly hangups: Order<HangupRequest, void>[] = [];

@@ -17,12 +17,12 @@ export const MEDIA_2 = '4ec04d85-9f60-11e4-8a21-01a2b3c4d5e9';
 export const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
-/** How often time stops on its way, ms: small enough that what is to happen in order does. */
+/** Longest step in which `advance` lets time pass, ms: small enough that events happen in their order. */
 const STEP_MS = 50;
-/** Rounds of the event loop after which everything that needs no time has happened. */
+/** Rounds of the event loop after which all work that needs no time is done. */
 const ROUNDS = 6;
 
-/** 128 bytes of a copy. */
+/** The 128 bytes of a slot's copy. */
 export function copyOf(
   path: string,
   fields: { copyId?: number; priority?: number; cluster?: string; label?: string } = {},
@@ -38,14 +38,14 @@ export function copyOf(
   return payload.subarray(0, VOLCONF_COPY_BYTES);
 }
 
-/** Volconf replicas and gateways without sockets, on a clock that stands still. */
+/** Volconf replicas and gateways without sockets, with a fake clock. */
 export class World {
   readonly clock = new FakeClock();
   readonly hosts = new Map<string, Host>();
   readonly gateways: FakeGateway[];
   readonly bus: InProcessBus;
   readonly replicas = new Set<Volconf>();
-  /** Whether a replica can reach the store of leases. */
+  /** By replica: whether the store of leases is away. */
   readonly leases = new Map<Volconf, { away: boolean }>();
   /** Whether nobody can read the store of operators' targets. */
   targetsAway = false;
@@ -53,11 +53,14 @@ export class World {
   readonly #metrics = new Map<Volconf, Metrics>();
   /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
   readonly unregistered = new Set<FakeGateway>();
-  /** Gateways that say in the registry that they are going to stop. */
+  /** Gateways whose entry in the registry says that they are going to stop. */
   readonly draining = new Set<FakeGateway>();
-  /** Owners that had two connections, other than excused. */
+  /** Owners that had two connections, apart from excused ones. */
   readonly doubles: string[] = [];
-  /** Processes of gateways that a new leader could not ask: what they have cannot be known, under whichever boot id they go on. */
+  /**
+   * Processes of gateways that a new leader could not ask. Their connections cannot be known, whatever their present
+   * boot id.
+   */
   readonly excused = new Set<string>();
   readonly #env: Record<string, string>;
   readonly #silentSince = new Map<FakeGateway, number>();
@@ -96,7 +99,7 @@ export class World {
     return this.gateways[0]!;
   }
 
-  /** The one that leads. */
+  /** The replica that leads. */
   get leader(): Volconf {
     const leading = [...this.replicas].filter(({ term }) => term !== null);
     if (leading.length !== 1) throw new Error(`${leading.length} replicas lead`);
@@ -185,18 +188,18 @@ export class World {
     await this.#while(volconf.stop());
   }
 
-  /** A volume writes a slot. */
+  /** A volume writes the copy of a slot. */
   volconf(gateway: FakeGateway, lnkConn: number, index: number, copy: Uint8Array): void {
     gateway.volconf(lnkConn, index, copy);
   }
 
-  /** Lets time pass in small steps; gateways stay in the registry. */
+  /** Lets time pass in small steps. Meanwhile gateways remain in the registry. */
   async advance(ms: number): Promise<void> {
     const end = this.clock.now() + ms;
     await settle();
     while (this.clock.now() < end) {
       const next = this.clock.nextAt() ?? end;
-      // Straight to what is due next, but not past several things at once.
+      // Goes directly to the next due time, but not past several due times at once.
       const to = Math.min(end, Math.max(next, this.clock.now()), this.#renewAt, this.clock.now() + STEP_MS * 20);
       this.clock.advance(Math.max(0, to - this.clock.now()) || Math.min(STEP_MS, end - this.clock.now()));
       if (this.clock.now() >= this.#renewAt) await this.#renew();
@@ -215,7 +218,7 @@ export class World {
     await this.bus.close();
   }
 
-  /** To be called when another leader may come: it cannot ask replicas that are cut off. */
+  /** Call when another leader may begin: it cannot ask gateways that are cut off. */
   excuseCut(): void {
     for (const gateway of this.gateways) {
       if (!gateway.cut && !this.unregistered.has(gateway)) continue;
@@ -223,13 +226,13 @@ export class World {
     }
   }
 
-  /** There is a leader, and it has heard all gateways that are there. */
+  /** Whether there is a leader that has heard all existing gateways. */
   get allHeard(): boolean {
     const terms = [...this.replicas].flatMap(({ term }) => (term === null ? [] : [term]));
     return terms.length === 1 && terms[0]!.fleet.allHeard;
   }
 
-  /** Once all gateways are back and what is left of the time before is hung up, nothing is excused any more. */
+  /** Ends all excuses once all gateways are back and the leader has no leftovers to hang up. */
   excuseNoMore(): void {
     const isWhole = this.gateways.every((gateway) => !gateway.cut) && this.unregistered.size === 0 && this.allHeard;
     if (!isWhole) return;
@@ -240,7 +243,7 @@ export class World {
     if (isQuiet) this.excused.clear();
   }
 
-  /** To be called when a gateway is cut from the registry, too. */
+  /** Call when a gateway is also cut off from the registry. */
   excuse(gateway: FakeGateway): void {
     this.excused.add(gateway.process);
   }
@@ -281,7 +284,7 @@ export class World {
     }
   }
 
-  /** Time passes until it is done. */
+  /** Lets time pass until the promise is settled. */
   async #while(done: Promise<void>): Promise<void> {
     let isDone = false;
     void done.finally(() => {
@@ -293,12 +296,12 @@ export class World {
   }
 }
 
-/** Everything that needs no time has happened. */
+/** Waits until all work that needs no time is done. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < ROUNDS; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Random numbers that are the same for the same seed. */
+/** A random generator that repeats its numbers for the same seed. */
 function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
