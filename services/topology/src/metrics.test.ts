@@ -94,7 +94,7 @@ describe('the metrics of topology', () => {
     });
   });
 
-  it("give a standby's lag, and none for a replica without trees", async () => {
+  it('give a standby’s lag, and none for a replica without trees', async () => {
     const standby = measured();
     Object.assign(standby.leadership, { valid: false, settled: false });
     expect(await all(standby)).toMatchObject({ leading: 0, replica_lag_seconds: 5 });
@@ -102,7 +102,7 @@ describe('the metrics of topology', () => {
     expect(await all(standby)).toMatchObject({ replica_following: 0, replica_lag_seconds: Number.NaN });
   });
 
-  it("count bytes and messages of gateways' streams, in both directions", async () => {
+  it('count bytes and messages of gateways’ streams, in both directions', async () => {
     const traffic = { bytesIn: 1, messagesIn: 2, bytesOut: 3, messagesOut: 4 };
     expect(await scraped((metrics) => registerAttachTraffic(metrics, traffic as never))).toEqual({
       attach_received_bytes_total: 1,

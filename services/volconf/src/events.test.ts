@@ -80,7 +80,7 @@ describe('news on the bus', () => {
     return news;
   }
 
-  it("name the target's state and gateway, and report that a target is gone", () => {
+  it('name the target’s state and gateway, and report that a target is gone', () => {
     const is = (state: string, gateway = '', error = '') => ({ name: 'name', state, gateway, error, at: 17 });
     expect(published(target('running'))).toEqual([['events.target.gw_2', is('running', 'gw.2')]]);
     expect(published(target('dialling'))).toEqual([['events.target.gw_2', is('connect', 'gw.2')]]);

@@ -106,7 +106,7 @@ describe('Hello', () => {
     );
   });
 
-  it("is refused by a replica that does not lead, with the leader's address", () => {
+  it('is refused by a replica that does not lead, with the leader’s address', () => {
     const leader = new FakeLeader();
     leader.lose();
     const stream = greet(leader);

@@ -27,7 +27,7 @@ function world({ links = 1 } = {}) {
 const opened = (id: number, trace: Buffer | undefined = PARENT) => LinkOpened.fromPartial({ id, trace });
 
 describe('the trace of a link', () => {
-  it("continues until the link's relays are selected", () => {
+  it('continues until the link’s relays are selected', () => {
     const { traces, gateway, parents, ended, step } = world();
     traces.opened(gateway, [opened(1)]);
     const link = gateway.links.get(1)!;

@@ -89,7 +89,7 @@ function installation({ at = () => address } = {}) {
 const once = (emitter: EventEmitter, event: string) => new Promise((resolve) => emitter.once(event, resolve));
 
 describe('a capture', () => {
-  it("passes on the gateway's messages, names the connection once, and ends when the gateway's call ends", async () => {
+  it('passes on the gateway’s messages, names the connection once, and ends when the gateway’s call ends', async () => {
     const { capture, connection } = installation();
     gateway.onCall = (call) => {
       for (let i = 0; i < 2; i++) call.write(CaptureMessagesResponse.fromPartial({}));

@@ -335,7 +335,7 @@ describe('a standby', () => {
     expect(late.call.isOver).toBe(true);
   });
 
-  it("keeps its trees while a new leader attaches its gateways, then has that leader's trees", () => {
+  it('keeps its trees while a new leader attaches its gateways, then has that leader’s trees', () => {
     const { leader, gateway, standby } = installation();
     const presence = new FakePresence();
     presence.put(gateway.name, gateway.boot);

@@ -344,7 +344,7 @@ describe('relays', () => {
     expect(news()).toEqual(['relays of 3 +2 -', 'link 3 removed', 'LNK_CONN 2 removed']);
   });
 
-  it("name the gateway of the link, unless it is the relay's own", () => {
+  it('name the gateway of the link, unless it is the relay’s own', () => {
     const { a, b, relay } = relayed();
     expect(relaySet(b, relay, [2])).toEqual({ linkGateway: a.id, link: 2, lnkConns: [2] });
     expect(relaySet(a, relay, [2])).toEqual({ linkGateway: '', link: 2, lnkConns: [2] });

@@ -116,7 +116,7 @@ function watch(port: GrpcGatewayPort, onMessage = (_: WatchMediaResponse): void 
 }
 
 describe('an order to a gateway', () => {
-  it("to dial has a deadline of the attempt's time and a margin", async () => {
+  it('to dial has a deadline of the attempt’s time and a margin', async () => {
     expect(await open().dial(DIAL)).toEqual({ connection: 5, remoteAddress: '192.0.2.9:987' });
     const [{ request, deadlineMs, trace }] = gateway.dials as [(typeof gateway.dials)[0]];
     expect([request, trace]).toEqual([DIAL, undefined]);

@@ -21,7 +21,7 @@ function begun(queue: DialQueue): string[] {
 const EMPTY = { due: 0, principalsThatWait: 0, principalsUnderWay: 0, dialling: 0 };
 
 describe('targets whose attempt is due', () => {
-  it("take turns by principal, each principal's oldest first", () => {
+  it('take turns by principal, each principal’s oldest first', () => {
     const queue = new DialQueue({ max: 100 });
     for (const one of [target('a', 1), target('a', 2), target('a', 3), target('b', 1), target('b', 2)]) queue.add(one);
     expect([...queue].map(({ owner }) => owner)).toEqual(['a/1', 'a/2', 'a/3', 'b/1', 'b/2']);
