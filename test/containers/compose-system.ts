@@ -7,24 +7,27 @@ import { type Container, containersOf, docker } from './docker.ts';
 import { findCompose } from './engine.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** There can be one at a time, for its network has fixed addresses: the next run removes what one that was killed has left. */
+/**
+ * Only one system can exist at a time, as its network has fixed addresses. The next run removes what a killed run has
+ * left.
+ */
 const PROJECT = 'spanmesh-containers-test';
 const IMAGE = 'spanmesh:containers-test';
-/** Port of every service's HTTP in its container. */
+/** Port of the HTTP server of each service, in its container. */
 const HTTP_PORT = 8080;
 
 /** A line of a service's log. */
 export interface LogLine {
   readonly container: string;
   readonly level: string;
-  /** ms since 1970. */
+  /** Time of the line, in ms since 1970. */
   readonly time: number;
   readonly text: string;
 }
 
-/** The system of docker-compose.yml, as a user starts it, on other ports of the loopback. */
+/** The system of docker-compose.yml, started as a user starts it, but on other ports of the loopback. */
 export class ComposeSystem {
-  /** What is published: DMSG, and the API of topology and of the gateways. */
+  /** The published ports: DMSG, and the gRPC APIs of topology, of a gateway and of volconf. */
   readonly ports: Readonly<Record<'dmsg' | 'topology' | 'gateway' | 'volconf', number>>;
   readonly #environment: DockerComposeEnvironment;
   readonly #options: string[] = [];
@@ -35,7 +38,9 @@ export class ComposeSystem {
     this.#options = options;
   }
 
-  /** Builds the image, unless SPANMESH_IMAGE names one, and starts everything. Returns when all are healthy. */
+  /**
+   * Builds the image, unless SPANMESH_IMAGE names one, and starts all services. Resolves when all of them are healthy.
+   */
   static async start(gateways: number): Promise<ComposeSystem> {
     const compose = findCompose();
     const image = env.SPANMESH_IMAGE ?? IMAGE;
@@ -47,7 +52,8 @@ export class ComposeSystem {
       gateway: await freePort(),
       volconf: await freePort(),
     };
-    // Nothing of ours is to be pulled, and testcontainers' reaper is not needed: `stop`, and the next start, remove everything.
+    // Nothing of ours must be pulled. testcontainers' reaper is not needed: `stop`, or the next start, removes
+    // everything.
     env.TESTCONTAINERS_RYUK_DISABLED = 'true';
     const options: string[] = [];
     const environment = new DockerComposeEnvironment(ROOT, 'docker-compose.yml')
@@ -73,7 +79,7 @@ export class ComposeSystem {
     return system;
   }
 
-  /** `up --scale gateway=N`. Returns when all are healthy. */
+  /** Runs `up --scale gateway=N`. Resolves when all services are healthy. */
   async scale(gateways: number): Promise<void> {
     this.#options.splice(0, Infinity, '--no-recreate', '--scale', `gateway=${gateways}`);
     await this.#environment.up();
@@ -87,12 +93,15 @@ export class ComposeSystem {
     return (await this.containers(service)).filter(({ isRunning }) => isRunning);
   }
 
-  /** What a service's process says of itself. */
+  /** The metrics of a service's process. */
   scrape(container: Container): Promise<Map<string, number>> {
     return scrape(HTTP_PORT, container.address);
   }
 
-  /** Takes the container out of its network; gives what puts it back, with the address and names that it had. */
+  /**
+   * Disconnects a container from its network. The returned function connects it again, with the address and names that
+   * it had.
+   */
   async cutOff({ id, address, aliases }: Container): Promise<() => Promise<void>> {
     const network = `${PROJECT}_default`;
     await docker('network', 'disconnect', network, id);
@@ -102,7 +111,10 @@ export class ComposeSystem {
     };
   }
 
-  /** What the services have written since then (ms since 1970), in their own format; NATS writes another one. */
+  /**
+   * The lines that the services have logged since then (ms since 1970). NATS's log is left out: its format is
+   * different.
+   */
   async log(since = 0): Promise<LogLine[]> {
     const lines: LogLine[] = [];
     for (const { id, name, service } of await this.containers()) {
@@ -116,7 +128,7 @@ export class ComposeSystem {
     return lines.filter(({ time }) => time >= since);
   }
 
-  /** For a person who looks into a failure. */
+  /** Prints all logs, for a person who examines a failure. */
   async printLogs(): Promise<void> {
     for (const { id, name, health, isRunning, exitCode } of await this.containers()) {
       const state = isRunning ? `runs, ${health ?? 'no health check'}` : `exit code ${exitCode}`;
@@ -124,19 +136,19 @@ export class ComposeSystem {
     }
   }
 
-  /** Removes all of it: containers, network, volumes. */
+  /** Removes the containers, the network and the volumes. */
   async stop(): Promise<void> {
     await removeLeftovers();
   }
 }
 
 async function buildImage(image: string): Promise<void> {
-  // Where containers have no way out by themselves: DOCKER_BUILD_NETWORK=host.
+  // DOCKER_BUILD_NETWORK=host is for machines where containers cannot reach other networks by themselves.
   const network = env.DOCKER_BUILD_NETWORK ?? 'default';
   await docker('build', '-q', '--network', network, '-f', join(ROOT, 'deploy/docker/Dockerfile'), '-t', image, ROOT);
 }
 
-/** Without Compose, so that it works on what is half there, too. */
+/** Removes what is left of the project. Compose is not used, so that this works for incomplete systems, too. */
 async function removeLeftovers(): Promise<void> {
   const containers = await containersOf(PROJECT);
   for (const { id } of containers) await docker('rm', '-f', '-v', id);

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 
-/** Output of `docker logs` that is kept, bytes. */
+/** The most output of a `docker` command that is kept, bytes. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-/** Runs the `docker` command; gives what it prints, both streams. Rejects with what it says. */
+/** Runs the `docker` command. Resolves with its output, both streams; rejects with its error output. */
 export function docker(...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile('docker', args, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
@@ -13,17 +13,17 @@ export function docker(...args: string[]): Promise<string> {
   });
 }
 
-/** What a container is. */
+/** A container as the tests need it. */
 export interface Container {
   readonly id: string;
   readonly name: string;
-  /** Its service in docker-compose.yml. */
+  /** Its service's name in docker-compose.yml. */
   readonly service: string;
   readonly isRunning: boolean;
   readonly exitCode: number;
-  /** null: it has no health check. */
+  /** The status of its health check; null: it has none. */
   readonly health: string | null;
-  /** In the network of the system; empty while it is cut off. */
+  /** Its address in the network of the system; empty while it is disconnected. */
   readonly address: string;
   readonly aliases: readonly string[];
   readonly user: string;
@@ -47,7 +47,7 @@ interface Inspected {
   };
 }
 
-/** Containers of a Compose project, stopped ones too; of one service, if it is named. */
+/** The containers of a Compose project, including stopped ones; of one service, if it is named. */
 export async function containersOf(project: string, service?: string): Promise<Container[]> {
   const filters = [`com.docker.compose.project=${project}`];
   if (service !== undefined) filters.push(`com.docker.compose.service=${service}`);

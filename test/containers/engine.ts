@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** What it takes that is not there; one line. */
+/** A program that the tests need is missing; the message is one line. */
 export class NoEngine extends Error {
   override readonly name = 'NoEngine';
 }
@@ -10,8 +10,8 @@ function answers(command: string, ...args: string[]): boolean {
 }
 
 /**
- * How Compose is run here: the plugin (`docker compose`), or `docker-compose`, 1.29 or later.
- * @throws NoEngine: says what to do
+ * Finds out how Compose is run here: as a plugin (`docker compose`), or as `docker-compose`, 1.29 or later.
+ * @throws NoEngine: says what to install
  */
 export function findCompose(): { readonly standalone: boolean } {
   if (!answers('docker', 'info')) {

@@ -6,18 +6,21 @@ import type { Dialect } from '../peer/wire.ts';
 import type { ComposeSystem } from './compose-system.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
-/** Every peer begins a transaction, and now and then opens or closes a span, every so many milliseconds. */
+/** Every so many milliseconds each peer begins a transaction, and every eighth time it also opens or closes a span. */
 const STEP_MS = 25;
 const CHURN_EVERY = 8;
-/** First numbers of nodes: of each peer's own, of nodes that two peers offer, and of nodes that come and go. */
+/** First node numbers: of each peer's own node, of nodes that two peers offer, and of nodes that come and go. */
 const FIRST_NODE = { own: 0x100, shared: 0x1000, passing: 0x10000 } as const;
-/** Nodes of the latter kind that a peer has for itself. */
+/** Number of the nodes that come and go which each peer has for itself. */
 const PASSING_EACH = 0x10000;
-/** How long healing may take before it counts as never, ms: TCP finds out about a side that was cut off after 12 s. */
+/** How long healing may take, ms: TCP notices a peer or gateway that was cut off after 12 s. */
 const HEAL_MS = 60_000;
 const LOOK_MS = 100;
 
-/** Peers at the published port, which come back whenever they lose their connection, and what must hold of them. */
+/**
+ * Simulated peers at the published port, which reconnect whenever they lose their connection, and the checks of their
+ * state.
+ */
 export class Population {
   readonly peers: ReturningPeer[] = [];
   readonly #system: ComposeSystem;
@@ -29,8 +32,8 @@ export class Population {
   }
 
   /**
-   * So many more peers, half of them of each dialect: each offers a node of its own, and one that its neighbour offers as well,
-   * farther away.
+   * Adds so many peers, half of them of each dialect. Each offers a node of its own, and a node that its neighbour
+   * offers, too, from a greater distance.
    */
   add(count: number): void {
     for (let i = 0; i < count; i++) {
@@ -48,7 +51,7 @@ export class Population {
     }
   }
 
-  /** Transactions and spans that come and go, until `rest`. */
+  /** Begins transactions and opens and closes spans, until `rest`. */
   work(): void {
     this.#load = setInterval(() => {
       const step = this.#steps++;
@@ -59,7 +62,10 @@ export class Population {
     }, STEP_MS);
   }
 
-  /** Begins nothing more, and waits until no transaction is open at any end. Transactions that were answered, and lost, so far. */
+  /**
+   * Begins no more transactions, and waits until none is open at either end. Returns how many were answered and lost so
+   * far.
+   */
   async rest(): Promise<{ done: number; lost: number }> {
     clearInterval(this.#load);
     const open = () => this.peers.filter((peer) => peer.open > 0).map(({ label, open: n }) => `${label}: ${n} open`);
@@ -76,7 +82,7 @@ export class Population {
     return sum;
   }
 
-  /** Connections so far, of all peers together. */
+  /** How many connections all peers together have made so far. */
   arrivals(): number {
     return this.peers.reduce((all, { arrivals }) => all + arrivals, 0);
   }
@@ -85,7 +91,7 @@ export class Population {
     return this.peers.flatMap(({ faults }) => faults);
   }
 
-  /** msgids under which each peer holds what others offer all the time. */
+  /** For each peer: msgids, nodes and distances of its relays of the permanent spans. */
   held(): string[] {
     return this.peers.map(({ live }) => {
       const relays = live?.relays().filter(({ span }) => span.nodeLabel.startsWith(STANDING)) ?? [];
@@ -97,8 +103,8 @@ export class Population {
   }
 
   /**
-   * architecture.md, "What must always hold" 2 and 4: waits until all peers are there, the trees and what peers hold are what their
-   * connections offer, and the gateways hold that and nothing else. Gives how long that took, ms.
+   * Waits until all peers are connected, the trees and the peers' relays match the spans offered, and the gateways hold
+   * those and nothing else (architecture.md, "What must always hold" 2 and 4). Returns how long that took, ms.
    */
   async healed(): Promise<number> {
     const began = performance.now();
@@ -123,13 +129,13 @@ export class Population {
     } catch (error) {
       return [`no trees: ${(error as Error).message}`];
     }
-    // What relays add to rnss is the installation's own; spans here have 0.
+    // The rnss that relays add is specific to the installation; the spans offered here have 0.
     const some = live.find(({ dialect }) => dialect === 'circuit')?.relays()[0];
     const found = differences(live, trees, { rnssAdd: some?.span.rnss ?? 0, naming: BY_LABEL });
     return found.length > 0 ? found : this.#leaks();
   }
 
-  /** What gateways hold besides what peers have open. */
+  /** Objects that gateways hold beyond what the peers have open. */
   async #leaks(): Promise<string[]> {
     const peers = this.peers.map(({ live }) => live!);
     const links = peers.reduce((all, { spans }) => all + spans.size, 0);
@@ -141,7 +147,7 @@ export class Population {
       links,
       relays,
       on_demand_relays: 0,
-      // Either side's LNK_CONN.
+      // Each connection has two LNK_CONN transactions, one of either side.
       'open{table="transactions"}': 2 * peers.length + links + relays,
       queued_bytes: 0,
       trunk_queued_bytes: 0,
@@ -166,7 +172,7 @@ export class Population {
   }
 }
 
-/** Looks until nothing is in the way; fails with what is. */
+/** Waits until `look` finds nothing. If it never does, fails with what it found last. */
 export async function cleared(look: () => Promise<string[]>, what: string): Promise<void> {
   let found: string[] = [];
   const isClear = async () => {

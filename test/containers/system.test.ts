@@ -5,14 +5,14 @@ import { ComposeSystem } from './compose-system.ts';
 import { type Container, docker } from './docker.ts';
 import { cleared, Population } from './population.ts';
 
-/** Peers at the beginning, and peers that come after more gateways have been added. */
+/** Number of peers at the beginning, and of those added after more gateways have been started. */
 const PEERS = 16;
 const MORE_PEERS = 8;
-/** How long a fault lasts at least, ms: longer than a lease, and than it takes the entrance to leave a replica alone. */
+/** Shortest duration of a fault, ms: longer than a lease, and than the entrance needs to stop using a replica. */
 const FAULT_MS = 4000;
-/** How long the load goes on in between, ms. */
+/** How long the load continues between the steps, ms. */
 const LOAD_MS = 2000;
-/** Between two looks at who leads, ms. */
+/** Pause between two checks for the leader, ms. */
 const LOOK_MS = 200;
 
 let system: ComposeSystem;
@@ -41,14 +41,18 @@ const say = (what: string, figures: Record<string, number>) => {
   process.stdout.write(`${what}: ${shown.join(', ')}\n`);
 };
 
-/** Runs `what` under load; afterwards everything heals. Nobody has said anything that breaks a rule. */
+/**
+ * Runs `what` under load, then waits until everything has healed. Checks that no peer received anything that breaks the
+ * protocol.
+ */
 async function underLoad(name: string, what: () => Promise<void>): Promise<{ lost: number; arrivals: number }> {
   const before = { ...population.outcome(), arrivals: population.arrivals() };
   population.work();
   await pause(LOAD_MS);
   await what();
   await pause(LOAD_MS);
-  // Peers that were away are back before the load ends, so that it is on what has healed, too.
+  // Peers that lost their connections must be back before the load ends, so that there is load on the healed system,
+  // too.
   await cleared(
     async () => population.peers.filter(({ live }) => live === null).map(({ label }) => label),
     'peers are back',
@@ -67,7 +71,7 @@ async function underLoad(name: string, what: () => Promise<void>): Promise<{ los
   return result;
 }
 
-/** The same, of what no connection, relay or route depends on: all of them stay as they are. */
+/** Like `underLoad`, for a fault on which no connection, relay or route depends: all of them must remain. */
 async function untouched(name: string, what: () => Promise<void>): Promise<void> {
   const held = population.held();
   expect(held).not.toContain('');
@@ -79,7 +83,7 @@ async function one(service: string): Promise<Container> {
   return (await system.running(service))[0]!;
 }
 
-/** With the number of connections of each, most first. */
+/** The gateways with the number of connections of each, most first. */
 async function gatewaysByLoad(): Promise<[Container, number][]> {
   const counted = (await system.running('gateway')).map(async (gateway): Promise<[Container, number]> => {
     return [gateway, (await system.scrape(gateway)).get('spanmesh_gateway_connections') ?? 0];
@@ -91,7 +95,7 @@ async function busiest(): Promise<Container> {
   return (await gatewaysByLoad())[0]![0];
 }
 
-/** Waits until one leads: for a moment after a fault nobody does. */
+/** Waits until a replica leads: for a moment after a fault none does. */
 function leader(): Promise<Container> {
   return eventually(
     async () => {
@@ -106,7 +110,7 @@ function leader(): Promise<Container> {
   );
 }
 
-/** The faults of a container: what makes it, and what mends it. */
+/** The faults of a container. Each function causes one, and returns a function that repairs it. */
 const FAULTS: Record<string, (container: Container) => Promise<() => Promise<unknown>>> = {
   'killed -9': async ({ id }) => {
     await docker('kill', '--signal', 'KILL', id);
@@ -137,7 +141,7 @@ async function healthy(): Promise<void> {
 }
 
 describe('the system of docker-compose.yml', () => {
-  it('is healthy, and runs without root and on root file systems that cannot be written', async () => {
+  it('is healthy, and runs without root and with read-only root file systems', async () => {
     await healthy();
     for (const { service, user, isReadOnly, capabilitiesDropped } of await system.running()) {
       expect({ service, isReadOnly, capabilitiesDropped }).toEqual({
@@ -145,7 +149,7 @@ describe('the system of docker-compose.yml', () => {
         isReadOnly: true,
         capabilitiesDropped: ['ALL'],
       });
-      // NATS is as its image has it.
+      // NATS's image keeps its own user.
       if (service !== 'nats') expect({ service, user }).toEqual({ service, user: '1000:1000' });
     }
   });
@@ -155,7 +159,7 @@ describe('the system of docker-compose.yml', () => {
     await underLoad('one gateway', async () => {});
   }, 120_000);
 
-  it('goes from one gateway to four under load', async () => {
+  it('scales from one gateway to four under load', async () => {
     await underLoad('1 → 4 gateways', async () => {
       await system.scale(4);
       population.add(MORE_PEERS);
@@ -165,7 +169,7 @@ describe('the system of docker-compose.yml', () => {
     expect(Math.min(...connections)).toBeGreaterThan(0);
   }, 180_000);
 
-  it('lets a gateway go that is stopped: it closes in order, and ends with exit code 0', async () => {
+  it('stops a gateway in order: it closes its connections in order, and exits with code 0', async () => {
     const gateway = await busiest();
     await underLoad('a gateway is stopped', async () => {
       await docker('stop', '--time', '15', gateway.id);
@@ -177,7 +181,7 @@ describe('the system of docker-compose.yml', () => {
   }, 120_000);
 
   it.each(Object.keys(FAULTS))(
-    'goes on when the topology leader is %s',
+    'continues when the topology leader is %s',
     async (fault) => {
       const container = await leader();
       await untouched(`topology leader ${fault}`, () => suffer(container, fault));
@@ -186,7 +190,7 @@ describe('the system of docker-compose.yml', () => {
   );
 
   it.each(Object.keys(FAULTS))(
-    'goes on when NATS is %s',
+    'continues when NATS is %s',
     async (fault) => {
       const nats = await one('nats');
       await untouched(`NATS ${fault}`, () => suffer(nats, fault));
@@ -195,7 +199,7 @@ describe('the system of docker-compose.yml', () => {
   );
 
   it.each(Object.keys(FAULTS))(
-    'goes on when volconf is %s',
+    'continues when volconf is %s',
     async (fault) => {
       const volconf = await one('volconf');
       await untouched(`volconf ${fault}`, () => suffer(volconf, fault));
@@ -212,12 +216,12 @@ describe('the system of docker-compose.yml', () => {
     180_000,
   );
 
-  it('goes from four gateways to two under load', async () => {
+  it('scales from four gateways to two under load', async () => {
     await underLoad('4 → 2 gateways', () => system.scale(2));
     expect(await system.running('gateway')).toHaveLength(2);
   }, 180_000);
 
-  it('keeps nothing of peers that have left', async () => {
+  it('keeps no objects of peers that have left', async () => {
     await population.stop();
     for (const gateway of await system.running('gateway')) {
       await cleared(

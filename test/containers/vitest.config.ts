@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:containers`: apart from `npm test`, for it needs a Docker engine. One test after the other, all on one system. */
+/**
+ * `npm run test:containers`: separate from `npm test`, because it needs a Docker engine. The tests run one after the
+ * other, on one system.
+ */
 export default defineConfig({
   test: {
     include: ['test/containers/**/*.test.ts'],

@@ -8,25 +8,28 @@ import { commandsOf, type DocCommand, documents } from './commands.ts';
 const root = join(import.meta.dirname, '../..');
 const ci = readFileSync(join(root, '.ci/run'), 'utf8');
 
-/** What a command that goes on for ever prints when it has come to its work. */
+/** Commands that run until they are stopped, and the output that shows that they work. */
 const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
   [/^npm start$/, /standalone serves/],
   [/^\S+(?: |\/)spanmesh run (?!.*--help)/, /listening|leads|standalone serves/],
   [/^\S+(?: |\/)spanmesh sim (?!.*--duration)/, /peers up/],
   [/^nats-server /, /Server is ready/],
 ];
-/** A command that has not ended, or come to its work, after this long is at fault; generous, for slow machines. Milliseconds. */
+/**
+ * A command that has not ended, or not shown that it works, after this time is faulty; generous, for slow machines.
+ * Milliseconds.
+ */
 const PATIENCE_MS = 60_000;
 
 const running: ChildProcess[] = [];
-// The commands listen on the default ports.
+// A network namespace, because the commands listen on the default ports.
 let network: OwnNetwork;
 beforeEach(async () => {
   network = await OwnNetwork.start();
 });
 
 afterEach(async () => {
-  // In the reverse order: simulated peers before what they are connected to.
+  // In reverse order: simulated peers stop before the service that they are connected to.
   for (const child of running.splice(0).reverse()) {
     if (child.exitCode !== null || child.signalCode !== null) continue;
     const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -54,7 +57,7 @@ async function run({ where, command: written }: DocCommand): Promise<void> {
   const command = written.replace(/^npm ci && /, '');
   if (isRunByCi(command)) return;
   const runsOn = RUNS_ON.find(([pattern]) => pattern.test(command));
-  // A process group of its own: `npm start` is npm, a launcher and the service.
+  // In a process group of its own, because `npm start` is several processes: npm, a launcher and the service.
   const [program = 'bash', ...rest] = [...network.through, 'bash', '-c', command];
   const child = spawn(program, rest, { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);

@@ -8,7 +8,7 @@ export interface DocCommand {
   readonly command: string;
 }
 
-/** README and everything in docs/, as paths relative to the root. */
+/** README.md and all documents in docs/, as paths relative to the root. */
 export function documents(root: string): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
   return [
@@ -22,8 +22,8 @@ export function documents(root: string): string[] {
 }
 
 /**
- * The commands of a document: every line of its ```sh blocks, continuation lines (ending in a backslash) joined, comments
- * left out. What is not meant to be run is in a block of another kind (```text, ```console).
+ * The commands of a document: every line of its ```sh blocks, without comments; continuation lines (ending in a
+ * backslash) are joined. Commands that must not be run are in blocks of another kind (```text, ```console).
  */
 export function commandsOf(root: string, document: string): DocCommand[] {
   const commands: DocCommand[] = [];

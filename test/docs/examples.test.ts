@@ -4,7 +4,7 @@ import { Programs } from '../peer/programs.ts';
 import { followsNodes } from './watch-example.ts';
 
 const EXAMPLE = join(import.meta.dirname, '../../docs/examples/watch.ts');
-/** Starting some processes on a slow machine, milliseconds. */
+/** Time to start some processes on a slow machine, milliseconds. */
 const PATIENCE_MS = 60_000;
 
 describe('docs/examples/watch.ts', () => {
@@ -12,7 +12,7 @@ describe('docs/examples/watch.ts', () => {
   afterEach(() => programs.endAll());
 
   it(
-    'follows nodes, over an end of the service, too',
+    'follows nodes, and continues after a restart of the service',
     () => followsNodes(programs, (grpc) => programs.start(process.execPath, [EXAMPLE, grpc])),
     PATIENCE_MS,
   );

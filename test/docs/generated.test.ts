@@ -6,7 +6,7 @@ import { generatedDocuments } from './tables.ts';
 const root = join(import.meta.dirname, '../..');
 const documents = await generatedDocuments();
 
-describe('documents that are made from the code', () => {
+describe('documents that are generated from the code', () => {
   it.each(documents)('$path is what `npm run docs:generate` writes', ({ path, text }) => {
     expect(readFileSync(join(root, path), 'utf8')).toBe(text);
   });

@@ -10,7 +10,7 @@ import { render } from '../deploy/kustomize.ts';
 const root = join(import.meta.dirname, '../..');
 const document = readFileSync(join(root, 'docs/kubernetes.md'), 'utf8');
 
-/** Commands of the document's ```console blocks that need no cluster, in their order, with the lines that continue them. */
+/** Commands of the document's ```console blocks that need no cluster, in order, with their continuation lines. */
 function commandsWithoutCluster(): string[] {
   const blocks = [...document.matchAll(/^```console\n([\s\S]*?)^```/gm)].map(([, block]) => block!);
   const commands = blocks.flatMap((block) =>
@@ -21,7 +21,7 @@ function commandsWithoutCluster(): string[] {
   );
 }
 
-/** The kustomizations that it shows, by the directory that they are meant for. */
+/** The kustomizations in the document, by their directory. */
 function kustomizations(): Map<string, string> {
   const blocks = [...document.matchAll(/^```text\n# \.\.\/([\w-]+)\/kustomization\.yaml\n([\s\S]*?)^```/gm)];
   return new Map(blocks.map(([, directory, text]) => [directory!, text!]));
@@ -38,7 +38,7 @@ describe('docs/kubernetes.md', () => {
       mkdirSync(join(home, 'clone', peer));
       writeFileSync(join(home, 'clone', peer, 'rsa.pub'), 'a public key');
     }
-    // Secrets are made as files instead of in a cluster.
+    // Secrets are written to files instead of a cluster.
     const script = commandsWithoutCluster()
       .map((command) =>
         command.replaceAll(/(kubectl create secret [^;|]*?)(?= --dry-run| \||;|$)/g, '$1 --dry-run=client -o json'),
@@ -59,7 +59,7 @@ describe('docs/kubernetes.md', () => {
 
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-  it('makes every Secret that production asks for, with the keys of its table', () => {
+  it('creates every Secret that production needs, with the keys of its table', () => {
     const table = secretsMadeByHand();
     const asked = JSON.stringify(render('production')).matchAll(
       /"(?:secretName|name)":"(spanmesh-(?:tls-|nats|keys|peers|api-)[\w-]*)"/g,
@@ -71,7 +71,7 @@ describe('docs/kubernetes.md', () => {
     expect(secrets.get('spanmesh-peers')).toEqual(['192.0.2.11.pub', '192.0.2.12.pub']);
   });
 
-  it("makes certificates by hand that are for every name that cert-manager's are for", () => {
+  it('creates certificates by hand for every name that cert-manager’s certificates have', () => {
     const certificates = render('production', ['cert-manager']).filter(({ spec }) => spec?.dnsNames !== undefined);
     expect(certificates.length).toBeGreaterThan(4);
     for (const { spec } of certificates) {
@@ -81,7 +81,7 @@ describe('docs/kubernetes.md', () => {
     }
   });
 
-  it('shows overlays that kustomize takes', () => {
+  it('shows overlays that kustomize accepts', () => {
     cpSync(join(root, 'deploy/k8s'), join(home, 'spanmesh/deploy/k8s'), { recursive: true });
     const shown = kustomizations();
     expect([...shown.keys()]).toEqual(['my-spanmesh', 'my-second']);
@@ -108,7 +108,7 @@ describe('docs/kubernetes.md', () => {
     }
   });
 
-  it('leaves nothing secret for git to take', () => {
+  it('leaves no secret file that git would add', () => {
     const made = execFileSync('ls', ['-1'], { cwd: join(home, 'clone'), encoding: 'utf8' })
       .trim()
       .split('\n');

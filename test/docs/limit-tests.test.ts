@@ -5,7 +5,7 @@ import { limits } from './limits.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-it('limits have a test at the limit and one past it each: `// Limits:` above it', () => {
+it('each limit has a test at the limit and one beyond it, marked by `// Limits:` above it', () => {
   const all = limits(root);
   const tests = limitTests(root, all);
   expect(all.filter((limit) => isBound(limit) && !tests.has(limitKey(limit))).map(limitKey)).toEqual([]);

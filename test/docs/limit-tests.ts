@@ -3,23 +3,29 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Limit } from './limits.ts';
 
-/** A test that goes up to a limit, and one past it. */
+/** A test that goes up to a limit, and one beyond it. */
 export interface LimitTest {
   readonly file: string;
   readonly test: string;
 }
 
-/** Lines above a test: `// Limits: trunk/limits.ts MAX_TOKENS, …`, each with the end of its file's path. The next test is meant. */
+/**
+ * The mark above such a test: `// Limits: trunk/limits.ts MAX_TOKENS, …`; each limit is given with the end of its
+ * file's path. It refers to the next test.
+ */
 const MARK = /((?:^[ \t]*\/\/ Limits: .+\n)+)[\s\S]*?\b(?:it|test)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\2/gm;
-/** Times are when something happens, and parts how much of a limit something may take: neither has a “past it”. */
+/**
+ * Names of constants that are no bounds: times at which something happens, and parts of a limit. Nothing can be beyond
+ * them.
+ */
 const PACE = /^(?!.*MAX_).*_MS$|_(SHARE|PART|PERCENT|VERSION)$/;
 
-/** Whether something may be refused, cut off or forgotten by it. */
+/** Whether a limit bounds something, so that something is refused, cut off or forgotten because of it. */
 export function isBound({ name }: Limit): boolean {
   return !PACE.test(name);
 }
 
-/** Limits that tests say they go up to, as `limitKey` names them. */
+/** The tests of limits by `limitKey`, according to the marks. */
 export function limitTests(root: string, limits: readonly Limit[]): Map<string, LimitTest> {
   const found = new Map<string, LimitTest>();
   const files = execFileSync('git', ['-C', root, 'ls-files', '--', '*.test.ts'], { encoding: 'utf8' })
@@ -40,7 +46,7 @@ export function limitTests(root: string, limits: readonly Limit[]): Map<string, 
   return found;
 }
 
-/** File and name: names come more than once. */
+/** File and name of a limit, because several files may use the same name. */
 export function limitKey({ file, name }: Limit): string {
   return `${file} ${name}`;
 }

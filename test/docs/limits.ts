@@ -1,21 +1,21 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A bound that the code names. */
+/** A limit that is a constant of the code. */
 export interface Limit {
   readonly name: string;
-  /** As it is written in the code. */
+  /** The value as written in the code. */
   readonly value: string;
-  /** Its comment. */
+  /** The text of its doc comment. */
   readonly why: string;
-  /** Package and file. */
+  /** The path of its file. */
   readonly file: string;
 }
 
-/** A constant with its doc comment. */
+/** Matches a constant with its doc comment. */
 const CONSTANT = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\n(?:export )?const ([A-Z][A-Z0-9_]*) = ([^;]+);/g;
 
-/** Every constant of the packages that is a limit: named MAX_… or DEFAULT_MAX_…, or in a limits.ts. */
+/** All limits of the packages: constants named MAX_… or DEFAULT_MAX_…, or in a file limits.ts. */
 export function limits(root: string): Limit[] {
   const found: Limit[] = [];
   for (const layer of ['libs', 'services']) {

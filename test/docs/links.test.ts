@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { documents } from './commands.ts';
 
 const root = join(import.meta.dirname, '../..');
-/** Code is no text. */
+/** The text of a document without its code blocks. */
 const read = (path: string): string => readFileSync(path, 'utf8').replaceAll(/^```[\s\S]*?^```$/gm, '');
 
-/** What a heading is called in links, as GitHub makes it. */
+/** The anchors of a document's headings, as GitHub makes them. */
 function anchorsOf(path: string): string[] {
   return [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -18,7 +18,7 @@ function anchorsOf(path: string): string[] {
 }
 
 describe('links within the documentation', () => {
-  it.each(documents(root))('%s: lead to a file, and to a heading of it', (document) => {
+  it.each(documents(root))('%s: each link leads to an existing file, and to one of its headings', (document) => {
     const links = [...read(join(root, document)).matchAll(/\]\((?!\w+:)([^)#]*)(?:#([^)]+))?\)/g)];
     const dead = links.filter(([, file = '', anchor]) => {
       const path = file === '' ? join(root, document) : join(root, dirname(document), file);

@@ -16,13 +16,13 @@ import { fillDissector } from './dissector.ts';
 import { isBound, limitKey, limitTests } from './limit-tests.ts';
 import { limits } from './limits.ts';
 
-/** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
+/** A document that is generated from the code: `npm run docs:generate` writes it, a test compares it. */
 export interface GeneratedDocument {
   readonly path: string;
   readonly text: string;
 }
 
-/** Every document that is made from the code. */
+/** All documents that are generated from the code. */
 export async function generatedDocuments(): Promise<GeneratedDocument[]> {
   return [
     { path: 'docs/cli.md', text: fillPage(read('docs/cli.md'), commandTree(buildProgram(nowhere()))) },
@@ -46,7 +46,7 @@ const SERVICES: Record<string, Record<string, Setting<unknown>>> = {
   volconf: volconfSettings,
 };
 
-/** Variables of all services, in order. */
+/** The environment variables of all services, sorted. */
 export function settingNames(): string[] {
   const all = Object.values(SERVICES).flatMap((settings) => Object.values(settings).map(({ env }) => env));
   return [...new Set(all)].sort();
@@ -136,7 +136,7 @@ function limitsTable(): string {
   ].join('\n');
 }
 
-/** Of every way to run: what is measured only where processes find each other by NATS is part of it. */
+/** The metrics of all services, including those that exist only when processes find each other over NATS. */
 async function metrics(): Promise<string> {
   const found = new Map<string, { type: string; help: string; of: string[] }>();
   for (const [service, text] of await metricsTexts()) {
@@ -167,10 +167,10 @@ async function metrics(): Promise<string> {
   ].join('\n');
 }
 
-/** What each service would answer; none of them is started. */
+/** The metrics that each service would expose; no service is started. */
 export async function metricsTexts(): Promise<[string, string][]> {
   const logger = createLogger({ level: 'silent', service: 'docs' });
-  // Nobody listens there, and nobody waits for it.
+  // Nothing listens at this address, and no process waits for it.
   const env = { SPANMESH_NATS_URL: 'nats://127.0.0.1:1', SPANMESH_DATA_DIR: '' };
   const sources = { env, flags: {} };
   const made = {

@@ -4,9 +4,10 @@ const BOTH_CAME = /\+ peer01(.|\n)*\+ peer02|\+ peer02(.|\n)*\+ peer01/;
 const BOTH_WENT = /- peer01(.|\n)*- peer02|- peer02(.|\n)*- peer01/;
 
 /**
- * An example that keeps a list of nodes and prints `+` and `-` lines sees peers come and go, and goes on over an end of the service.
- * @param start starts it on the API of this address.
- * @throws Error: it ended, or said that something was gone that was not.
+ * Checks an example that keeps a list of nodes and prints `+` and `-` lines: it must see peers appear and go, and
+ * continue after a restart of the service.
+ * @param start starts the example with the API at this address.
+ * @throws Error: the example ended, or reported as gone a node that was not.
  */
 export async function followsNodes(programs: Programs, start: (grpc: string) => Program): Promise<void> {
   const first = await programs.standalone();

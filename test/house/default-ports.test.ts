@@ -4,7 +4,7 @@ import { settings as linkGateway } from '../../services/link-gateway/src/process
 import { settings as topology } from '../../services/topology/src/process.ts';
 import { settings as volconf } from '../../services/volconf/src/process.ts';
 
-it('one process of each service starts on one host with the ports that it has by default', () => {
+it('one process of each service can run on one host with the default ports', () => {
   const services: Record<string, Record<string, Setting<unknown>>> = { linkGateway, topology, volconf };
   const ports = Object.entries(services).flatMap(([service, settings]) => {
     const values = readSettings(settings, { env: {}, flags: {} });

@@ -5,10 +5,10 @@ import { expect, it } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 const CLASS = /^(?:export )?class (\w+)(?:<.*>)? extends \w*Error\b/gm;
 
-/** Packages with several rooms that throw: the others have one class in all. */
+/** Packages with one class of errors for each room; all others have one class in all. */
 const BY_ROOM = ['libs/runtime', 'services/topology', 'services/volconf'];
 
-/** Classes of errors by folder. Tests and what exists for them alone are left out. */
+/** Names of error classes by folder, except those for tests. */
 function errors(): Map<string, string[]> {
   const found = new Map<string, string[]>();
   const files = globSync('{libs,services}/*/{src,web/src}/**/*.ts', {
@@ -26,18 +26,18 @@ function errors(): Map<string, string[]> {
 }
 
 // CONTRIBUTING.md, "Habits".
-it('a room has one class of errors, which says by its code what is wrong', () => {
+it('a room has one class of errors, whose code says what is wrong', () => {
   for (const [folder, names] of errors()) expect(names, folder).toHaveLength(1);
 });
 
-it('a package has one in all, unless callers of its rooms catch different ones', () => {
+it('a package has one class of errors, unless callers of its rooms catch different ones', () => {
   const byPackage = Map.groupBy(errors(), ([folder]) => folder.split('/', 2).join('/'));
   for (const [name, rooms] of byPackage) {
     if (!BY_ROOM.includes(name)) expect(rooms.length, `${name}: ${rooms.join(' ')}`).toBe(1);
   }
 });
 
-it('classes of errors have names of their own', () => {
+it('no two classes of errors have the same name', () => {
   const names = [...errors().values()].flat();
   expect(new Set(names).size, names.toSorted().join(' ')).toBe(names.length);
   expect(names.length).toBeGreaterThan(10);

@@ -1,7 +1,10 @@
-// Which file may import which: `npm run imports`, a part of `npm run lint`. Imports of types count as well.
+// Which file may import which: `npm run imports`, a part of `npm run lint`. Imports of types count, too.
 // docs/architecture.md, "The layers" and "Rooms", says why.
 
-/** Rooms of a package: each may import itself, the rooms that are named, and `shared` files at the root of its `src`. */
+/**
+ * The rules for the rooms of a package: each room may import itself, the rooms that are named for it, and `shared`
+ * files at the root of `src`.
+ */
 function rooms(path, shared, arrows) {
   const src = `^${path}/src/`;
   return Object.entries(arrows).map(([room, others]) => ({
@@ -16,7 +19,7 @@ function rooms(path, shared, arrows) {
   }));
 }
 
-/** Tests, what they share, and what exists for them alone. */
+/** Files that exist for tests only: tests, fixtures, and the suites that every implementation must pass. */
 const TESTING = '[.](test|fixture)[.]ts$|-contract[.]ts$|/testing/';
 
 /** Libraries, low to high. */
@@ -110,7 +113,7 @@ module.exports = {
     ),
   ],
   options: {
-    // Reads TypeScript as it is written, `import type` included.
+    // This parser reads TypeScript unchanged, including `import type`.
     parser: 'swc',
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },

@@ -4,7 +4,7 @@ import { packages } from './packages.ts';
 
 const all = packages(join(import.meta.dirname, '../..'));
 
-/** What may import what, low to high (docs/architecture.md, "The layers"). */
+/** What each package may import, low to high (docs/architecture.md, "The layers"). */
 const LAYERS: Record<string, readonly string[]> = {
   '@spanmesh/dmsg': [],
   '@spanmesh/spantree': [],
@@ -12,7 +12,10 @@ const LAYERS: Record<string, readonly string[]> = {
   '@spanmesh/runtime': ['@spanmesh/proto'],
   '@spanmesh/dmsg-socket': ['@spanmesh/dmsg', '@spanmesh/runtime'],
 };
-/** Services do not know each other; only these know others, and any process may serve the console. */
+/**
+ * Services do not import each other. Exceptions: these packages may import services, and any service may import the
+ * console.
+ */
 const MAY_IMPORT_SERVICES = ['@spanmesh/standalone', '@spanmesh/ctl'];
 const CONSOLE = '@spanmesh/console';
 
@@ -21,7 +24,7 @@ describe.each(all)('$path', ({ name, path, declared, imported }) => {
     expect([...declared].sort()).toEqual([...imported].sort());
   });
 
-  it('imports nothing that lies higher', () => {
+  it('imports nothing of a higher layer', () => {
     const ours = [...imported].filter((dependency) => dependency.startsWith('@spanmesh/'));
     if (path.startsWith('libs/')) expect(LAYERS[name]).toEqual(expect.arrayContaining(ours));
     else if (!MAY_IMPORT_SERVICES.includes(name)) {

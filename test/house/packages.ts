@@ -2,27 +2,33 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 
-/** A workspace and what its sources import. */
+/** A workspace and the packages that its sources import. */
 export interface Package {
-  /** `libs/dmsg` */
+  /** The path of its folder: `libs/dmsg`. */
   readonly path: string;
   readonly name: string;
   /** Dependencies that its package.json declares. */
   readonly declared: ReadonlySet<string>;
-  /** Packages that its sources import, tests left out. */
+  /** Packages that its sources import, except by tests. */
   readonly imported: ReadonlySet<string>;
 }
 
-/** Static imports and re-exports, dynamic imports, resolved specifiers. Relative ones begin with a dot. */
+/**
+ * Matches static imports and re-exports, dynamic imports, and resolved specifiers. Relative ones begin with a dot, and
+ * do not match.
+ */
 const IMPORT =
   /(?:^(?:import|export)\b[^;]*?\bfrom |^import |\bimport\(|\bimport\.meta\.resolve\()['"]([^'".][^'"]*)['"]/gm;
-/** Not part of what runs in production: tests, what they share, and the suites that every implementation is run through. */
+/** Files that are not part of production: tests, fixtures, and the suites that every implementation must pass. */
 const TESTING = /\.(test|fixture)\.ts$|-contract\.ts$/;
 
-/** Packages of others, the console's page (a package of its own, for browsers), and what it is built to. */
+/**
+ * Folders with other code: packages of others, the console's page (a package of its own, for browsers), and its built
+ * files.
+ */
 const ELSEWHERE = /^(node_modules|web|dist)\//;
 
-/** Every workspace below libs/ and services/. */
+/** All workspaces in libs/ and services/. */
 export function packages(root: string): Package[] {
   return ['libs', 'services'].flatMap((layer) =>
     readdirSync(join(root, layer))

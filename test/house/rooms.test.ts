@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
-/** Packages whose folders docs/architecture.md lists. */
+/** The packages whose folders are listed in docs/architecture.md. */
 const PACKAGES = [
   'services/link-gateway',
   'services/topology',
@@ -13,7 +13,7 @@ const PACKAGES = [
   'libs/spantree',
   'libs/runtime',
 ];
-/** Files at the root of a `src`, tests and what they share left out. */
+/** The most files at the root of a `src`, without tests and fixtures. */
 const MOST_LOOSE = 12;
 const ROW = /^\| `((?:services|libs)\/[^`]+\/src\/[^`]+)` \| .+ \|$/gm;
 
@@ -31,7 +31,7 @@ describe.each(PACKAGES)('%s', (path) => {
     expect(documented.filter((folder) => folder.startsWith(`${path}/`)).toSorted()).toEqual(folders.toSorted());
   });
 
-  it('has few files that are in none', () => {
+  it('has few files that are in no folder', () => {
     const loose = readdirSync(join(root, path, 'src')).filter((name) => /(?<!\.test|\.fixture)\.ts$/.test(name));
     expect(loose.length, loose.join(' ')).toBeLessThanOrEqual(MOST_LOOSE);
   });

@@ -13,8 +13,8 @@ interface Component {
 }
 
 describe('npm run sbom', () => {
-  // `npm sbom --omit dev` leaves out what something for development uses as well.
-  it('names everything that runs, and does not call it development', () => {
+  // `npm sbom --omit dev` would leave out a package that something for development needs, too.
+  it('names all packages of production, and does not mark them as development', () => {
     const text = execFileSync('npm', ['run', '--silent', 'sbom'], { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 });
     const { bomFormat, components } = JSON.parse(text) as { bomFormat: string; components: readonly Component[] };
     expect(bomFormat).toBe('CycloneDX');

@@ -5,15 +5,15 @@ import { expect, it } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 const ASSIGNMENT = /^ +(?:if \(.*\) )?[\w.]+\.#?state = /;
 
-/** Files with more than one place, and how many. */
+/** Files with more than one place, and how many places each has. */
 const MORE = new Map([
-  // Bits of a transaction on the path of a message: read and written where the header is.
+  // The bits of a transaction's state are on the path of a message: they are changed where its header is read.
   ['libs/dmsg/src/transactions/endpoint.ts', 2],
   ['libs/dmsg/src/transactions/receive-rules.ts', 2],
   ['libs/dmsg-socket/src/keys/withdrawn-keys.ts', 2],
 ]);
 
-/** Lines that change a field called `state`, outside constructors. */
+/** Lines that change a field named `state`, except in constructors. */
 function changes(file: string): string[] {
   const lines: string[] = [];
   let isInConstructor = false;

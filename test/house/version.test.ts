@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..');
 const { version } = readManifest();
 
 describe('the version', () => {
-  it('is the same wherever it stands', () => {
+  it('is the same in all files that contain it', () => {
     expect(otherVersions(version)).toEqual([]);
     for (const { path } of packages(root)) {
       const manifest = JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')) as { version: string };
@@ -17,11 +17,11 @@ describe('the version', () => {
     }
   });
 
-  it('would be missed where it is another one', () => {
+  it('would be found if it were different in one file', () => {
     expect(otherVersions('9.9.9')).toHaveLength(8);
   });
 
-  it('is the one that the changes begin with', () => {
+  it('is that of the first entry in the change log', () => {
     expect(/^## (\S+)$/m.exec(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'))?.[1]).toBe(version);
   });
 });

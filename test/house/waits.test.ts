@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 
 // CONTRIBUTING.md, "Habits".
-it('tests wait by looking with eventually, until, or expect.poll', () => {
+it('tests wait with eventually, until, or expect.poll', () => {
   const files = globSync(['{libs,services}/*/src/**/*.ts', 'test/**/*.ts'], { cwd: root }).filter(
     (file) => !file.includes('node_modules'),
   );

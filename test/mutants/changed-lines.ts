@@ -1,4 +1,4 @@
-/** Lines that a `git diff -U0` has added or changed: by file, numbers from 1. */
+/** The lines that a `git diff -U0` has added or changed: line numbers from 1, by file. */
 export function changedLines(diff: string): Map<string, Set<number>> {
   const found = new Map<string, Set<number>>();
   let lines: Set<number> | undefined;

@@ -1,15 +1,15 @@
-/** A change that nothing can notice, or that nobody would want to be noticed. */
+/** A change of the code that has no effect that a test could notice, or should. */
 export interface Equivalent {
-  /** From the root of the project. */
+  /** The file's path from the root of the project. */
   readonly file: string;
-  /** The whole line that it changes, trimmed. */
+  /** The whole line that the change is in, trimmed. */
   readonly line: string;
   readonly kind: string;
   readonly replace: string;
   readonly why: string;
 }
 
-/** They are not made. One whose line has changed counts again. */
+/** Changes that are not tried. If the line of one changes, it is tried again. */
 export const EQUIVALENTS: readonly Equivalent[] = [
   {
     file: 'services/volconf/src/slots/media.ts',

@@ -7,18 +7,18 @@ const ROOT = new URL('../../', import.meta.url);
 const read = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8');
 
 describe('the breaks', () => {
-  it.each(MUTANTS)('$rule: stands in $file once', (mutant) => {
+  it.each(MUTANTS)('$rule: its text is in $file once', (mutant) => {
     const source = read(mutant.file);
     expect(mutated(source, mutant)).not.toBe(source);
     if (mutant.noticedBy.kind === 'test') read(mutant.noticedBy.file);
   });
 
-  it('are at least twenty, and no two the same', () => {
+  it('are at least twenty, and all different', () => {
     expect(MUTANTS.length).toBeGreaterThanOrEqual(20);
     expect(new Set(MUTANTS.map(({ file, replace }) => `${file} ${replace}`)).size).toBe(MUTANTS.length);
   });
 
-  it('are refused where their text is not there, or twice', () => {
+  it('are refused where their text is missing, or found twice', () => {
     const mutant: Mutant = { ...MUTANTS[0]!, find: 'a', replace: 'b' };
     expect(mutated('xax', mutant)).toBe('xbx');
     expect(() => mutated('xx', mutant)).toThrow(MutantError);

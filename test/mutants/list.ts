@@ -1,13 +1,13 @@
 import type { Check, Mutant } from './mutant.ts';
 
 const test = (file: string): Check => ({ kind: 'test', file });
-/** From the first seed on, so many, three minutes each. */
+/** A check by the simulator: seeds 1 to `to`, three simulated minutes each. */
 const seeds = (to: number): Check => ({ kind: 'seeds', from: 1, to, seconds: 180 });
 
 const TOPOLOGY = 'services/topology/src';
 const GATEWAY = 'services/link-gateway/src';
 
-/** Breaks of the rules of the control plane (docs/architecture.md), each with what must notice it. */
+/** Breaks of the rules of the control plane (docs/architecture.md), each with the check that must notice it. */
 export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'who was declared dead does not live again under its id',

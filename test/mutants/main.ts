@@ -29,9 +29,9 @@ Makes random changes of the sources of a package instead, and runs the tests of 
   --at-least PERCENT  what must be noticed (0)
   --jobs N        changes that are tried at once, each in a copy of its own (as many as there are processors, at most ${MOST_JOBS})`;
 
-/** A check that takes so long has noticed something, too: it hangs. */
+/** A check that takes this long, ms, hangs, and so has noticed the break, too. */
 const LIMIT_MS = 300_000;
-/** And so has a test: with a break many wait for what never comes. */
+/** Limits after which a single test counts as hanging: with a break many tests wait for an event that never comes. */
 const HANGS = ['--testTimeout=20000', '--hookTimeout=60000'];
 
 const { values, positionals } = parseArgs({
@@ -73,7 +73,7 @@ async function main(only: string, withBaseline: boolean): Promise<number> {
   const chosen = MUTANTS.filter(({ rule, file }) => `${rule} ${file}`.includes(only));
   const scratch = new Scratch();
   try {
-    // All of them before the first takes its time.
+    // All breaks are applied once in memory first, so that a wrong one is found before any check runs.
     for (const mutant of chosen) mutated(scratch.read(mutant.file), mutant);
     if (withBaseline && !(await isSound(chosen, scratch))) return 1;
     let survived = 0;
@@ -91,7 +91,7 @@ async function main(only: string, withBaseline: boolean): Promise<number> {
   }
 }
 
-/** Whatever is to notice a break must have nothing to say without one. */
+/** Whether all checks pass without a break, as they must. */
 async function isSound(chosen: readonly Mutant[], scratch: Scratch): Promise<boolean> {
   const checks = new Map(chosen.map(({ noticedBy }) => [JSON.stringify(noticedBy), noticedBy]));
   for (const check of checks.values()) {

@@ -5,7 +5,7 @@ import { mutationsOf, withMutation } from './mutations.ts';
 const changes = (source: string): string[] => mutationsOf(source).map((one) => withMutation(source, one));
 
 describe('changes of a source', () => {
-  it('are of limits, conditions, calls, what is returned, and constants', () => {
+  it('concern limits, conditions, calls, returned values, and constants', () => {
     expect(changes('if (a >= b) end(a);')).toEqual([
       'if ((a) > (b)) end(a);',
       'if (false) end(a);',
@@ -21,23 +21,23 @@ describe('changes of a source', () => {
     expect(changes('if (x) throw new Error(String(a < b));')).toHaveLength(3);
   });
 
-  it('are in methods, private ones and closures, too, and nowhere in types and imports', () => {
+  it('concern methods, private ones and closures, too, and no types and imports', () => {
     expect(changes('class A { #f(): 1 | 2 { return g(() => { h(); }); } }')).toHaveLength(2);
     expect(changes("import a from 'b';\ntype T = 1 | true;\nconst n = m as 5;")).toEqual([]);
   });
 
-  it('leave the log alone', () => {
+  it('leave calls of the logger alone', () => {
     expect(changes('this.#logger.warn({ n: 1 }, "text");')).toEqual([]);
   });
 
-  it('stand where they say, after other letters than ASCII', () => {
+  it('have correct positions after characters that are not ASCII', () => {
     const source = '// “é”\n\nconst a = 1;';
     expect(mutationsOf(source)).toMatchObject([{ line: 3, find: '1' }]);
     expect(changes(source)).toEqual(['// “é”\n\nconst a = (1 + 1);']);
   });
 });
 
-it('lines that have changed are those that a diff adds', () => {
+it('the changed lines are those that a diff adds', () => {
   const diff = [
     '+++ b/x.ts',
     '@@ -1 +1,2 @@',

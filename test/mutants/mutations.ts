@@ -1,16 +1,16 @@
 import { parseSync } from '@swc/core';
 
-/** One change of a source. */
+/** One possible change of a source. */
 export interface Mutation {
   /** What kind of change: `boundary`, `negate`, … */
   readonly kind: string;
-  /** In bytes of the source's UTF-8, from 0. */
+  /** Start of the replaced text, in bytes of the source's UTF-8, from 0. */
   readonly start: number;
   readonly end: number;
   readonly replace: string;
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number;
-  /** The text before, shortened. */
+  /** The replaced text, shortened. */
   readonly find: string;
 }
 
@@ -20,7 +20,7 @@ interface Node {
   readonly [key: string]: unknown;
 }
 
-/** Operators, and what each becomes. */
+/** Operators, with the kind of change and the operator that replaces each. */
 const OPERATORS: Readonly<Record<string, readonly [kind: string, operator: string]>> = {
   '<': ['boundary', '<='],
   '<=': ['boundary', '<'],
@@ -33,20 +33,20 @@ const OPERATORS: Readonly<Record<string, readonly [kind: string, operator: strin
   '*': ['arithmetic', '/'],
   '/': ['arithmetic', '*'],
 };
-/** What has no effect on what a program does: texts for people, types, imports. */
+/** Nodes that do not affect what a program does: imports and types. */
 const SKIPPED = /^(Import|Ts|Export(All|Named))/;
-/** Of these the types alone have none: `x as T`, `x!`. */
+/** Nodes that contain a value besides a type, which is changed: `x as T`, `x!`. */
 const WITH_VALUE = /^Ts(As|Const|NonNull|Satisfies)/;
-/** Calls whose loss shows in the log alone. */
+/** Calls that only write to the log. */
 const LOGS = /\b(logger|log|#logger|#log)\b[^(]*\.(trace|debug|info|warn|error)\(/;
 const SHOWN_CHARS = 80;
 
-/** All changes that are made of a source, in its order. `source` is TypeScript. */
+/** All changes of a source, in the order of the source, which is TypeScript. */
 export function mutationsOf(source: string): Mutation[] {
   const bytes = Buffer.from(source);
   const module = parseSync(source, { syntax: 'typescript', target: 'es2024' }) as unknown as Node;
   const found: Mutation[] = [];
-  // The parser counts from 1.
+  // The parser's positions begin with 1.
   const at = (offset: number): number => offset - 1;
   const text = (node: Node): string => bytes.subarray(at(node.span.start), at(node.span.end)).toString();
   const add = (kind: string, node: Node, replace: string): void => {
@@ -65,13 +65,16 @@ export function mutationsOf(source: string): Mutation[] {
   return found.sort((a, b) => a.start - b.start || a.end - b.end || (a.replace < b.replace ? -1 : 1));
 }
 
-/** The source with the change in it. */
+/** The source with the change applied. */
 export function withMutation(source: string, { start, end, replace }: Mutation): string {
   const bytes = Buffer.from(source);
   return Buffer.concat([bytes.subarray(0, start), Buffer.from(replace), bytes.subarray(end)]).toString();
 }
 
-/** Visits nodes, outer ones first. Functions, arguments and elements come wrapped in objects that are no nodes. */
+/**
+ * Visits nodes, outer ones first. Functions, arguments and elements are wrapped in objects that are not nodes
+ * themselves.
+ */
 function walk(value: unknown, visit: (node: Node) => boolean): void {
   if (Array.isArray(value)) {
     for (const one of value) walk(one, visit);
@@ -82,7 +85,7 @@ function walk(value: unknown, visit: (node: Node) => boolean): void {
   for (const child of Object.values(value)) walk(child, visit);
 }
 
-/** Adds the changes of one node. False: nothing inside of it is changed. */
+/** Adds the changes of one node. False: nothing inside the node may be changed. */
 function mutate(
   node: Node,
   text: (node: Node) => string,
@@ -94,7 +97,7 @@ function mutate(
     case 'WhileStatement': {
       const test = node.test as Node;
       add('condition', test, 'false');
-      // A loop that never ends notices nothing that its end does not.
+      // An endless loop would only show that the loop ends.
       if (node.type !== 'WhileStatement') add('condition', test, 'true');
       return true;
     }
@@ -141,7 +144,7 @@ function mutate(
       if (/^Math\.(min|max)$/.test(text(node)))
         add('min-max', node, text(node) === 'Math.min' ? 'Math.max' : 'Math.min');
       return true;
-    // What an error says is for people.
+    // The text of an error is for people, so its parts are not changed.
     case 'ThrowStatement':
       add('throw', node, ';');
       return false;

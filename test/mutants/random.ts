@@ -7,27 +7,27 @@ import { ENDLESS, PackageTests, type Patience, type Verdict } from './package-te
 import { Scratch } from './scratch.ts';
 
 export interface RandomOptions {
-  /** `libs/dmsg`, …; empty: all of them. */
+  /** Names of packages (`libs/dmsg`, …); empty: all of them. */
   readonly packages: readonly string[];
-  /** Changes of each package, or of all that has changed since a commit. */
+  /** Number of changes of each package, or of all lines changed since a commit. */
   readonly count: number;
   readonly seed: number;
-  /** Only lines that have changed since this commit. */
+  /** If set: only lines that have changed since this commit. */
   readonly since: string | null;
-  /** Fewer percent that are noticed are a failure. */
+  /** The lowest percentage of noticed changes that counts as success. */
   readonly atLeast: number;
   /** Changes that are tried at once, each in a copy of its own. */
   readonly jobs: number;
 }
 
-/** A change, and where. */
+/** A change, with its file and package. */
 interface Candidate {
   readonly package: string;
   readonly file: string;
   readonly mutation: Mutation;
 }
 
-/** Whose own tests are asked. */
+/** The packages whose own tests are run. */
 const PACKAGES = [
   'libs/dmsg',
   'libs/dmsg-socket',
@@ -37,7 +37,10 @@ const PACKAGES = [
   'services/topology',
   'services/volconf',
 ];
-/** A test hangs, and so has noticed a change, when it takes this long, or this part of what all tests take without one. */
+/**
+ * A test hangs, and so has noticed a change, if it takes this long, or this part of the time of all tests without a
+ * change.
+ */
 const HANGS_AFTER_MS = 20_000;
 const HANGS_AFTER_PART = 0.5;
 /** None of the tests ends for so long after that, ms, or for as long as all take without a change: they loop. */
@@ -149,7 +152,7 @@ function isEquivalent(file: string, line: string, { kind, replace }: Mutation): 
   );
 }
 
-/** Some of them, each with the same chance, in the order of the draw. */
+/** A random sample, in which each candidate has the same chance, in the order of the draw. */
 function sampleOf(all: readonly Candidate[], { count, seed }: RandomOptions): Candidate[] {
   const left = [...all];
   const random = seededRandom(seed);

@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** Packages of the project itself: in a copy they must be the copy's. */
+/** Scope of the project's own packages. In a copy they must be those of the copy. */
 const OWN = '@spanmesh';
 
-/** A copy of what is committed, with the packages that the project has installed. */
+/** A copy of the committed files, with the packages that are installed for the project. */
 export class Scratch {
   readonly root: string;
 

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** After this a test hangs; 0: never. */
+/** After this time, ms, a test counts as hanging; 0: never. */
 const LIMIT_MS = Number(process.env.MUTANTS_LIMIT_MS ?? 0);
 
-/** The tests of one package, for `npm run mutants -- random`: one file after the other, and what hangs is noticed soon. */
+/**
+ * The tests of one package, for `npm run mutants -- random`. Files run one after the other, so that a hanging test is
+ * noticed soon.
+ */
 export default defineConfig({
   root: join(import.meta.dirname, '../..'),
   test: {
