@@ -16,12 +16,12 @@ import { DELETE, type Dialect, type Message } from '../peer/wire.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
 const RNSS_ADD = 7;
-/** Spans of each peer. */
+/** Number of spans of each peer. */
 const SPANS = 3;
 const LONG = { timeout: 6 * PATIENCE_MS };
 
 let installation: NatsInstallation;
-/** Everybody who is connected. */
+/** All connected peers, with the index of their gateway. */
 let peers: { readonly gateway: number; readonly peer: LivePeer }[] = [];
 let addresses = 0;
 
@@ -39,7 +39,7 @@ afterAll(async () => {
   await installation?.emptied().finally(() => installation.stop());
 });
 
-/** Connects a peer with a LNK_CONN and spans of its own, from an address of its own. */
+/** Connects a peer from an address of its own, with a LNK_CONN and spans. */
 async function peerAt(gateway: number, dialect: Dialect): Promise<LivePeer> {
   const n = ++addresses;
   const port = installation.gateways[gateway]!.dmsg[dialect];
@@ -51,7 +51,7 @@ async function peerAt(gateway: number, dialect: Dialect): Promise<LivePeer> {
   return peer;
 }
 
-/** architecture.md, "What must always hold" 2 and 4. */
+/** Waits until trees and relays match the peers' spans (architecture.md, "What must always hold" 2 and 4). */
 async function healed(): Promise<void> {
   let found: string[] = [];
   const isOther = (address: string) => address === '127.0.0.1';
@@ -66,7 +66,7 @@ async function healed(): Promise<void> {
   });
 }
 
-/** Those whose connections have ended come again, to these gateways in turn. */
+/** Reconnects the peers whose connections have ended, to these gateways in turn. */
 async function reconnect(gateways: readonly number[]): Promise<LivePeer[]> {
   const gone = peers.filter(({ peer }) => peer.raw.isEnded);
   peers = peers.filter(({ peer }) => !peer.raw.isEnded);
@@ -84,13 +84,16 @@ interface Before {
   readonly messages: number;
 }
 
-/** What a peer has open with its gateway. */
+/** The transactions that a peer has open with its gateway. */
 function before(peer: LivePeer): Before {
   const { held, conns, routerConn, raw } = peer;
   return { peer, held: [...held.keys()], conns: [...conns.keys()], own: routerConn!, messages: raw.log.length };
 }
 
-/** All of it has ended, in order: relays, the peer's LNK_CONNs, the router's, FIN; nothing was cut. */
+/**
+ * Checks that everything has ended in order: relays, the peer's LNK_CONNs, the router's LNK_CONN, FIN. The connection
+ * was not cut.
+ */
 async function expectInOrder({ peer, held, conns, own, messages }: Before): Promise<void> {
   expect(await peer.raw.untilEnded(), peer.raw.name).toBe('fin');
   const ends = peer.raw.log.slice(messages).filter(({ cmd }) => (cmd & DELETE) !== 0);
@@ -103,7 +106,7 @@ async function expectInOrder({ peer, held, conns, own, messages }: Before): Prom
   expect(peer.raw.log.at(-1)!.msgid, 'then FIN').toBe(own);
 }
 
-/** A line of a process's log, as soon as it is there. */
+/** Waits for a line in a process's log, and returns it. */
 function logged(process: ServiceProcess, msg: string): Promise<Record<string, unknown>> {
   return eventually(async () => {
     const line = process.output.split('\n').findLast((one) => one.includes(`"msg":"${msg}`));
@@ -117,48 +120,52 @@ async function readiness({ ports }: ServiceProcess): Promise<number> {
 
 async function spanmesh(...args: string[]): Promise<{ code: number; printed: string; noted: string }> {
   const terminal = new RecordingTerminal();
-  // The second replica: it passes orders on.
+  // The command asks the second replica, which passes orders on to the leader.
   const address = `127.0.0.1:${installation.topologies[1]!.ports.grpc}`;
   const code = await main([...args, '--address', address], terminal);
   return { code, printed: terminal.printed, noted: terminal.noted };
 }
 
 describe('three gateways', () => {
-  it('one is told to stop: transactions finish, peers see every end, and go to the others', LONG, async () => {
-    const gateway = installation.gateways[1]!;
-    const node = await EchoNode.start(gateway.dmsg.circuit, 'circuit', 900);
-    const client = messagingClient(installation.gateways[0]!.ports.grpc);
-    const route = await RouteClient.open(client, echoNode('circuit', 900));
-    route.send({ transaction: 1, create: true, command: ECHO, aux: Buffer.alloc(64, 5) });
-    expect((await route.message()).aux).toHaveLength(64);
-    const were = at(1).map(before);
-    const began = performance.now();
-    const exited = gateway.stop('SIGTERM');
-    await Promise.all(were.map(expectInOrder));
-    const quiet = performance.now() - began;
-    // The transaction is in progress still: its connection is kept, and nobody new comes in.
-    expect(await readiness(gateway)).toBe(503);
-    await expect(RawPeer.connect({ port: gateway.dmsg.circuit, dialect: 'circuit' })).rejects.toMatchObject({
-      code: 'ECONNREFUSED',
-    });
-    route.send({ transaction: 1, delete: true, command: ECHO, aux: Buffer.alloc(32, 6) });
-    const last = await route.message();
-    expect([last.aux.length, last.delete]).toEqual([32, true]);
-    expect(await exited).toBe(0);
-    const done = await logged(gateway, 'drain is done');
-    expect(done).toMatchObject({ closed: were.length + 1, cut: 0 });
-    expect(await logged(gateway, 'drain begins')).toMatchObject({ connections: were.length + 1, busy: 1 });
-    stdout.write(`SIGTERM: quiet peers closed after ms ${Math.round(quiet)}, all after ms ${done.tookMs}\n`);
-    client.close();
-    await node.stop();
-    await reconnect([0, 2]);
-    await healed();
-    installation.gatewayAgain(1);
-    await installation.gateways[1]!.ready();
-    await healed();
-  });
+  it(
+    'one stops: transactions finish, peers see the end of each transaction, and connect to the others',
+    LONG,
+    async () => {
+      const gateway = installation.gateways[1]!;
+      const node = await EchoNode.start(gateway.dmsg.circuit, 'circuit', 900);
+      const client = messagingClient(installation.gateways[0]!.ports.grpc);
+      const route = await RouteClient.open(client, echoNode('circuit', 900));
+      route.send({ transaction: 1, create: true, command: ECHO, aux: Buffer.alloc(64, 5) });
+      expect((await route.message()).aux).toHaveLength(64);
+      const were = at(1).map(before);
+      const began = performance.now();
+      const exited = gateway.stop('SIGTERM');
+      await Promise.all(were.map(expectInOrder));
+      const quiet = performance.now() - began;
+      // The transaction is still in progress: its connection is kept, and new peers are not accepted.
+      expect(await readiness(gateway)).toBe(503);
+      await expect(RawPeer.connect({ port: gateway.dmsg.circuit, dialect: 'circuit' })).rejects.toMatchObject({
+        code: 'ECONNREFUSED',
+      });
+      route.send({ transaction: 1, delete: true, command: ECHO, aux: Buffer.alloc(32, 6) });
+      const last = await route.message();
+      expect([last.aux.length, last.delete]).toEqual([32, true]);
+      expect(await exited).toBe(0);
+      const done = await logged(gateway, 'drain is done');
+      expect(done).toMatchObject({ closed: were.length + 1, cut: 0 });
+      expect(await logged(gateway, 'drain begins')).toMatchObject({ connections: were.length + 1, busy: 1 });
+      stdout.write(`SIGTERM: quiet peers closed after ms ${Math.round(quiet)}, all after ms ${done.tookMs}\n`);
+      client.close();
+      await node.stop();
+      await reconnect([0, 2]);
+      await healed();
+      installation.gatewayAgain(1);
+      await installation.gateways[1]!.ready();
+      await healed();
+    },
+  );
 
-  it('half of the peers of one are moved, and it goes on accepting', LONG, async () => {
+  it('half of the peers of one are moved, and it still accepts peers', LONG, async () => {
     for (const dialect of DIALECTS) await peerAt(0, dialect);
     await healed();
     const were = at(0).map(before);
@@ -182,7 +189,7 @@ describe('three gateways', () => {
     stdout.write(`gateways drain --share 50%: ${half} of ${were.length} moved\n`);
   });
 
-  it('one connection is closed by order, in order, and the log says why', LONG, async () => {
+  it('one connection is closed by order, in order, and the log gives the reason', LONG, async () => {
     const [peer] = at(2);
     const was = before(peer!);
     const trees = await readTrees(installation.topologies[0]!.ports.grpc);
@@ -198,7 +205,7 @@ describe('three gateways', () => {
     await healed();
   });
 
-  it('a peer that answers nothing is cut off at the deadline, and costs the others nothing', LONG, async () => {
+  it('a peer that never answers is cut off at the deadline, and other peers are not affected', LONG, async () => {
     const gateway = installation.gateways[2]!;
     const mute = await RawPeer.connect({ port: gateway.dmsg.circuit, dialect: 'circuit', name: 'mute' });
     await mute.barrier();
@@ -213,7 +220,7 @@ describe('three gateways', () => {
   });
 });
 
-it('two gateways on one port: one drains, and all who come are the other one’s', LONG, async () => {
+it('two gateways listen on one port: one drains, and the other accepts all new peers', LONG, async () => {
   const topology = await ServiceProcess.start('topology', {});
   const port = await freePort();
   const gateways = await Promise.all(
@@ -224,7 +231,7 @@ it('two gateways on one port: one drains, and all who come are the other one’s
         SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`,
         SPANMESH_DMSG_REUSE_PORT: 'true',
         SPANMESH_TRUNK_LISTEN: '127.0.0.1:0',
-        // Never over by itself in this test.
+        // The drain must not end by itself during this test.
         SPANMESH_STOP_TIMEOUT: '1h',
       }),
     ),
@@ -239,7 +246,8 @@ it('two gateways on one port: one drains, and all who come are the other one’s
   try {
     await Promise.all([topology, ...gateways].map((one) => one.ready()));
     const [going, staying] = gateways as [ServiceProcess, ServiceProcess];
-    // Some at each: those of the one that goes answer nothing, so that it is draining all the time.
+    // Each gateway has some peers. Those of the draining one do not answer, so that it drains until the end of the
+    // test.
     const connections = ({ ports }: ServiceProcess) => sample(ports.http, 'spanmesh_gateway_connections');
     while ((await connections(going)) === 0 || (await connections(staying)) === 0) await connect();
     const held = await connections(staying);
@@ -247,7 +255,7 @@ it('two gateways on one port: one drains, and all who come are the other one’s
     await eventually(async () => ((await readiness(going)) === 503 ? true : undefined), 'it drains');
     for (let i = 0; i < 20; i++) await connect();
     expect(await connections(staying)).toBe(held + 20);
-    // Hurried, it is over soon.
+    // A second SIGTERM ends the drain soon.
     going.child.kill('SIGTERM');
     expect(await exited).toBe(0);
   } finally {

@@ -4,11 +4,11 @@ import { FailoverWorld, type Figures } from '../peer/failover-world.ts';
 import type { NatsInstallation } from '../peer/nats-installation.ts';
 import { hostOf } from '../peer/nats-installation.ts';
 
-/** The one that suffers (from 0): what gateway 1 gives and gateways 2 and 3 take does not touch it. */
+/** Index of the gateway that suffers the faults. Spans from gateway 1 to gateways 2 and 3 do not depend on it. */
 const VICTIM = 3;
-/** Paused for longer than a trunk waits for a sign of life and the registry for a renewal, ms. */
+/** How long it is paused, ms: longer than a trunk waits for a sign of life, and the registry for a renewal. */
 const PAUSE_MS = 6_000;
-/** A gateway that routes to the victim's peers, and how often, ms. */
+/** A gateway with routes to peers of the victim, and the interval between messages on them, ms. */
 const OTHER = 1;
 const ASK_MS = 20;
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(() => world.stop());
 
-/** Relays of the victim's spans that the takers of other gateways, or of one of these, hold. */
+/** For each taker, of all other gateways or of one: how many relays of the victim's spans it holds. */
 const ofVictim = (at: number | null = null) =>
   world.takers
     .filter(({ gateway }) => at === null || gateway === at)
@@ -40,7 +40,7 @@ async function once(holds: () => boolean, what: string): Promise<number> {
   return performance.now() - began;
 }
 
-/** The victim's peers keep their connections, and everything is back to what it was once the way is open. */
+/** Cuts the victim off, checks that its peers keep their connections, and that everything is restored after the cut. */
 async function cutOff(from: string | null, way: 'cut' | 'silent', fault: () => Promise<Figures>): Promise<void> {
   const what = `gateway 4's way to ${from ?? 'everybody'} ${way}`;
   await world.undisturbed(
@@ -57,7 +57,7 @@ async function cutOff(from: string | null, way: 'cut' | 'silent', fault: () => P
 }
 
 describe('four gateways, one of which', () => {
-  it('is killed: only what its peers gave is closed', async () => {
+  it('is killed: only relays of its peers’ spans are closed', async () => {
     await world.undisturbed(
       'gateway 4 killed -9',
       async () => {
@@ -89,7 +89,7 @@ describe('four gateways, one of which', () => {
     );
   });
 
-  it('is paused, and goes on with all its connections', async () => {
+  it('is paused, and continues with all its connections', async () => {
     await world.undisturbed(
       `gateway 4 paused for ${PAUSE_MS} ms`,
       async () => {
@@ -107,7 +107,7 @@ describe('four gateways, one of which', () => {
     );
   });
 
-  it('is cut off from topology: it gives signs of life, so its spans stay', async () => {
+  it('is cut off from topology: it gives signs of life, so its peers’ spans remain', async () => {
     for (const way of ['cut', 'silent'] as const) {
       const { leader, host } = await world.leading();
       await cutOff(host, way, async () => {
@@ -120,7 +120,7 @@ describe('four gateways, one of which', () => {
     }
   });
 
-  it('is cut off from NATS: it is attached, so its spans stay', async () => {
+  it('is cut off from NATS: it is attached, so its peers’ spans remain', async () => {
     for (const way of ['cut', 'silent'] as const) {
       await cutOff(hostOf('nats', 0), way, async () => {
         const gateway = installation.gateways[VICTIM]!;
@@ -136,9 +136,9 @@ describe('four gateways, one of which', () => {
     }
   });
 
-  it('is cut off from another gateway: there its spans are skipped until the trunk is back', async () => {
+  it('is cut off from another gateway: its spans are skipped there until the trunk is established again', async () => {
     for (const way of ['cut', 'silent'] as const) {
-      // A trunk is opened on first use, and its loss is noticed in use.
+      // A trunk is opened on first use, and its loss is noticed when it is used.
       const routed = setInterval(() => world.askVictim(OTHER), ASK_MS);
       try {
         await cutOff(hostOf('gateway', OTHER), way, async () => {
@@ -146,7 +146,7 @@ describe('four gateways, one of which', () => {
             () => ofVictim(OTHER).every((count) => count === 0),
             'its spans are skipped there',
           );
-          // At the third gateway they are established.
+          // The third gateway can still reach the victim.
           expect(ofVictim(2).every((count) => count > 0)).toBe(true);
           return { 'skipped after ms': skipped, 'new span then ms': await world.newSpansPass() };
         });
@@ -156,7 +156,7 @@ describe('four gateways, one of which', () => {
     }
   });
 
-  it('is cut off from everybody: its peers’ spans are closed, its connections stand, and all comes back', async () => {
+  it('is cut off from all others: its peers’ spans are closed, its connections remain, and all is restored', async () => {
     await cutOff(null, 'silent', async () => {
       const closed = await once(noneOfVictim, 'what its peers gave is closed');
       return { 'what its peers gave is closed after ms': closed, 'new span then ms': await world.newSpansPass() };

@@ -15,7 +15,7 @@ describe('one NATS server', () => {
 
   afterAll(() => world.stop());
 
-  it('may go and come back: nothing is lost', async () => {
+  it('may stop and start again: nothing is lost', async () => {
     const { installation } = world;
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await world.undisturbed(`NATS ended by ${signal}`, async () => {
@@ -23,7 +23,7 @@ describe('one NATS server', () => {
         await installation.nats.stop(signal);
         await frozen(world, leader);
         expect(await installation.metric(leader, 'spanmesh_nats_connected')).toBe(0);
-        // It freezes, and answers still; gateways stay ready.
+        // The leader is frozen, and still answers; gateways remain ready.
         expect((await listClusters(leader.ports.grpc)).code).toBe('OK');
         for (const gateway of installation.gateways) await gateway.ready();
         const began = performance.now();
@@ -35,7 +35,7 @@ describe('one NATS server', () => {
     }
   });
 
-  it('may lose all it has stored', async () => {
+  it('may lose all its stored data', async () => {
     const { installation } = world;
     await world.undisturbed('NATS came back empty', async () => {
       const { leader, epoch } = await world.leading();
@@ -45,13 +45,13 @@ describe('one NATS server', () => {
       const began = performance.now();
       await installation.nats.startAgain();
       const span = await world.newSpansPass();
-      // The leader's epoch is now above those that gateways have obeyed.
+      // The leader's epoch is now above those that the gateways have obeyed.
       expect((await world.leading()).epoch).toBeGreaterThan(epoch);
       return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
     });
   });
 
-  it('may come later than a gateway', async () => {
+  it('may start after a gateway', async () => {
     const { installation } = world;
     await installation.nats.stop();
     const late = await installation.gateway('gateway-late');
@@ -77,7 +77,7 @@ describe('three NATS servers', () => {
 
   afterAll(() => world.stop());
 
-  it('may lose the one that leads the stream of leases: nothing that stands is touched', async () => {
+  it('may lose the server that leads the stream of leases: no connection or relay is affected', async () => {
     const { installation } = world;
     await world.undisturbed('leader of the stream killed -9', async () => {
       const { epoch } = await world.leading();
@@ -85,7 +85,8 @@ describe('three NATS servers', () => {
       const began = performance.now();
       await installation.natsServers[index]!.stop('SIGKILL');
       const waited = [];
-      // Spans come all the time; the longest that one has waited is what the others would have waited at most.
+      // New spans are offered one after the other. The longest wait is an upper bound of what any span would have
+      // waited.
       while (performance.now() - began < WATCH_MS) waited.push(await world.newSpansPass());
       let terminal = new RecordingTerminal();
       await eventually(
@@ -98,7 +99,7 @@ describe('three NATS servers', () => {
         () => `status says that a server is missing; it said:\n${terminal.printed}`,
       );
       await installation.natsServers[index]!.startAgain();
-      // The leader keeps its lease unless it is too slow to renew it within a ttl of the election.
+      // The leader keeps its lease, unless it cannot renew it within one ttl because of the election.
       const now = await world.leading();
       const changed = now.epoch - epoch;
       expect(changed).toBeGreaterThanOrEqual(0);
@@ -111,9 +112,9 @@ describe('three NATS servers', () => {
   });
 });
 
-/** What `spanmesh status` says of NATS then. */
+/** The line of `spanmesh status` about NATS while a server is missing. */
 const MISSING = /^ {2}NATS keeps spanmesh-leases, spanmesh-gateways, spanmesh-targets in 2 of 3 copies: start/m;
-/** How long a span after the other is given while NATS elects anew, ms. */
+/** How long new spans are offered while NATS elects a leader, ms. */
 const WATCH_MS = 8_000;
 
 async function frozen({ installation }: FailoverWorld, leader: { ports: { http: number } }): Promise<void> {

@@ -13,14 +13,14 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 describe('a rolling restart', () => {
-  it('of NATS, topology and volconf, one after the other, is not noticed by peers', async () => {
+  it('of NATS, topology and volconf, one after the other, does not affect peers', async () => {
     await world.undisturbed('NATS, topology and volconf restarted one by one', async () => {
       const began = performance.now();
       const waited: number[] = [];
       for (const server of installation.natsServers) {
         await server.stop();
         await server.startAgain();
-        // The next one goes when this one has caught up: what an operator waits for, too.
+        // The next server is restarted when this one has caught up, which is what operators must wait for, too.
         await installation.storeIsWhole();
         waited.push(await world.newSpansPass());
       }
@@ -36,11 +36,11 @@ describe('a rolling restart', () => {
     });
   });
 
-  it('of the gateways moves their peers: at the end each has what it had', async () => {
+  it('of the gateways moves their peers: at the end each has its relays again', async () => {
     const began = performance.now();
     for (const [i, gateway] of installation.gateways.entries()) {
       expect(await gateway.stop()).toBe(0);
-      // Its peers go to the next one, as they would behind one address.
+      // The gateway's peers connect to the next one, as they would behind a common address.
       await world.move(i, (i + 1) % installation.gateways.length);
       await world.healed();
       await installation.gatewayAgain(i).ready();

@@ -23,7 +23,7 @@ async function leading(): Promise<Awaited<ReturnType<FailoverWorld['leading']>> 
   return { ...leading, standby: installation.topologies[1 - leading.index]! };
 }
 
-/** Waits until another leads and has all gateways; a new span passes. */
+/** Waits until another replica leads and all gateways are attached to it; then checks that a new span is relayed. */
 async function replaced(leader: ServiceProcess, standby: ServiceProcess): Promise<Record<string, number>> {
   const next = await installation.leaderOtherThan(TOPOLOGY_ROLE, leader.ports.service);
   expect(next.port).toBe(standby.ports.service);
@@ -56,7 +56,7 @@ describe('two topologies and four gateways with NATS', () => {
     }
   });
 
-  it('go on when the topology leader is killed', async () => {
+  it('continue when the topology leader is killed', async () => {
     await world.undisturbed('leader killed -9', async () => {
       const { leader, standby, epoch, index } = await leading();
       await leader.stop('SIGKILL');
@@ -68,7 +68,7 @@ describe('two topologies and four gateways with NATS', () => {
     });
   });
 
-  it('go on when it is stopped: it hands over at once', async () => {
+  it('continue when it is stopped: the standby leads at once', async () => {
     await world.undisturbed('leader stopped', async () => {
       const { leader, standby, index } = await leading();
       const [code, figures] = await Promise.all([leader.stop('SIGTERM'), replaced(leader, standby)]);
@@ -79,7 +79,7 @@ describe('two topologies and four gateways with NATS', () => {
     });
   });
 
-  it('go on when it is paused, and it does nothing when it wakes', async () => {
+  it('continue when it is paused, and it gives no commands when it wakes up', async () => {
     await world.undisturbed('leader paused', async () => {
       const { leader, standby } = await leading();
       leader.child.kill('SIGSTOP');
@@ -93,7 +93,7 @@ describe('two topologies and four gateways with NATS', () => {
     });
   });
 
-  it('go on when it is cut off from NATS, though gateways reach it still', async () => {
+  it('continue when it is cut off from NATS, though gateways still reach it', async () => {
     for (const way of ['cut', 'silent'] as const) {
       await world.undisturbed(`leader's way to NATS ${way}`, async () => {
         const { leader, standby, host, epoch } = await leading();
@@ -105,7 +105,7 @@ describe('two topologies and four gateways with NATS', () => {
         const decided = await relaysDecided(leader);
         const figures = await replaced(leader, standby);
         expect((await leading()).epoch).toBeGreaterThan(epoch);
-        // Without its lease it has decided nothing about what came since.
+        // Without its lease it has selected no relay for what changed since.
         expect(await relaysDecided(leader)).toBe(decided);
         expect(await installation.metric(leader, 'spanmesh_topology_leading')).toBe(0);
         world.network.heal();
@@ -115,7 +115,7 @@ describe('two topologies and four gateways with NATS', () => {
     }
   });
 
-  it('go on when it is cut off from half of the gateways: it leads on, and takes them back', async () => {
+  it('continue when it is cut off from half of the gateways: it still leads, and they attach again', async () => {
     for (const way of ['cut', 'silent'] as const) {
       await world.undisturbed(`leader's way to gateways 3 and 4 ${way}`, async () => {
         const { leader, host, epoch } = await leading();
@@ -126,7 +126,7 @@ describe('two topologies and four gateways with NATS', () => {
           async () => ((await installation.metric(leader, 'spanmesh_topology_gateways_live')) === 2 ? true : undefined),
           'the leader misses two gateways',
         );
-        // They are in the registry: they live, and their peers' spans stay.
+        // These gateways are in the registry: they live, so their peers' spans remain.
         expect(await spans()).toBe(known);
         const began = performance.now();
         world.network.heal();
@@ -139,7 +139,7 @@ describe('two topologies and four gateways with NATS', () => {
   });
 });
 
-/** It has heard that another leads, and has decided nothing since. */
+/** Waits until the replica is a standby, and checks that it has selected no relay since. */
 async function standsBy(topology: ServiceProcess, decided: number): Promise<void> {
   await eventually(
     async () => ((await listClusters(topology.ports.grpc)).role === 'standby' ? true : undefined),
@@ -149,7 +149,7 @@ async function standsBy(topology: ServiceProcess, decided: number): Promise<void
   expect(await installation.metric(topology, 'spanmesh_topology_leading')).toBe(0);
 }
 
-/** Relays that it has decided to open or close in its life. */
+/** The number of relays that the replica has selected to open or close since its start. */
 async function relaysDecided(topology: ServiceProcess): Promise<number> {
   return (
     (await installation.metric(topology, 'spanmesh_topology_relays_opened_total')) +

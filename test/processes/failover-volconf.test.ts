@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => installation.stop());
 
 describe('two volconfs', () => {
-  it('keep an operator’s target through a volconf leader that is killed', async () => {
+  it('keep an operator’s target when the volconf leader is killed', async () => {
     const volconf = async () => {
       const { port } = await installation.leading(VOLCONF_ROLE);
       const leader = installation.volconfs.find(({ ports }) => ports.service === port)!;
@@ -29,7 +29,7 @@ describe('two volconfs', () => {
         });
       });
     try {
-      // Asked of the standby: the leader does it.
+      // The call goes to the standby; the leader dials.
       const target = SetTargetRequest.fromPartial({ name: 'disk', path: 'span:127.0.0.1:1' });
       await new Promise<void>((resolve, reject) => {
         client.setTarget(target, (error) => (error === null ? resolve() : reject(error)));

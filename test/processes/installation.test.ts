@@ -34,11 +34,12 @@ async function peerAt(gateway: number, dialect: Dialect, name: string): Promise<
 }
 
 describe.each(DIALECTS)('two gateways and topology in processes of their own, %s', (dialect) => {
-  it('look like one router: a span leaves every other LNK_CONN once, one hop farther', async () => {
+  it('look like one router: a span is relayed once on every other LNK_CONN, one hop farther', async () => {
     const giver = await peerAt(0, dialect, 'giver');
     const takers = [await peerAt(0, dialect, 'near'), await peerAt(1, dialect, 'far')];
     giver.openSpan({ node: testUuid(1), dist: 3, rnss: 7, nodeLabel: 'disk0' });
-    // Changes are decided in the order in which they come, so what belongs to the first is there when the last is.
+    // Changes are selected in the order of their arrival: when the last span is relayed, all relays of the first one
+    // exist.
     giver.openSpan({ node: LAST });
     for (const taker of takers) {
       await taker.relay(({ node }) => node === LAST);
@@ -52,7 +53,7 @@ describe.each(DIALECTS)('two gateways and topology in processes of their own, %s
     for (const taker of takers) await taker.relayGone(() => true);
   });
 
-  it('carry routes of clients of one gateway to nodes of the other', async () => {
+  it('carry routes of users of one gateway to nodes of the other', async () => {
     const node = await EchoNode.start(installation.gateways[0]!.dmsg[dialect], dialect, 7);
     const client = messagingClient(installation.gateways[1]!.ports.grpc);
     try {
@@ -75,7 +76,7 @@ describe.each(DIALECTS)('two gateways and topology in processes of their own, %s
 });
 
 describe('the ports of a process', () => {
-  it('keep what services tell each other from users of the API', async () => {
+  it('do not offer the services’ own protocol to users of the API', async () => {
     const codeOf = (call: (done: (error: ServiceError | null) => void) => unknown) =>
       new Promise((resolve) => call((error) => resolve(error?.code ?? status.OK)));
     const codes = async ({ ports }: ServiceProcess) => {
@@ -95,7 +96,7 @@ describe('the ports of a process', () => {
       return found;
     };
     const [absent, there] = [status.UNIMPLEMENTED, status.INVALID_ARGUMENT];
-    // An API passes Messaging on to a gateway.
+    // The API of topology passes Messaging on to a gateway.
     expect(await codes(installation.topology)).toEqual([
       [absent, there, absent],
       [there, absent, absent],
@@ -108,7 +109,7 @@ describe('the ports of a process', () => {
 });
 
 describe('without topology', () => {
-  it('routes stay, and those who ask for a node wait until it is back', async () => {
+  it('routes remain, and calls that ask for a node wait until it is back', async () => {
     const { topology, gateways } = installation;
     const node = await EchoNode.start(gateways[0]!.dmsg.circuit, 'circuit', 8);
     const client = messagingClient(gateways[1]!.ports.grpc);
@@ -121,7 +122,7 @@ describe('without topology', () => {
       const again = topology.again();
       await again.ready();
       const second = await later;
-      // The established one as well: a topology that knows of nobody yet has ended no trunk.
+      // The older route still works, too: a topology that has just started has not ended any trunk.
       for (const [one, transaction] of [
         [second, 1],
         [route, 2],
@@ -147,7 +148,7 @@ describe('a process', () => {
     expect(lone.output).toBe('');
   });
 
-  it('whose port is taken says so in one line, and exits with 2', async () => {
+  it('whose port is in use says so in one line, and exits with 2', async () => {
     const { service } = installation.gateways[0]!.ports;
     const second = await ServiceProcess.start('topology', { SPANMESH_SERVICE_LISTEN: `127.0.0.1:${service}` });
     await expect(second.ready()).rejects.toThrow(/exit code 2/);

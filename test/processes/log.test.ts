@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A standalone that logs to `stdout`: at least its banner and that it drains. */
+/** A standalone whose log is `stdout`. It writes at least its banner and that it drains. */
 async function standalone(stdout: Surroundings['stdout']): Promise<ServiceProcess> {
   const env = {
     SPANMESH_DMSG_LISTEN: `127.0.0.1:${await freePort()}`,
@@ -29,9 +29,9 @@ async function standalone(stdout: Surroundings['stdout']): Promise<ServiceProces
   return made;
 }
 
-/** A pipe as a shell makes it. Until `read` nobody reads it. */
+/** A pipe as a shell makes it. It is only read by `read`. */
 class Pipe {
-  /** For the process. */
+  /** The end that the process writes to. */
   readonly writer: number;
   readonly #reader: number;
 
@@ -47,7 +47,7 @@ class Pipe {
     cleanups.push(() => rmSync(directory, { recursive: true }));
   }
 
-  /** What is in it. */
+  /** The present content of the pipe. */
   read(): string {
     const bytes = Buffer.alloc(1024 * 1024);
     try {
@@ -58,7 +58,7 @@ class Pipe {
     }
   }
 
-  /** Nobody will ever read it. */
+  /** Closes the reading end, so that writing fails from now on. */
   close(): void {
     closeSync(this.#reader);
   }
@@ -72,25 +72,25 @@ function fill(fd: number): void {
   }
 }
 
-/** It answers probes and the API, obeys an order, and ends when it is told to. */
+/** Checks that the process answers probes and the API, obeys an order, and ends when told to. */
 async function expectService(process: ServiceProcess): Promise<void> {
   expect((await fetch(`http://127.0.0.1:${process.ports.http}/livez`)).status).toBe(200);
   await changeLogLevel(process);
   expect(await process.stop('SIGTERM')).toBe(0);
 }
 
-/** Each is a line in the log. */
+/** Changes the log level; each change writes a line to the log. */
 async function changeLogLevel({ ports }: ServiceProcess): Promise<void> {
   const args = ['log-level', 'debug', '--for', '1h', '--address', `127.0.0.1:${ports.grpc}`];
   expect(await main(args, new RecordingTerminal())).toBe(0);
 }
 
 describe('a log that cannot be written', () => {
-  it('because nobody reads the pipe: the service starts, serves and ends', async () => {
+  it('because the pipe is not read: the service starts, serves and ends', async () => {
     await expectService(await standalone(new Pipe().writer));
   });
 
-  it('for a while, because the reader was behind: nothing is lost', async () => {
+  it('for a while, because the reader was slow: no line is lost', async () => {
     const pipe = new Pipe();
     const process = await standalone(pipe.writer);
     let text = '';
@@ -115,7 +115,7 @@ describe('a log that cannot be written', () => {
     await expectService(process);
   });
 
-  it('because the reader of the socket goes: lines are counted', async () => {
+  it('because the reader of the socket goes: lost lines are counted', async () => {
     const process = await standalone('pipe');
     expect(await sample(process.ports.http, LOST)).toBe(0);
     process.child.stdout?.destroy();
@@ -126,7 +126,7 @@ describe('a log that cannot be written', () => {
     await expectService(process);
   });
 
-  it('because the disk is full: lines are counted', async () => {
+  it('because the disk is full: lost lines are counted', async () => {
     const full = openSync('/dev/full', 'w');
     cleanups.push(() => closeSync(full));
     const process = await standalone(full);

@@ -5,7 +5,7 @@ import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
 
 const NATS = hostOf('nats', 0);
-/** Attempts to connect that the cut lasts. */
+/** The cut lasts until so many attempts to connect were made. */
 const ATTEMPTS = 3;
 
 let installation: NatsInstallation | undefined;
@@ -21,7 +21,7 @@ it('a way to NATS that was silent is found again once, and what was tried meanwh
       topologies: 1,
       gateways: 0,
       volconfs: 0,
-      // Connections on which nobody answers are closed by the server within some seconds.
+      // The server closes connections whose client does not answer PINGs within some seconds.
       natsConfig: `http: "127.0.0.1:${monitor}"\nping_interval: "1s"\nping_max: 1\n`,
     },
     {},
@@ -36,19 +36,20 @@ it('a way to NATS that was silent is found again once, and what was tried meanwh
   const before = await connections(monitor);
   network.heal();
   await eventually(async () => ((await connected()) === 1 ? true : undefined), 'it is connected');
-  // All that was held has come to the server, and what nobody uses has been closed there: ours and the harness's are left.
+  // The connections that were held back have reached the server, and the server has closed the unused ones. Two are
+  // left: topology's and the harness's.
   await eventually(async () => {
     const { now, ever } = await connections(monitor);
     return ever >= before.ever + held && now === 2 ? true : undefined;
   }, 'the server has closed what was tried meanwhile');
   await eventually(async () => ((await connected()) === 1 ? true : undefined), 'it is still connected');
   expect(await installation.metric(topology, 'spanmesh_nats_losses_total')).toBe(1);
-  // Whatever it has written is a line of its log.
+  // The process has written nothing but lines of its log.
   for (const line of topology.output.split('\n').filter((text) => text !== ''))
     expect(() => JSON.parse(line)).not.toThrow();
 });
 
-/** Connections of clients that a NATS server has now, and that it ever had. */
+/** How many connections of clients a NATS server has now, and has ever had. */
 async function connections(monitor: number): Promise<{ now: number; ever: number }> {
   const answer = await fetch(`http://127.0.0.1:${monitor}/varz`);
   const { connections, total_connections } = (await answer.json()) as Record<string, number>;

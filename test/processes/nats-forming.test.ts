@@ -8,7 +8,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-it('every service comes up while the servers of NATS come one after the other, and none ends', async () => {
+it('every service starts while the servers of NATS start one after the other, and none ends', async () => {
   const servers = await stoppedNatsCluster();
   ends.push(() => Promise.all(servers.map((server) => server.remove())));
   const env = {
@@ -34,7 +34,7 @@ it('every service comes up while the servers of NATS come one after the other, a
     expect(topology.child.exitCode).toBe(null);
     return /no suitable peers|insufficient resources/.test(topology.output) ? true : undefined;
   }, 'it waits for a third');
-  // Also one that starts now: this is where each ended, with the advice to change what was right.
+  // A process that starts now waits, too. Services once ended here, with the advice to change a setting that was right.
   const late = await ServiceProcess.start('topology', env);
   ends.push(() => late.stop('SIGKILL'));
   await eventually(async () => {

@@ -10,7 +10,8 @@ import { startShipped, violations } from '../deploy/nats-users.ts';
 import { ServiceProcess } from '../peer/installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-// docs/tls.md, "NATS": what `spanmesh certs init --nats` makes, with a real nats-server and the configuration of docker-compose.yml.
+// docs/tls.md, "NATS": the certificates of `spanmesh certs init --nats`, with a real nats-server and the configuration
+// of docker-compose.yml.
 
 let directory: string;
 let nats: NatsServerProcess;
@@ -46,7 +47,7 @@ async function start(service: string, env: Record<string, string>): Promise<Serv
   return process;
 }
 
-/** `where`: the CA's directory. */
+/** Settings for a process that shows the certificate of this name. `where`: the CA's directory. */
 const showing = (name: string, where = 'tls'): Record<string, string> => ({
   SPANMESH_NATS_TLS_CERT: join(directory, where, `${name}.crt`),
   SPANMESH_NATS_TLS_KEY: join(directory, where, `${name}.key`),
@@ -83,9 +84,9 @@ describe.concurrent('a NATS server that knows services by their certificates', (
   it.each([
     ['no certificate', () => ({})],
     ['a certificate of another CA', () => showing('topology', 'strange')],
-  ])('%s: the log says which server, and what to look at', { timeout: 4 * PATIENCE_MS }, async (_, env) => {
+  ])('%s: the log names the server, and what to check', { timeout: 4 * PATIENCE_MS }, async (_, env) => {
     const process = await start('topology', env());
-    // The server only hangs up, as one does that is about to stop.
+    // The server only closes the connection, as a server that is about to stop would do.
     await eventually(
       async () => (process.output.includes('SPANMESH_NATS_TLS_CERT and _KEY') ? true : undefined),
       'it says why',

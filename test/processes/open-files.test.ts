@@ -29,27 +29,27 @@ async function knock(port: number): Promise<{ socket: Socket; closed: Promise<un
 }
 
 describe('a process at its limit of open files', () => {
-  it('refuses peers, counts and says so, and does everything else', async () => {
+  it('refuses peers, counts and reports that, and does everything else', async () => {
     const port = await freePort();
     const env = { SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`, SPANMESH_DATA_DIR: '' };
     standalone = await ServiceProcess.start('standalone', env, { openFiles: OPEN_FILES });
     await standalone.ready();
     const { http, grpc } = standalone.ports;
     const knocks = await Promise.all(Array.from({ length: 2 * OPEN_FILES }, () => knock(port)));
-    // More than these cannot have been let in.
+    // The process cannot have accepted all of these connections.
     await Promise.any(knocks.map(({ closed }) => closed));
     await until(async () => {
       const metrics = await scrape(http);
       return metrics.get(REFUSED)! + metrics.get(CONNECTIONS)! === knocks.length;
     }, 'everybody has been let in or refused');
     expect((await scrape(http)).get(CONNECTIONS)).toBeGreaterThan(OPEN_FILES / 4);
-    // Once, for all of them.
+    // All refusals together are reported in one line.
     const lines = standalone.output.split('\n').filter((line) => line.includes('file-descriptors'));
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('ulimit -n');
     expect((await fetch(`http://127.0.0.1:${http}/livez`)).status).toBe(200);
     expect(await main(['status', '--address', `127.0.0.1:${grpc}`], new RecordingTerminal())).toBe(0);
-    // Room again: peers are let in.
+    // There is room again: peers are accepted.
     for (const { socket } of knocks) socket.destroy();
     await until(async () => (await scrape(http)).get(CONNECTIONS) === 0, 'all are gone');
     const refused = (await scrape(http)).get(REFUSED);
@@ -61,14 +61,14 @@ describe('a process at its limit of open files', () => {
     expect(await standalone.stop('SIGTERM')).toBe(0);
   });
 
-  it('goes on when they are all connections to the API, and serves it again once there is room', async () => {
+  it('continues when all open files are connections to the API, and serves the API again once there is room', async () => {
     const port = await freePort();
     const env = { SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`, SPANMESH_DATA_DIR: '' };
     standalone = await ServiceProcess.start('standalone', env, { openFiles: OPEN_FILES });
     await standalone.ready();
     const { grpc } = standalone.ports;
     const knocks = await Promise.all(Array.from({ length: 2 * OPEN_FILES }, () => knock(grpc)));
-    // More than these cannot have been let in.
+    // The process cannot have accepted all of these connections.
     await Promise.any(knocks.map(({ closed }) => closed));
     for (const { socket } of knocks) socket.destroy();
     await until(

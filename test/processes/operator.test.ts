@@ -32,13 +32,13 @@ const levels = (printed: string): string[] =>
     ({ service, logLevel }) => `${service} ${logLevel}`,
   );
 
-describe('an operator who reaches one process', () => {
-  it('sees what all of them log through any, and changes it through topology and volconf', {
+describe('an operator who can reach one process', () => {
+  it('sees the log levels of all processes through any of them, and changes them through topology and volconf', {
     timeout: 4 * PATIENCE_MS,
   }, async () => {
     const [gateway, topology, volconf] = processes() as [ServiceProcess, ServiceProcess, ServiceProcess];
     for (const asked of processes()) {
-      // On a loaded machine an answer may come after nobody waits for it any more.
+      // On a loaded machine an answer of a process may come after the command has stopped waiting for it.
       await eventually(async () => {
         const { printed } = await spanmesh(asked, 'log-level', '-o', 'json');
         return levels(printed).join() === 'link-gateway warn,topology warn,volconf warn' ? true : undefined;
@@ -58,11 +58,11 @@ describe('an operator who reaches one process', () => {
     expect(gateway.output + topology.output).not.toContain('log level changed');
   });
 
-  it('uses every part of the API through any', { timeout: 6 * PATIENCE_MS }, async () => {
+  it('uses every part of the API through any process', { timeout: 6 * PATIENCE_MS }, async () => {
     const node = await EchoNode.start(installation.gateways[0]!.dmsg.circuit, 'circuit', 1);
     try {
       for (const [i, asked] of processes().entries()) {
-        // Who leads is known a moment after it leads.
+        // It takes a moment until all processes know which replica leads.
         await eventually(async () => {
           const { code } = await spanmesh(asked, 'volconf', 'set', `target-${i}`, 'span:127.0.0.1:9');
           return code === 0 ? true : undefined;
@@ -82,7 +82,7 @@ describe('an operator who reaches one process', () => {
     }
   });
 
-  it('is told how the installation is', { timeout: 6 * PATIENCE_MS }, async () => {
+  it('sees the status of the installation', { timeout: 6 * PATIENCE_MS }, async () => {
     const [topology] = installation.topologies as [ServiceProcess];
     const healthy = await eventually(async () => {
       const answer = await spanmesh(topology, 'status');
@@ -97,7 +97,7 @@ describe('an operator who reaches one process', () => {
     await installation.gateways[0]!.stop('SIGKILL');
     const sick = await eventually(async () => {
       const answer = await spanmesh(topology, 'status');
-      // A busy machine may have others that are missed for a moment.
+      // On a busy machine other processes may be missed for a moment, too.
       const isMissed = /^ {2}(gateway gateway-1\.\S+ is not attached|no gateway is attached)/m.test(answer.printed);
       return answer.code === 1 && isMissed ? answer : undefined;
     }, 'the gateway is missed');

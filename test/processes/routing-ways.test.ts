@@ -13,12 +13,13 @@ import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
 
-// What only one dialect has, over topology and two gateways in processes of their own; and the end of one of these processes.
+// Features of a single dialect, with topology and two gateways in processes of their own; and the end of one of these
+// processes.
 
 let world: RouteWorld;
 
 beforeAll(async () => {
-  // A way back does not close for being idle here.
+  // A return path must not be closed as idle during these tests.
   world = await RouteWorld.start({ SPANMESH_ON_DEMAND_IDLE: '1h' });
 });
 afterEach(() => world.clear());
@@ -31,7 +32,7 @@ const LOST = word(DELETE, ABORT, LNK_ERROR);
 const openOf = ({ node }: Party) => node.endpoint.transactions().filter(({ handler }) => handler instanceof Heard);
 
 describe('across two gateways, transactions stacked on others (circuit)', () => {
-  /** Four, each on the one before, opened by the requester, the owner, the requester, the owner. */
+  /** Four transactions, each stacked on the one before, opened alternately by the requester and the owner. */
   async function tower() {
     const { requester, owner } = await world.pair('circuit');
     const first = new Heard();
@@ -51,7 +52,7 @@ describe('across two gateways, transactions stacked on others (circuit)', () => 
     return { requester, owner, base, first, atOwner, second, third, fourth };
   }
 
-  it('are joined, whichever end opens them, and carry messages both ways', async () => {
+  it('are joined, whichever end opens them, and carry messages in both directions', async () => {
     const { requester, owner, second, third, fourth } = await tower();
     expect([second.taken.tx.depth, third.taken.tx.depth, fourth.taken.tx.depth]).toEqual([2, 3, 4]);
     expect(fourth.taken.heard.auxes).toEqual([Buffer.alloc(64, 1)]);
@@ -67,13 +68,13 @@ describe('across two gateways, transactions stacked on others (circuit)', () => 
   });
 
   it.each(['requester', 'owner'] as const)(
-    'end with LOSTLINK when the %s closes the lowest, at both ends',
+    'end with LOSTLINK at both ends when the %s closes the lowest one',
     async (who) => {
       const made = await tower();
       const { requester, owner, base, atOwner, second, third, fourth } = made;
       if (who === 'requester') requester.end(base);
       else owner.end(atOwner.tx);
-      // Those of the end that closes are ended there and then; those of the other are told.
+      // The closing end has ended its own transactions itself; for those of the other end it receives an end.
       const told =
         who === 'requester'
           ? [fourth.heard, second.heard, third.taken.heard]
@@ -108,9 +109,9 @@ describe('across two gateways, transactions stacked on others (circuit)', () => 
   });
 });
 
-describe('across two gateways, the way back (linkid)', () => {
+describe('across two gateways, the return path (linkid)', () => {
   it.each(['span', 'connection'] as const)(
-    'closes with the %s of the requester, after what ran over it',
+    'closes with the %s of the requester, after the transactions over it',
     async (what) => {
       const { requester, owner } = await world.oneSided();
       const heard = new Heard();
@@ -127,7 +128,7 @@ describe('across two gateways, the way back (linkid)', () => {
     },
   );
 
-  it('that the owner closes ends what runs over it, at both ends', async () => {
+  it('that the owner closes ends the transactions over it, at both ends', async () => {
     const { requester, owner } = await world.oneSided();
     const heard = new Heard();
     requester.open(BLK_READ, heard);
@@ -140,7 +141,7 @@ describe('across two gateways, the way back (linkid)', () => {
     expect(atOwner.words[1]).toBe(`${LOST} 21`);
   });
 
-  it('throws away what names a target that is not there, and keeps the connection', async () => {
+  it('drops messages to an unknown target, and keeps the connection', async () => {
     const { requester, owner } = await world.oneSided();
     const heard = new Heard();
     const address = { ...requester.address!, targetLo: 99 };
@@ -152,7 +153,7 @@ describe('across two gateways, the way back (linkid)', () => {
 });
 
 describe.each(['linkid', 'circuit'] as const)('the gateway of the owner is killed, %s', (dialect) => {
-  it('what ran over it ends with LOSTLINK; a gateway in its place is used at once', async () => {
+  it('transactions with it end with LOSTLINK; a gateway in its place is used at once', async () => {
     const { requester } = await world.pair(dialect).then(async (pair) => {
       pair.owner.node.socket.on('error', () => {});
       return pair;
@@ -170,7 +171,7 @@ describe.each(['linkid', 'circuit'] as const)('the gateway of the owner is kille
     const lost = `${word(CREATE, DELETE, ABORT, REPLY, LNK_ERROR)} 21`;
     expect([answered.words, waiting.words]).toEqual([[lost], [lost]]);
     requester.send(tx, BLK_WRITE);
-    // One that is begun now is answered, too, as long as there is a relay.
+    // A transaction that begins now is ended, too, as long as the relay exists.
     const late = new Heard();
     if (requester.node.relays.length > 0) {
       requester.open(BLK_READ | DELETE, late);

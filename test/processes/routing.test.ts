@@ -18,13 +18,13 @@ import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
 import { addedBetween, listTraffic } from '../peer/traffic.ts';
 import type { Dialect } from '../peer/wire.ts';
 
-// Routing over real TCP: topology and two gateways in processes of their own, the requester on one gateway, the owner of the span
-// on the other. After each case neither gateway may hold anything of it.
+// Routing over real TCP, with topology and two gateways in processes of their own. The requester is a peer of one
+// gateway, the owner of the span a peer of the other. After each case neither gateway may have any of its objects left.
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
-/** Most aux data of a message, bytes (protocol.md, "Message"). */
+/** The most aux data of a message, bytes (protocol.md, "Message"). */
 const MOST_AUX = { linkid: 64 * 1024, circuit: 1024 * 1024 };
-/** Protocols that nobody knows; the second has a payload. */
+/** Commands of unknown protocols; the second one has a payload. */
 const UNKNOWN = { bare: 0x00700a01, long: 0x00f0ff02 };
 
 let world: RouteWorld;
@@ -41,7 +41,7 @@ afterAll(async () => {
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 const text = (value: unknown) => Buffer.from(String(value).padEnd(64, '.'));
 
-/** A transaction of one message each way: the nth that the owner takes. */
+/** A transaction of one message in each direction: the nth one that the owner receives. */
 async function askOnce(requester: Party, owner: Party, n: number): Promise<void> {
   const heard = new Heard();
   requester.open(BLK_READ | DELETE, heard);
@@ -55,7 +55,7 @@ const until = ({ node }: Party, heard: Heard, messages: number) => node.until(()
 
 describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
   describe('given an open route', () => {
-    it('passes a transaction of one message each way', async () => {
+    it('passes a transaction of one message in each direction', async () => {
       const { requester, owner } = await world.pair(dialect);
       const heard = new Heard();
       requester.open(BLK_READ | DELETE, heard, { payload: Buffer.alloc(64, 5), aux: text('question') });
@@ -71,9 +71,9 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       expect([heard.words, heard.auxes]).toEqual([[`${word(CREATE, DELETE, REPLY, BLK_READ)} 7`], [text('answer')]]);
     });
 
-    it('counts what passes to the byte, on both connections and the trunk, and topology tells it of both gateways', async () => {
+    it('counts messages and bytes exactly, on both connections and the trunk, and topology reports those of both gateways', async () => {
       const { requester, owner } = await world.pair(dialect);
-      // The route over the trunk is there.
+      // Opens the route over the trunk.
       await askOnce(requester, owner, 0);
       await world.noTransactions();
       const { grpc } = world.installation.topology.ports;
@@ -87,7 +87,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       owner.end(taken);
       await until(requester, heard, 1);
       const added = addedBetween(before, await listTraffic(grpc));
-      // Headers are 128 bytes, and aux data is padded to 1024; the ends are 64 bytes.
+      // Headers are 128 bytes, and aux data is padded to 1024; ends of transactions are 64 bytes.
       const there = { messages: 32, bytes: 128 + 30 * (128 + 1024) + 64 };
       const back = { messages: 1, bytes: 64 };
       const towards = (to: typeof there, from: typeof there) => ({
@@ -101,13 +101,13 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       expect(added['gateway-2 connection']).toEqual(towards(there, back));
       expect(added['gateway-1 class trunk']).toEqual(towards(there, back));
       expect(added['gateway-2 class trunk']).toEqual(towards(back, there));
-      // A trunk has PINGs and credits of its own besides.
+      // A trunk also carries PINGs and credits.
       expect(added['gateway-1 trunk']!.messagesOut).toBeGreaterThanOrEqual(there.messages);
       expect(added['gateway-1 trunk']!.bytesOut).toBeGreaterThanOrEqual(there.bytes);
       expect(added['gateway-2 trunk']!.bytesOut).toBeGreaterThanOrEqual(back.bytes);
     });
 
-    it('passes a stream inside a transaction both ways, in order, and half-close by the requester', async () => {
+    it('passes a stream in a transaction in both directions, in order, and half-close by the requester', async () => {
       const { requester, owner } = await world.pair(dialect);
       const heard = new Heard();
       const tx = requester.open(BLK_OPEN, heard, { aux: text(0) });
@@ -121,7 +121,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
         word(BLK_WRITE),
         word(DELETE, LNK_ERROR),
       ]);
-      // The other direction goes on.
+      // The other direction continues.
       for (let i = 0; i < 50; i++) owner.send(taken.tx, BLK_READ, text(i));
       owner.end(taken.tx, ErrorCode.IO);
       await until(requester, heard, 51);
@@ -161,12 +161,12 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
           ? `${word(DELETE, ABORT, LNK_ERROR)} 22`
           : `${word(CREATE, DELETE, ABORT, REPLY, LNK_ERROR)} 22`,
       );
-      // Closed by one side, it is closed by the other, also after ABORT.
+      // After ABORT, too, the transaction is gone only when both sides have closed it.
       last().end(back, 0, true);
       await world.noTransactions();
     });
 
-    it('passes the largest blocks byte by byte, both ways', async () => {
+    it('passes the largest blocks unchanged, in both directions', async () => {
       const { requester, owner } = await world.pair(dialect);
       const [there, back] = [randomBytes(MOST_AUX[dialect]), randomBytes(MOST_AUX[dialect])];
       const heard = new Heard();
@@ -178,7 +178,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       expect([taken.heard.auxes[0]!.equals(there), heard.auxes[0]!.equals(back)]).toEqual([true, true]);
     });
 
-    it('passes protocols that nobody knows', async () => {
+    it('passes commands of unknown protocols', async () => {
       const { requester, owner } = await world.pair(dialect);
       const heard = new Heard();
       const payload = randomBytes(64);
@@ -214,7 +214,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       expect(heard).toEqual([`${word(UNKNOWN.bare)} 64 true`, `${word(LNK_PING)} 0 true`]);
     });
 
-    it('keeps the order of each of 200 transactions that are interleaved, opened by both ends', async () => {
+    it('keeps the order of each of 200 interleaved transactions, opened by both ends', async () => {
       const { requester, owner } = await world.pair(dialect);
       const opened = numbers(200).map((i) => {
         const by = i % 2 === 0 ? requester : owner;
@@ -222,7 +222,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
         return { by, heard, tx: by.open(BLK_OPEN, heard, { aux: text(`${i}:0`) }) };
       });
       for (let n = 1; n < 20; n++) {
-        // Another order each time: 7 and 200 have no divisor in common.
+        // A different order each time: 7 and 200 have no common divisor.
         for (let at = 0; at < 200; at++) {
           const i = (at * 7 + n) % 200;
           const { by, tx } = opened[i]!;
@@ -253,7 +253,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
   });
 
   describe('given that something is lost', () => {
-    /** Two transactions: one answered, with a stream, and one not answered. */
+    /** Two transactions: one that was answered and carries a stream, and one without an answer. */
     async function busy() {
       const pair = await world.pair(dialect);
       const { requester, owner } = pair;
@@ -292,7 +292,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
         await requester.node.barrier();
         expect([answered.words, waiting.words]).toEqual(heard);
         expect([answered.words.at(-1), waiting.words]).toEqual([LOST_ANSWERED, [LOST_UNANSWERED]]);
-        // What came before is a beginning of what was sent.
+        // The messages received are the first ones of the stream.
         const stream = answered.auxes.slice(1, -1);
         expect(stream).toEqual(numbers(stream.length).map(text));
         requester.endAll();
@@ -302,7 +302,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
     );
 
     it.each(['hangs up', 'is reset'] as const)(
-      'the requester %s: what it had with the owner ends with LOSTLINK',
+      'the requester %s: its transactions with the owner end with LOSTLINK',
       async (how) => {
         const { requester, owner, there, atOwner } = await busy();
         const [, second] = owner.taken;
@@ -311,7 +311,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
         await owner.node.until(() => owner.node.relays.length === 0);
         await owner.node.until(() => atOwner.words.length === 2);
         expect(atOwner.words).toEqual([word(CREATE, BLK_OPEN), `${word(DELETE, ABORT, LNK_ERROR)} 21`]);
-        // It has sent its DELETE: there is nothing that could be said.
+        // The requester has sent its DELETE, so the owner's transaction needs no other end.
         expect(second!.heard.words).toEqual([word(CREATE, DELETE, BLK_READ)]);
         owner.send(there, BLK_READ, text('too late'));
         owner.endAll();
@@ -321,7 +321,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       },
     );
 
-    it('the requester closes the relay: what runs on it ends at both ends', async () => {
+    it('the requester closes the relay: the transactions on it end at both ends', async () => {
       const { requester, owner, tx, answered, waiting, atOwner } = await busy();
       requester.end(requester.relay);
       await until(owner, atOwner, 2);
@@ -349,7 +349,7 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       await requester.node.barrier();
       for (const { words } of heard) for (const each of words) expect(each).toMatch(/ 21$/);
       if (dialect === 'circuit') {
-        // Each that was opened was ended, by a message or with its circuit.
+        // Each transaction that was opened was ended, by a message or with its circuit.
         expect(requester.node.endpoint.transactions().filter(({ handler }) => handler instanceof Heard)).toEqual([]);
       }
       expect(owner.taken).toEqual([]);
@@ -357,11 +357,11 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
   });
 });
 
-describe('across two gateways, the way back (linkid)', () => {
+describe('across two gateways, the return path (linkid)', () => {
   const onDemand = async () =>
     (await world.kept()).map((each) => each['spanmesh_gateway_open{table="onDemandRelays"}'] ?? 0);
 
-  it('is opened before the message goes, is used by the owner, and closes when nobody needs it', async () => {
+  it('is opened before the message is passed, is used by the owner, and closes when it is not needed', async () => {
     const { requester, owner } = await world.oneSided();
     expect(owner.node.relays).toEqual([]);
     const heard = new Heard();
@@ -371,7 +371,7 @@ describe('across two gateways, the way back (linkid)', () => {
     expect(owner.node.relays.length).toBe(1);
     expect([there.toLo, there.toHi]).toEqual([owner.relay.msgidLo, owner.relay.msgidHi]);
     expect(await onDemand()).toEqual([0, 1]);
-    // The owner opens one of its own, to the span that it now knows.
+    // The owner opens a transaction to the span that it now knows.
     const back = new Heard();
     owner.open(BLK_WRITE | DELETE, back, { aux: Buffer.alloc(64, 9) });
     owner.node.flush();
@@ -387,7 +387,7 @@ describe('across two gateways, the way back (linkid)', () => {
       async () => (await onDemand()).every((count) => count === 0),
       () => 'a way back that is closed',
     );
-    // It is opened anew by the next message.
+    // The next message opens it anew.
     requester.oneWay(LNK_PING);
     await owner.node.until(() => owner.node.relays.length === 1);
   });
@@ -396,16 +396,16 @@ describe('across two gateways, the way back (linkid)', () => {
 /** Sends half of a large message in a transaction, then resets the connection. */
 function cutInMessage({ node }: Party, tx: Parameters<Party['send']>[0]): void {
   const { socket } = node;
-  // What is no plain socket is not written past.
+  // An ordinary Socket: the endpoint must not write past the overridden `write` below.
   Object.setPrototypeOf(socket, HalvingSocket.prototype);
   node.endpoint.send(tx, BLK_READ, 0, null, randomBytes(32 * 1024));
   node.flush();
-  // Written first, so that the router has the half of it.
+  // The half is written before the reset, so that the router receives it.
   socket.once('drain', () => socket.resetAndDestroy());
   if (!socket.writableNeedDrain) socket.resetAndDestroy();
 }
 
-/** Sends half of what it is told to. */
+/** A socket that sends half of the bytes that it is given. */
 class HalvingSocket extends Socket {
   override write(bytes: Uint8Array, ...rest: never[]): boolean {
     return super.write(bytes.subarray(0, bytes.length / 2), ...rest);

@@ -27,7 +27,7 @@ afterAll(async () => {
 const each = (name: string) =>
   Promise.all(installation.gateways.map((gateway) => installation.metric(gateway, `spanmesh_gateway_${name}`)));
 
-/** Messages from the API of one gateway to a node of another. */
+/** Sends messages from the API of one gateway to a node of another gateway. */
 async function route(from: GatewayProcess, node: number): Promise<void> {
   const client = messagingClient(from.ports.grpc);
   const way = await RouteClient.open(client, echoNode('circuit', node));
@@ -37,20 +37,20 @@ async function route(from: GatewayProcess, node: number): Promise<void> {
   client.close();
 }
 
-describe('one more gateway', () => {
-  it('costs the others nothing but a trunk on first use', { timeout: 4 * PATIENCE_MS }, async () => {
+describe('an additional gateway', () => {
+  it('costs the other gateways nothing but a trunk on first use', { timeout: 4 * PATIENCE_MS }, async () => {
     expect(await each('trunk_established')).toEqual([0, 0, 0]);
     const newest = await installation.gateway(`gateway-${BEFORE + 1}`);
     installation.gateways.push(newest);
     await newest.ready();
     const node = await EchoNode.start(newest.dmsg.circuit, 'circuit', 600 + BEFORE);
     nodes.push(node);
-    // Every node has the relays of all others, those of the new gateway included.
+    // Each gateway has relays of the spans of all the others, including the new one's.
     await eventually(async () => {
       const relays = await each('relays');
       return relays.every((count) => count === BEFORE) ? true : undefined;
     }, 'every node is relayed everywhere');
-    // Nobody has connected to anybody.
+    // No gateway has opened a trunk.
     expect(await each('trunk_opened_total')).toEqual([0, 0, 0, 0]);
     expect(await each('trunk_established')).toEqual([0, 0, 0, 0]);
     expect(await each('connections')).toEqual([1, 1, 1, 1]);

@@ -25,13 +25,13 @@ afterAll(() => {
 
 const file = (name: string) => join(directory, name);
 
-/** What makes a PEM file a secret: its lines. */
+/** The lines of a PEM file that contain the secret. */
 const linesOf = (pem: string) => pem.split('\n').filter((line) => line.length > 40);
 
-it('tokens and private keys are in nothing that a process or the command line prints, at any log level', async () => {
+it('no process and no command prints tokens or private keys, at any log level', async () => {
   expect(await main(['certs', 'init', file('tls')], new RecordingTerminal())).toBe(0);
   writeFileSync(file('tokens'), `${operator.line}\n`);
-  // Wrong on purpose: a token instead of its line, a key instead of a certificate.
+  // Wrong contents on purpose: a raw token instead of a line for it, a private key instead of a public one.
   writeFileSync(file('raw-tokens'), `operator operate ${operator.token}\n`);
   keys.write('remote/127.0.0.2.pub', keys.peer.prv);
   const dmsg = await freePort();
@@ -50,7 +50,7 @@ it('tokens and private keys are in nothing that a process or the command line pr
     { SPANMESH_API_TLS_CERT: file('tls/api.key') },
     { SPANMESH_API_TLS_KEY: file('tls/api.crt') },
     { SPANMESH_API_TOKENS_FILE: file('raw-tokens') },
-    // Another secret where tokens belong.
+    // A private key in place of the file of tokens.
     { SPANMESH_API_TOKENS_FILE: file('tls/api.key') },
   ]) {
     const refused = await ServiceProcess.start('standalone', { ...settings, ...wrong });

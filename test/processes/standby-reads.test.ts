@@ -21,7 +21,7 @@ import { NatsInstallation } from '../peer/nats-installation.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { listTraffic } from '../peer/traffic.ts';
 
-// Three topologies: two follow the one that leads, and answer by themselves. The last test leaves it killed.
+// Three topologies: two follow the leader and answer reads themselves. The last test kills one of them.
 
 let installation: NatsInstallation;
 let peer: LivePeer;
@@ -59,7 +59,7 @@ function clientOf(topology: ServiceProcess): TopologyClient {
 
 const addressOf = ({ ports }: ServiceProcess) => `127.0.0.1:${ports.service}`;
 
-/** What a replica says of itself with each answer. */
+/** An answer with its metadata, in which a replica describes itself. */
 interface Said<Answer> {
   readonly answer: Answer;
   readonly replica: string;
@@ -95,7 +95,7 @@ async function tree(topology: ServiceProcess): Promise<GetTreeResponse[]> {
   return parts;
 }
 
-/** The messages of a watch as they come. */
+/** Collects the messages of a watch. */
 class Watching {
   readonly messages: WatchResponse[] = [];
   isOver = false;
@@ -179,7 +179,7 @@ it('standbys answer by themselves, as the leader does', async () => {
   }
 });
 
-it('standbys ask the gateways themselves how much passes', async () => {
+it('standbys ask the gateways for traffic themselves', async () => {
   const { leader, standbys } = await replicas();
   for (const topology of [leader, ...standbys]) {
     await caughtUp(topology, leader);
@@ -194,7 +194,7 @@ it('standbys ask the gateways themselves how much passes', async () => {
   }
 });
 
-it('every replica knows all of them, and the gateways', async () => {
+it('every replica knows all replicas, and the gateways', async () => {
   const { leader, standbys } = await replicas();
   for (const topology of [leader, ...standbys]) {
     const status = await eventually(async () => {
@@ -217,7 +217,7 @@ it('every replica knows all of them, and the gateways', async () => {
   }
 });
 
-it('a watch sees changes at a standby, and goes on at another one', async () => {
+it('a watch at a standby sees changes, and continues at another one', async () => {
   const { leader, standbys } = await replicas();
   await caughtUp(standbys[0]!, leader);
   const { revision } = (await listLinks(standbys[0]!)).answer;
@@ -226,7 +226,7 @@ it('a watch sees changes at a standby, and goes on at another one', async () => 
   const { changes } = await first.until(linkOf(100));
   first.cancel();
   for (const topology of [standbys[1]!, leader]) {
-    // From before the change: all of it comes again; from after it: only what is new.
+    // From a revision before the change the watch sends it again; from one after it only newer changes.
     const again = new Watching(topology, revision);
     await again.until(linkOf(100));
     again.cancel();
@@ -238,7 +238,7 @@ it('a watch sees changes at a standby, and goes on at another one', async () => 
   await peer.close(opened);
 });
 
-it('a standby whose leader is paused goes on answering, older and older; a watch at it is told to list again', async () => {
+it('a standby with a paused leader still answers, with growing age; its watch is told to list again', async () => {
   const { leader, standbys } = await replicas();
   const standby = standbys[0]!;
   await caughtUp(standby, leader);
@@ -255,7 +255,8 @@ it('a standby whose leader is paused goes on answering, older and older; a watch
     }, 'the lag grows');
   }
   process.stdout.write(`lag while the leader is paused: ${lag} ms\n`);
-  // The lease runs out, another one leads. Whatever this standby has become, it never shows less than there is.
+  // The lease expires, and another replica leads. Whether this standby is the new leader or not, its answers never lack
+  // links.
   const next = await installation.leaderOtherThan(TOPOLOGY_ROLE, leader.ports.service);
   await eventually(async () => {
     const said = await listLinks(standby);
@@ -268,7 +269,7 @@ it('a standby whose leader is paused goes on answering, older and older; a watch
   await eventually(async () => ((await listLinks(leader)).role === 'standby' ? true : undefined), 'it stands by');
 });
 
-it('reads go on, and miss nothing, when the leader is killed', async () => {
+it('reads continue, and miss nothing, when the leader is killed', async () => {
   const { leader, standbys } = await replicas();
   for (const standby of standbys) await caughtUp(standby, leader);
   const { answer } = await listLinks(leader);

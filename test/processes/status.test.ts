@@ -6,7 +6,7 @@ import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-// Two of each: one after the other is killed, and the ones that are left must say so.
+// Two processes of each service: one of each pair is killed in turn, and the remaining ones must report that.
 
 let installation: NatsInstallation;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, 4 * PATIENCE_MS);
 afterAll(() => installation?.stop());
 
-/** The exit code of `spanmesh status`, and what it prints. */
+/** The exit code of `spanmesh status`, and its output. */
 async function status({ ports }: ServiceProcess, ...args: string[]): Promise<{ code: number; printed: string }> {
   const terminal = new RecordingTerminal();
   const code = await main(['status', ...args, '--address', `127.0.0.1:${ports.grpc}`], terminal);
@@ -23,8 +23,8 @@ async function status({ ports }: ServiceProcess, ...args: string[]): Promise<{ c
 
 const EXPECTED = ['--expect', 'topology=2,link-gateway=2,volconf=2'];
 
-describe('of two of each, when one is killed', () => {
-  it('the installation is well before', { timeout: 6 * PATIENCE_MS }, async () => {
+describe('with two processes of each service, of which one is killed', () => {
+  it('the installation is well before the faults', { timeout: 6 * PATIENCE_MS }, async () => {
     await eventually(async () => {
       const { code } = await status(installation.topologies[0]!, ...EXPECTED);
       return code === 0 ? true : undefined;
@@ -50,12 +50,16 @@ describe('of two of each, when one is killed', () => {
       /^ {2}the topology replica at \S+ is missing for \d+ s$/m,
       /^ {2}1 of 2 expected processes of topology are there$/m,
     ],
-  ])('status says which, and fails: %s', { timeout: 6 * PATIENCE_MS }, async (_, process, missing, fewer) => {
-    await process().stop('SIGKILL');
-    const { printed } = await eventually(async () => {
-      const answer = await status(installation.topologies[0]!, ...EXPECTED);
-      return answer.code === 1 && missing.test(answer.printed) && fewer.test(answer.printed) ? answer : undefined;
-    }, 'it is missed');
-    expect(printed).toMatch(/^\d+ problems\n/);
-  });
+  ])(
+    'status names the missing process, and fails: %s',
+    { timeout: 6 * PATIENCE_MS },
+    async (_, process, missing, fewer) => {
+      await process().stop('SIGKILL');
+      const { printed } = await eventually(async () => {
+        const answer = await status(installation.topologies[0]!, ...EXPECTED);
+        return answer.code === 1 && missing.test(answer.printed) && fewer.test(answer.printed) ? answer : undefined;
+      }, 'it is missed');
+      expect(printed).toMatch(/^\d+ problems\n/);
+    },
+  );
 });

@@ -36,7 +36,7 @@ const operator = createApiToken({ name: 'operator', role: 'operate' });
 const reader = createApiToken({ name: 'reader', role: 'read' });
 
 const NAMES = ['gateway-1', 'gateway-2'];
-/** For `certs init`: a pair for each gateway. */
+/** Arguments for `certs init`: a key pair for each gateway. */
 const NAMED = NAMES.flatMap((name) => ['--gateway', name]);
 
 let directory: string;
@@ -81,7 +81,7 @@ async function start(service: string, env: Record<string, string>): Promise<Serv
   return made;
 }
 
-/** Settings of a process that is the service of this name. */
+/** The TLS settings of a process, with the certificate of this name. */
 function tlsOf(name: string): Record<string, string> {
   return {
     SPANMESH_TLS_CA: file('current/ca.crt'),
@@ -103,7 +103,7 @@ function codeOf(call: (done: (error: ServiceError | null) => void) => unknown): 
   return new Promise((resolve) => call((error) => resolve(error === null ? 'OK' : status[error.code]!)));
 }
 
-/** ListClusters of topology. */
+/** Calls ListClusters of topology, and returns the code. */
 async function list(token: string | undefined, ca?: string): Promise<string> {
   const client = openClient(TopologyClient, target(topology.ports.grpc, token, ca));
   try {
@@ -128,7 +128,7 @@ describe('an installation with certificates, each service in a process of its ow
     }
   });
 
-  it('carries one for a user who knows the address of topology alone, and whoever may not is told so by either', async () => {
+  it('carries a route for a user who only knows the address of topology; both refuse users without permission', async () => {
     const node = await EchoNode.start(gateways[0]!.dmsg, 'circuit', 8);
     const client = openClient(MessagingClient, target(topology.ports.grpc, operator.token));
     const less = openClient(MessagingClient, target(topology.ports.grpc, reader.token));
@@ -152,7 +152,7 @@ describe('an installation with certificates, each service in a process of its ow
     }
   });
 
-  it('shows what passes to whoever may read: topology asks the gateways by its certificate, and knows them by theirs', async () => {
+  it('shows traffic to users who may read: topology and the gateways identify each other by certificates', async () => {
     const counted = async (token: string | undefined, { ports } = topology): Promise<unknown> => {
       const client = openClient(TopologyClient, target(ports.grpc, token));
       try {
@@ -174,7 +174,7 @@ describe('an installation with certificates, each service in a process of its ow
     client.close();
   });
 
-  it('asks users who they are, and does not let them in at the service port', async () => {
+  it('authenticates users, and does not serve them at the service port', async () => {
     expect([await list(undefined), await list('x'), await list(reader.token)]).toEqual([
       'UNAUTHENTICATED',
       'UNAUTHENTICATED',
@@ -185,8 +185,8 @@ describe('an installation with certificates, each service in a process of its ow
     client.close();
   });
 
-  it('takes orders about log levels from operators alone', async () => {
-    // Without NATS each is asked by itself; test/deploy/nats-users.test.ts has one that passes orders on.
+  it('accepts orders about log levels from operators only', async () => {
+    // Without NATS each process is asked directly; in test/deploy/nats-users.test.ts orders are passed on.
     const order = async (token: string | undefined): Promise<string> => {
       const client = openClient(ProcessClient, target(gateways[0]!.service.ports.grpc, token));
       const request = SetLogLevelRequest.fromPartial({ level: 'debug', service: 'link-gateway' });
@@ -201,12 +201,12 @@ describe('an installation with certificates, each service in a process of its ow
     ]);
     expect(gateways[0]!.service.output).not.toContain('log level changed');
     expect(await order(operator.token)).toBe('OK');
-    // What it has logged may come after what it has answered.
+    // The line may be logged after the answer was sent.
     const { service } = gateways[0]!;
     await expect.poll(() => service.output).toMatch(/"by":"operator from [^"]*".*"log level changed"/);
   });
 
-  it('a gateway speaks for itself alone: what has its certificate cannot be another', async () => {
+  it('a gateway can only speak for itself: a process with its certificate cannot be another gateway', async () => {
     const { logger } = recordingLogger();
     const pair = { cert: file('current/link-gateway-gateway-1.crt'), key: file('current/link-gateway-gateway-1.key') };
     const files = watchTlsFiles({ ca: file('current/ca.crt'), ...pair }, { clock: systemClock, logger });
@@ -227,7 +227,8 @@ describe('an installation with certificates, each service in a process of its ow
         stream.write({ hello: Hello.fromPartial(hello) });
       });
     };
-    // gateway-1 is there already, and what asks may be it.
+    // The certificate is gateway-1's: it may not attach as gateway-2, and as gateway-1 it is only refused because that
+    // is attached.
     expect([await attach('gateway-2'), await attach('gateway-1')]).toEqual(['PERMISSION_DENIED', 'ALREADY_EXISTS']);
 
     const openTrunk = async (from: string, meant: string): Promise<string> => {
@@ -240,14 +241,14 @@ describe('an installation with certificates, each service in a process of its ow
     };
     expect([
       await openTrunk('gateway-2.00000008', 'gateway-2'),
-      // Another boot of it than the one that runs.
+      // Another boot of gateway-1 than the one that runs.
       await openTrunk('gateway-1.00000008', 'gateway-2'),
-      // And who is asked must be who is meant.
+      // The called gateway must be the one that the caller means.
       await openTrunk('gateway-1.00000008', 'gateway-3'),
     ]).toEqual(['PERMISSION_DENIED', 'FAILED_PRECONDITION', 'UNAVAILABLE']);
   });
 
-  it('a gateway with the certificate of another does not start', async () => {
+  it('a gateway with another gateway’s certificate does not start', async () => {
     const impostor = await ServiceProcess.start('link-gateway', {
       ...tlsOf('link-gateway-gateway-1'),
       SPANMESH_GATEWAY_NAME: 'gateway-2',
@@ -257,7 +258,7 @@ describe('an installation with certificates, each service in a process of its ow
     await expect(impostor.ready()).rejects.toThrow(/exit code 2\): .* and must name gateway-2\.link-gateway\.spanmesh/);
   });
 
-  it('takes orders to connect from volconf, and from nobody else', async () => {
+  it('accepts orders to connect from volconf only', async () => {
     const dial = async (name: string): Promise<string> => {
       const { logger } = recordingLogger();
       const pair = { cert: file(`current/${name}.crt`), key: file(`current/${name}.key`) };
@@ -275,7 +276,7 @@ describe('an installation with certificates, each service in a process of its ow
     ]);
   });
 
-  it('takes orders about log levels on the service port from topology and volconf, and from no gateway', async () => {
+  it('accepts orders about log levels on the service port from topology and volconf, and from no gateway', async () => {
     const order = async (name: string): Promise<string> => {
       const { logger } = recordingLogger();
       const pair = { cert: file(`current/${name}.crt`), key: file(`current/${name}.key`) };
@@ -287,7 +288,7 @@ describe('an installation with certificates, each service in a process of its ow
       client.close();
       return code;
     };
-    // Nobody obeys this one; a caller who may order hears why.
+    // The order is invalid, so no process obeys it. Callers that may give orders get the reason.
     expect([await order('volconf'), await order('link-gateway-gateway-1'), await order('operator')]).toEqual([
       'INVALID_ARGUMENT',
       'PERMISSION_DENIED',
@@ -295,25 +296,25 @@ describe('an installation with certificates, each service in a process of its ow
     ]);
   });
 
-  it('keeps a service with the certificate of another out', async () => {
+  it('refuses a service with another service’s certificate', async () => {
     const impostor = await ServiceProcess.start('link-gateway', {
       ...tlsOf('volconf'),
       SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
     });
     started.push(impostor);
-    // It notices by itself.
+    // The impostor finds the mistake itself, and ends.
     await expect(impostor.ready()).rejects.toThrow(
       /exit code 2\): SPANMESH_TLS_CERT: .* is the certificate of volconf\.spanmesh, and must name link-gateway\.spanmesh/,
     );
   });
 
-  it('takes new certificates and tokens while it runs', async () => {
+  it('uses new certificates and tokens without a restart', async () => {
     await certs('second', ...NAMED);
     const late = createApiToken({ name: 'late', role: 'read' });
     writeFileSync(file('tokens'), `${late.line}\n`);
     symlinkSync('second', file('next'));
     renameSync(file('next'), file('current'));
-    // Files are looked at every five seconds.
+    // Files are checked every five seconds.
     await expect.poll(() => list(late.token, 'second')).toBe('OK');
     expect(await list(late.token, 'first')).toBe('UNAVAILABLE');
     expect(await list(reader.token, 'second')).toBe('UNAUTHENTICATED');

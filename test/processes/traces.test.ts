@@ -18,7 +18,7 @@ import { echoCluster } from '../peer/route-client.ts';
 import { sample } from '../peer/scrape.ts';
 import { DialledHost, VolconfWorld } from '../peer/volconf-world.ts';
 
-// Topology and two gateways, as processes are made, in this one; a collector of the test's own gets what they send.
+// Topology and two gateways, made as in processes, but in this one. The test's own collector receives their traces.
 
 const LISTEN = {
   SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
@@ -81,7 +81,7 @@ afterAll(async () => {
 const named = (steps: readonly ReceivedStep[], name: string, traceId?: string): ReceivedStep[] =>
   steps.filter((step) => step.name === name && (traceId === undefined || step.traceId === traceId));
 
-/** `bearing`: headers of the call. */
+/** Calls ListClusters. `bearing`: headers of the call. */
 function list(port: number, bearing: Record<string, string> = {}): Promise<ServiceError | null> {
   const client = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
   const metadata = new Metadata();
@@ -95,7 +95,7 @@ function list(port: number, bearing: Record<string, string> = {}): Promise<Servi
 }
 
 describe('a trace', () => {
-  it('leads from a LNK_SPAN to its relay on another gateway, through topology', async () => {
+  it('connects a LNK_SPAN, through topology, with its relay on another gateway', async () => {
     const [giver, taker] = [await peerOf(gateways[0]!), await peerOf(gateways[1]!)];
     await taker.openConn();
     const node = testUuid(1);
@@ -120,12 +120,12 @@ describe('a trace', () => {
       expect(ended).toBeGreaterThanOrEqual(began);
       expect(failure).toBe('');
     }
-    // One LNK_SPAN, one trace; routed messages have none.
+    // A LNK_SPAN makes one trace of three steps; routed messages have no trace.
     expect(receiver.steps.filter((step) => step.traceId === traceId)).toHaveLength(3);
     expect([...receiver.requests]).toEqual(['POST /v1/traces application/x-protobuf']);
   });
 
-  it('of a call of the API goes on with the caller’s, and with whoever answers', async () => {
+  it('of a call of the API continues the caller’s, and includes the process that answers', async () => {
     const traceId = 'ab'.repeat(16);
     const parent = 'cd'.repeat(8);
     const port = gateways[0]!.ports.apiPort;
@@ -145,7 +145,7 @@ describe('a trace', () => {
     expect(first?.attributes).toMatchObject({ 'rpc.service': 'spanmesh.v1.Topology', 'rpc.method': 'ListClusters' });
   });
 
-  it('begins with a call that names none that can be, and says how it failed', async () => {
+  it('begins with a call whose header is missing or invalid, and contains the error', async () => {
     const before = receiver.steps.length;
     for (const bad of [
       '',
@@ -167,7 +167,7 @@ describe('a trace', () => {
     for (const { failure } of steps) expect(failure).toMatch(/^INVALID_ARGUMENT: /);
   });
 
-  it('of a call that is sampled away elsewhere is not kept here', async () => {
+  it('of a call that its caller has not sampled is not recorded', async () => {
     const traceId = 'ef'.repeat(16);
     expect(await list(topology.ports.apiPort, { traceparent: `00-${traceId}-${'cd'.repeat(8)}-00` })).toBeNull();
     expect(
@@ -177,7 +177,7 @@ describe('a trace', () => {
     expect(receiver.steps.filter((step) => step.traceId === traceId)).toEqual([]);
   });
 
-  it('of a call that is passed on to a gateway has both', async () => {
+  it('of a call that is passed on to a gateway includes both processes', async () => {
     const client = new MessagingClient(`127.0.0.1:${topology.ports.apiPort}`, credentials.createInsecure());
     const request = AcquireClusterRequest.fromPartial({ cluster: echoCluster('circuit') });
     await new Promise<void>((resolve, reject) =>
@@ -192,7 +192,7 @@ describe('a trace', () => {
     expect([first!.parent, second!.parent, second!.traceId]).toEqual(['', first!.id, first!.traceId]);
   });
 
-  it('that the collector does not take is counted in the metrics of the process, and so are those that it takes', async () => {
+  it('is counted in the metrics of its process, whether the collector accepts it or not', async () => {
     const counted = (name: string): Promise<number> => sample(topology.ports.httpPort, name);
     receiver.status = 400;
     expect(await list(topology.ports.apiPort)).toBeNull();
@@ -204,7 +204,7 @@ describe('a trace', () => {
     expect(await counted('spanmesh_trace_parts_lost_total{reason="queue_full"}')).toBe(0);
   });
 
-  it('is of the fail-over when another topology takes over: its gateways attach in it', async () => {
+  it('of a fail-over includes the gateways that attach to the new leader', async () => {
     const { servicePort } = topology.ports;
     const before = receiver.steps.length;
     await topology.stop();
@@ -223,7 +223,7 @@ describe('a trace', () => {
   });
 });
 
-it('a dial is a trace from volconf to the gateway that connects, and says why it failed', async () => {
+it('a dial is a trace from volconf to the gateway that connects, with the error if it fails', async () => {
   const tracing = new Tracing();
   const logger = createLogger({ level: 'silent', service: 'test' });
   const env = { ...tracesTo(receiver.url), OTEL_SERVICE_NAME: 'all-in-one' };
@@ -254,7 +254,7 @@ it('a dial is a trace from volconf to the gateway that connects, and says why it
   }
 });
 
-describe('nothing of OpenTelemetry is asked for', () => {
+describe('packages of OpenTelemetry are not loaded', () => {
   const program = fileURLToPath(new URL('modules-loaded.fixture.ts', import.meta.url));
   const loaded = async (env: Record<string, string>): Promise<string[]> => {
     const settings = { ...LISTEN, SPANMESH_DMSG_LISTEN: '127.0.0.1:0', SPANMESH_DATA_DIR: '' };
@@ -264,7 +264,7 @@ describe('nothing of OpenTelemetry is asked for', () => {
     return JSON.parse(stdout.trim().split('\n').at(-1)!) as string[];
   };
 
-  it('unless somebody wants traces', async () => {
+  it('unless traces are configured', async () => {
     const off = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: 'true' };
     const [none, disabled, on] = await Promise.all([loaded({}), loaded(off), loaded(tracesTo(receiver.url))]);
     expect([none, disabled]).toEqual([[], []]);

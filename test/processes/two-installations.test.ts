@@ -7,7 +7,7 @@ import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-/** A topology, a gateway and two peers, on a NATS that it shares with another such. */
+/** A topology, a gateway and two peers, on a NATS server that another such installation uses, too. */
 class Neighbour {
   readonly name: string;
   topology: ServiceProcess;
@@ -27,7 +27,7 @@ class Neighbour {
     const topology = await ServiceProcess.start('topology', env);
     const gateway = await ServiceProcess.start('link-gateway', {
       ...env,
-      // The same at both: what is of one name must not be one.
+      // Both installations use this name: objects of the same name must not be mixed up.
       SPANMESH_GATEWAY_NAME: 'gateway',
       SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`,
       SPANMESH_TRUNK_LISTEN: '127.0.0.1:0',
@@ -42,19 +42,19 @@ class Neighbour {
     return new Neighbour(name, topology, gateway, peers);
   }
 
-  /** One peer gives a span more, the other must get it. */
+  /** Offers another span at one peer, and waits until the other peer gets its relay. */
   async span(): Promise<void> {
     const [giver, taker] = this.peers as [LivePeer, LivePeer];
     const given = giver.spans.get(giver.openSpan({ nodeLabel: `of ${this.name}` }))!;
     await taker.relay(({ node }) => node === given.node);
   }
 
-  /** What the taker has, by name. */
+  /** Labels of the nodes of which the taker has relays. */
   get seen(): string[] {
     return [...new Set(this.peers[1]!.relays().map(({ span }) => span.nodeLabel))];
   }
 
-  /** Services that answer one of them, as `spanmesh` lists them. */
+  /** The processes of the installation, as `spanmesh` lists them. */
   async processes(): Promise<string[]> {
     const terminal = new RecordingTerminal();
     await main(['log-level', '-o', 'json', '--address', `127.0.0.1:${this.gateway.ports.grpc}`], terminal);
@@ -83,11 +83,11 @@ afterAll(async () => {
 });
 
 it(
-  'two installations share a NATS and never see each other, also when one of them fails over',
+  'two installations share a NATS server and never see each other, even if one of them fails over',
   async () => {
     for (const one of [alpha, beta, alpha, beta]) await one.span();
     const each = async () => {
-      // Both lead, each its own.
+      // Each installation has its own leader.
       expect([alpha.seen, beta.seen]).toEqual([['of alpha'], ['of beta']]);
       for (const one of [alpha, beta]) {
         await eventually(async () => {
@@ -97,7 +97,7 @@ it(
       }
     };
     await each();
-    // The leader of one goes: the other's has nothing to take over.
+    // The leader of alpha is killed; beta has nothing to take over.
     await alpha.topology.stop('SIGKILL');
     for (let i = 0; i < 5; i++) await beta.span();
     alpha.topology = alpha.topology.again();

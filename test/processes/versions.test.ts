@@ -10,7 +10,8 @@ import { testUuid } from '../peer/payloads.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 import { echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
 
-// Processes of several versions of the protocol between services, in this process: what they say that they speak is no setting.
+// Processes with several versions of the protocol between services. They run in this process, because the version that
+// they claim is not a setting.
 
 /** The leader's version. */
 const N = 5;
@@ -80,7 +81,7 @@ async function peerAt(version: number): Promise<LivePeer> {
 }
 
 describe('versions side by side', () => {
-  it('serve: N-1, N and N+1 under a leader of N are one router', async () => {
+  it('work together: gateways of N-1, N and N+1 are one router under a leader of N', async () => {
     for (const [from, to] of [
       [N - 1, N],
       [N, N - 1],
@@ -113,7 +114,7 @@ describe('versions side by side', () => {
     }
   });
 
-  it('refuse N-2: it is told both versions and what to do, and stays without a leader', async () => {
+  it('refuse N-2: that gateway is told both versions and what to do, and stays without a leader', async () => {
     const old = gateways.get(N - 2)!;
     expect(old.gateway.notReady()).not.toBeNull();
     const told = logs.get(N - 2)!.find(({ msg }) => msg === 'not attached to topology');
@@ -123,7 +124,7 @@ describe('versions side by side', () => {
     );
   });
 
-  it('log a refusal once, and count it each time', async () => {
+  it('log a refusal once, and count each one', async () => {
     const refused = await eventually(async () => {
       const attempts = topology.ports.protocol.refused.gateway ?? 0;
       return attempts >= 3 ? attempts : undefined;

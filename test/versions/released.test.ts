@@ -12,11 +12,11 @@ import { testUuid } from '../peer/payloads.ts';
 import { Asker, Responder } from '../peer/routed-traffic.ts';
 
 /**
- * The release before: whatever has changed since must work beside it, whichever of the two is the leader, the standby or the gateway. At a
- * release the file gets the commit of the one before.
+ * The commit of the previous release. The present code must work together with it, whichever of the two is the leader,
+ * the standby or the gateway. At each release the file gets the commit of the release before.
  */
 const REVISION = readFileSync(join(import.meta.dirname, 'revision.txt'), 'utf8').trim();
-/** Checking out, and where dependencies have changed installing them, milliseconds. */
+/** Time to check out the commit and, if dependencies have changed, to install them, milliseconds. */
 const CHECK_OUT_MS = 180_000;
 const PATIENCE_MS = 90_000;
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
 }, CHECK_OUT_MS);
 afterAll(() => before?.remove());
 
-it('a revision that is not in the history is named, with what brings it', async () => {
+it('a missing revision is named, with the command that fetches it', async () => {
   const missing = checkOut('0123456789abcdef0123456789abcdef01234567');
   await expect(missing).rejects.toThrow(RevisionError);
   await expect(missing).rejects.toThrow(/^0123\S+ is not in the history of this checkout: .*--unshallow/);
@@ -67,7 +67,7 @@ describe.each([
 
   beforeAll(async () => {
     nats = await NatsServerProcess.start();
-    // One after the other: who leads is known.
+    // The replicas start one after the other, so that the first one leads.
     for (const version of [leads, follows] as const) {
       const topology = await start(version, 'topology');
       topologies.push(topology);
@@ -84,7 +84,7 @@ describe.each([
   });
 
   it(
-    'relays spans and routes transactions both ways, and a fail-over to the other version loses nothing',
+    'relay spans and route transactions in both directions, and a fail-over to the other version loses nothing',
     async () => {
       const ends: { asker: Asker; peer: LivePeer; relay: Awaited<ReturnType<LivePeer['relay']>> }[] = [];
       for (const [from, to] of [
@@ -116,7 +116,7 @@ describe.each([
       const [giver, taker] = [await peerAt(0, 'later-giver'), await peerAt(1, 'later-taker')];
       giver.openSpan({ node: testUuid(30) });
       await taker.relay((span) => span.node === testUuid(30));
-      // What each held before it holds still: the same msgids.
+      // Each peer still has the relays that it had before, with the same msgids.
       for (const [i, { peer, relay }] of ends.entries()) {
         const now = new Set(peer.relays().map(({ msgid }) => msgid));
         expect(held[i]!.every((msgid) => now.has(msgid))).toBe(true);
@@ -128,7 +128,7 @@ describe.each([
   );
 });
 
-/** Of the replicas that this one knows; empty while it does not answer. */
+/** The roles of the replicas that this one knows; empty while it does not answer. */
 async function roles({ ports }: ServiceProcess): Promise<string[]> {
   const client = new TopologyClient(`127.0.0.1:${ports.grpc}`, credentials.createInsecure());
   try {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listClusters } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-// Replicas that replicate by different versions, in this process: the one that cannot follow passes calls on.
+// Replicas with different versions of replication, in this process: the one that cannot follow passes calls on.
 
 let nats: NatsServerProcess;
 const replicas: TopologyProcess[] = [];
@@ -39,7 +39,7 @@ afterAll(async () => {
 });
 
 it(
-  'a standby of another version is refused, answers nothing of its own, and passes calls on',
+  'a standby of another version is refused, answers nothing by itself, and passes calls on',
   async () => {
     const leader = await startReplica();
     const { core } = leader.topology;
