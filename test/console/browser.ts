@@ -3,18 +3,24 @@ import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
-/** Where Debian puts it. */
+/** The path of Debian's chromium. */
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Debian's chromium. The map needs WebGL, which it computes itself. @throws Error that says what is missing */
+/**
+ * Opens Debian's chromium. The map needs WebGL, which chromium computes in software. @throws Error that says what is
+ * missing
+ */
 export function openBrowser(): Promise<Browser> {
   if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is missing: apt-get install chromium, or set CHROMIUM`);
   const args = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--force-color-profile=srgb'];
   return chromium.launch({ executablePath: CHROMIUM, args });
 }
 
-/** A page that keeps what goes wrong in it: faults of scripts, and what the policy has kept out. */
+/**
+ * A page with the faults that have occurred in it: errors of scripts, and requests refused by the content security
+ * policy.
+ */
 export interface WatchedPage {
   readonly page: Page;
   readonly faults: string[];
@@ -34,15 +40,15 @@ export async function openPage(
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(String(error.stack)));
   page.on('console', (message) => {
-    // That the server is away is no fault of the page.
+    // Requests that fail because the server is away, or is refused, are no fault of the page.
     if (message.type() === 'error' && !/net::ERR_|status of 4\d\d/.test(message.text())) faults.push(message.text());
   });
   return { page, faults };
 }
 
-/** What axe finds wrong for people who do not see the page, or have no mouse: a line each. */
+/** The accessibility problems that axe finds, a line each. */
 export async function axeViolations(page: Page): Promise<string[]> {
-  // The policy of the page lets no script in; the browser's own way to evaluate one is not the page's.
+  // The page's policy forbids foreign scripts; evaluation through the browser is not affected by it.
   const { violations } = (await page.evaluate(`${AXE};\naxe.run(document)`)) as AxeResults;
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`),

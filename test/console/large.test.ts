@@ -6,7 +6,7 @@ import { type Patch, patchOf } from './pixels.ts';
 import { attachTold } from './told-gateway.ts';
 import { isLive, simOf, standaloneWith } from './world.ts';
 
-/** A browser without a graphics processor computes each look at the map. */
+/** Without a graphics processor the browser takes long to compute each picture of the map. */
 const PATIENT = { timeout: 60_000 };
 
 let browser: Browser;
@@ -15,7 +15,9 @@ beforeAll(async () => {
 });
 afterAll(() => browser?.close());
 
-it('10,000 nodes: the first view, the whole tree, and its end are there', { timeout: 120_000 }, async () => {
+it('10,000 nodes: the first view, the whole tree, and the end of the tree are shown', {
+  timeout: 120_000,
+}, async () => {
   const { standalone, stop } = await standaloneWith();
   const sim = simOf(standalone, { peers: 4, spans: 2500, dialect: 'circuit' });
   sim.start();
@@ -33,7 +35,7 @@ it('10,000 nodes: the first view, the whole tree, and its end are there', { time
     await tree.focus();
     await page.keyboard.press('End');
     await tree.getByRole('treeitem', { selected: true }).waitFor();
-    // Only what is seen is drawn.
+    // Only the visible items are in the document.
     expect(await tree.getByRole('treeitem').count()).toBeLessThan(100);
     console.log(`10,000 nodes: first view after ${first} ms, all of them after ${whole} ms`);
     expect(await axeViolations(page)).toEqual([]);
@@ -50,10 +52,10 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
   let topology: TopologyProcess;
   let endGateway: () => void;
   let page: Page;
-  /** Looks at pictures of the other one. */
+  /** A page that examines screenshots of the other page. */
   let eye: Page;
   let faults: string[];
-  /** Where the gateway is when all of the map is seen: in its middle. */
+  /** Where the gateway is drawn when the whole map is shown: in the middle. */
   let middle: Patch;
 
   beforeAll(async () => {
@@ -85,11 +87,11 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
   const map = () => page.locator('.map');
   const drawnPeers = async () => (await patchOf(map(), '#2d8a4e', eye)).pixels;
   const gateway = () => patchOf(map(), '#1f5fbf', eye);
-  /** How far it is from the middle, px to the right. */
+  /** Waits for the gateway's distance from the middle, in px to the right. */
   const right = () => expect.poll(async () => (await gateway()).x - middle.x, PATIENT);
   const down = () => expect.poll(async () => (await gateway()).y - middle.y, PATIENT);
 
-  /** How far it is, once it moves no more. */
+  /** The gateway's distance from the middle, once it does not move any more. */
   async function restsAt(): Promise<number> {
     for (let before = Number.NaN; ; ) {
       const { x } = await gateway();
@@ -103,7 +105,7 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await right().toBeCloseTo(0, 0);
   }
 
-  it('is drawn: all of them, around their gateway', async () => {
+  it('is drawn: all peers, around their gateway', async () => {
     await expect.poll(drawnPeers, PATIENT).toBeGreaterThan(peers);
     middle = await gateway();
     const box = await map().boundingBox();
@@ -112,7 +114,7 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     expect(await axeViolations(page)).toEqual([]);
   });
 
-  it('names what is pointed at', async () => {
+  it('shows the name of the peer under the mouse', async () => {
     const { x: left, y: top } = (await map().boundingBox()) ?? { x: 0, y: 0 };
     const pointed = async () => {
       await page.mouse.move(left + 2, top + 2);
@@ -123,14 +125,14 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await page.mouse.move(left + 2, top + 2);
   });
 
-  it('finds a peer, goes there and names it', async () => {
+  it('finds a peer, moves to it, and shows its name', async () => {
     const find = page.getByLabel('Find');
     await find.fill(`peer ${peers}`);
     await page.getByText('1 found', { exact: true }).waitFor();
     await find.press('Enter');
     const isIt = /^connection told\.00000001:5000 .* peer 5000 192\.0\.2\.1:15000$/;
     await expect.poll(() => page.locator('.picked').textContent(), PATIENT).toMatch(isIt);
-    // The gateway is not in the part that is looked at now, and of what is only the one that was found is not pale.
+    // The gateway is not in the visible part now, and only the found peer is drawn in full colour.
     await expect.poll(async () => (await gateway()).pixels, PATIENT).toBe(0);
     await expect.poll(drawnPeers, PATIENT).toBeLessThan(100);
     await find.fill('nobody is called so');
@@ -140,7 +142,7 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await showAll();
   });
 
-  it('is moved with the mouse, and zoomed with its wheel', async () => {
+  it('is moved with the mouse, and zoomed with the wheel', async () => {
     const { x: left, y: top } = (await map().boundingBox()) ?? { x: 0, y: 0 };
     const [x, y] = [left + middle.x, top + middle.y];
     await page.mouse.move(x + 100, y + 50);
@@ -148,10 +150,10 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await page.mouse.move(x + 150, y + 50);
     await page.mouse.move(x + 200, y + 50);
     await page.mouse.up();
-    // It goes on for a bit when it is let go.
+    // The map moves on for a moment after the mouse button is released.
     await right().toBeGreaterThan(95);
     await showAll();
-    // What is under the mouse stays there: the gateway, beside it, gets farther away.
+    // The point under the mouse stays in place: the gateway, beside it, moves away.
     await page.mouse.move(x + 100, y);
     await page.mouse.wheel(0, -120);
     await right().toBeLessThan(-20);
@@ -183,5 +185,5 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await down().toBeCloseTo(0, 0);
   });
 
-  it('nothing has gone wrong in the page', () => expect(faults).toEqual([]));
+  it('no fault has occurred in the page', () => expect(faults).toEqual([]));
 });

@@ -1,13 +1,16 @@
 import type { Locator, Page } from 'playwright-core';
 
-/** Where something of one colour is, px from the left and the top; `pixels`: how large. */
+/** The middle of all pixels of one colour, px from the left and the top; `pixels`: their number. */
 export interface Patch {
   readonly x: number;
   readonly y: number;
   readonly pixels: number;
 }
 
-/** For a page with an image: the middle of all pixels of a colour, each channel up to 8 off. */
+/**
+ * Source of a function for the browser: the middle of all pixels of an image that have a colour, each channel up to 8
+ * off.
+ */
 const FIND = `async ({ image, colour }) => {
   const picture = new Image();
   picture.src = 'data:image/png;base64,' + image;
@@ -27,8 +30,8 @@ const FIND = `async ({ image, colour }) => {
 }`;
 
 /**
- * Looks for a colour (`#1f5fbf`) in what is drawn of an element. `by`: an empty page that looks at the pictures, for the policy of the other
- * one lets no picture in.
+ * Finds a colour (`#1f5fbf`) in the picture of an element. `by`: an empty page in which the picture is examined,
+ * because the policy of the element's page does not allow images from elsewhere.
  */
 export async function patchOf(element: Locator, colour: string, by: Page): Promise<Patch> {
   const image = (await element.screenshot()).toString('base64');

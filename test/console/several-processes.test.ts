@@ -21,7 +21,7 @@ afterAll(async () => {
   await installation?.stop();
 });
 
-/** Where a replica says that its console is. */
+/** The address of a replica's console, from its log. */
 function consoleOf(topology: ServiceProcess): Promise<string> {
   return eventually(() => /"console":"(http:[^"]+)"/.exec(topology.output)?.[1], 'it says where its console is');
 }
@@ -40,7 +40,7 @@ async function addTarget(page: Page, name: string, path: string): Promise<void> 
   await page.getByRole('button', { name: 'Add', exact: true }).click();
 }
 
-it('a page of the standby adds targets at volconf, shows what becomes of them, and removes them', async () => {
+it('a page of the standby adds targets at volconf, shows their states, and removes them', async () => {
   const [, standby] = installation.topologies;
   if (standby === undefined) throw new Error('too few');
   const answers = (raw: RawPeer): void => void LivePeer.over(raw).openConn();
@@ -63,7 +63,7 @@ it('a page of the standby adds targets at volconf, shows what becomes of them, a
       .getByRole('cell', { name: /^(now|in .*)$/ })
       .waitFor();
     expect(await axeViolations(page)).toEqual([]);
-    // What hangs up is dialled again: the page sees it go and come.
+    // The connection is dialled again: the page shows it as lost, then as established.
     (await host.next()).socket.resetAndDestroy();
     await row('lab').getByText(/ ago$/).waitFor();
     await row('lab').getByRole('cell', { name: 'running', exact: true }).waitFor();
@@ -87,12 +87,13 @@ it('a page of the standby adds targets at volconf, shows what becomes of them, a
   expect(faults).toEqual([]);
 });
 
-it('a page of the standby drains a gateway that is a process of its own, and the map shows the trunk to the other', async () => {
+it('a page of the standby drains a gateway in another process, and the map shows the trunk to the other gateway', async () => {
   const [, standby] = installation.topologies;
   const [one, two] = installation.gateways;
   if (standby === undefined || one === undefined || two === undefined) throw new Error('too few');
   const sims = [simOn(one.dmsg.circuit, 3, 20), simOn(two.dmsg.circuit, 3, 20)];
-  // The same nodes on both gateways: a transaction with one goes over the trunk or not, as its best link is.
+  // Both gateways have peers with the same nodes, so the best link of a node may be at either gateway, and some
+  // transactions use the trunk.
   for (const sim of sims) sim.start();
   const { page, faults } = await openPage(browser);
   try {
@@ -113,14 +114,14 @@ it('a page of the standby drains a gateway that is a process of its own, and the
         .getByText(/closed/)
         .count(),
     ).toBe(0);
-    // Its peers come again: it goes on accepting.
+    // The drained gateway's peers reconnect, also to it: it still accepts peers.
     await expect.poll(() => connections('gateway-1').textContent()).toBe('6');
     expect(await axeViolations(page)).toEqual([]);
     await page.getByRole('link', { name: 'Map' }).click();
     await page.locator('.map canvas').first().waitFor();
     const box = await page.locator('.map').boundingBox();
     if (box === null) throw new Error('no map');
-    // Two gateways are one above the other in the middle.
+    // The map shows two gateways above each other in the middle.
     await expect
       .poll(async () => {
         for (let y = box.y + 20; y < box.y + box.height; y += 8) {
@@ -141,7 +142,7 @@ it('a page of the standby drains a gateway that is a process of its own, and the
   expect(faults).toEqual([]);
 });
 
-it('a page of the standby goes on over a fail-over, says what is missing, and shows what comes afterwards', async () => {
+it('a page of the standby continues after a fail-over, shows what is missing, and shows later changes', async () => {
   const [leader, standby] = installation.topologies;
   const [one, two] = installation.gateways;
   if (leader === undefined || standby === undefined || one === undefined || two === undefined)

@@ -9,10 +9,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { axeViolations, openBrowser, openPage, type WatchedPage } from './browser.ts';
 import { isLive, PEERS, simOf, standaloneWith } from './world.ts';
 
-/** What README and docs/console.md show is made here when it is asked for, so that it stays true. */
+/** The images of README and docs/console.md are made here on request, so that they show the present console. */
 const IMAGES = join(import.meta.dirname, '../../docs/images');
 const MAKES_IMAGES = process.env.SPANMESH_MAKE_IMAGES === 'true';
-/** Bytes that a page may take to be there, the map included, compressed: what was promised. */
+/** The most compressed bytes that the page may load, including the map: the promised limit. */
 const MOST_BYTES = 200 * 1024;
 
 let browser: Browser;
@@ -26,7 +26,7 @@ async function shot(page: Page, name: string): Promise<void> {
   if (MAKES_IMAGES) await page.screenshot({ path: join(IMAGES, `console-${name}.png`), animations: 'disabled' });
 }
 
-describe('a console that asks nobody', () => {
+describe('a console without sign-in', () => {
   let standalone: RunningStandalone;
   let stop: () => Promise<void>;
   let sim: Sim;
@@ -55,12 +55,12 @@ describe('a console that asks nobody', () => {
     await isLive(page);
   };
 
-  it('shows how the installation is: as status says it, with the numbers of the API', async () => {
+  it('shows the status of the installation, as the status command does, with the numbers of the API', async () => {
     await open('');
     await page.getByText('The installation is well.').waitFor();
     await page.locator('.tiles div', { hasText: 'nodes' }).getByText(String(PEERS), { exact: true }).waitFor();
     await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
-    // Rates are there from the second answer of the gateways on.
+    // Rates exist from the second answer of the gateways on.
     for (const rate of ['routed msg/s', 'routed B/s']) {
       const tile = page.locator('.tiles div', { hasText: rate }).locator('dd');
       await expect.poll(() => tile.textContent()).toMatch(/^[1-9]/);
@@ -69,7 +69,7 @@ describe('a console that asks nobody', () => {
     expect(await axeViolations(page)).toEqual([]);
   });
 
-  it('shows the tree down to the relays, finds in it, and is walked with the keyboard', async () => {
+  it('shows the tree down to the relays, searches in it, and is controlled with the keyboard', async () => {
     await open('tree');
     const tree = page.getByRole('tree');
     await tree.getByText('peer01.1').waitFor();
@@ -88,7 +88,7 @@ describe('a console that asks nobody', () => {
     await page.getByText('No peer offers anything like that.').waitFor();
   });
 
-  it('a change is seen as it happens', async () => {
+  it('shows a change as it happens', async () => {
     await open('tree');
     await page.getByLabel('Find').fill('peer30.1');
     await page.getByText('No peer offers anything like that.').waitFor();
@@ -118,7 +118,7 @@ describe('a console that asks nobody', () => {
     expect(await axeViolations(page)).toEqual([]);
   });
 
-  it('explains for a node what is relayed to whom, and why not', async () => {
+  it('explains which links of a node are relayed to whom, and why others are not', async () => {
     await open('tree');
     await page.getByRole('tree').getByRole('link', { name: 'peer01.1' }).click();
     await page.getByRole('heading', { name: 'peer01.1' }).waitFor();
@@ -141,11 +141,11 @@ describe('a console that asks nobody', () => {
     await page.getByLabel('Why, for the log').fill('tried by a test');
     await page.getByRole('button', { name: 'Close the connection' }).click();
     await page.getByText(id, { exact: true }).waitFor({ state: 'detached' });
-    // Its peer comes again.
+    // The closed connection's peer connects again.
     await expect.poll(() => rows.count()).toBe(PEERS);
   });
 
-  it('shows how much passes on each connection, and sorts by it', async () => {
+  it('shows the traffic of each connection, and sorts by it', async () => {
     const busy = simOf(standalone, { peers: 2, spans: 1, dialect: 'circuit', seed: 7, load: 200 });
     busy.start();
     try {
@@ -161,14 +161,14 @@ describe('a console that asks nobody', () => {
         .getByRole('columnheader', { name: 'Msg/s', exact: false })
         .and(page.locator('[aria-sort=descending]'))
         .waitFor();
-      // Rates are there from the second answer of the gateways on.
+      // Rates exist from the second answer of the gateways on.
       for (const heading of ['Msg/s', 'In B/s', 'Out B/s']) {
         await expect.poll(() => first(heading)).toMatch(/^[1-9]/);
       }
       expect(await first('Open')).toMatch(/^[1-9]/);
       expect(await first('Queue')).toMatch(/^\d/);
       expect(await axeViolations(page)).toEqual([]);
-      // All columns.
+      // The picture must show all columns.
       await page.setViewportSize({ width: 1500, height: 560 });
       await page.evaluate('document.querySelector(".scroll").scrollLeft = 0');
       await shot(page, 'connections');
@@ -178,7 +178,7 @@ describe('a console that asks nobody', () => {
     await expect.poll(() => page.getByRole('table', { name: 'Connections' }).locator('tbody tr').count()).toBe(PEERS);
   });
 
-  it('adds a target, shows what becomes of it, and removes it', async () => {
+  it('adds a target, shows its states, and removes it', async () => {
     await open('targets');
     await page.getByText('There is none.').waitFor();
     await page.getByRole('button', { name: 'Add a target' }).click();
@@ -193,7 +193,7 @@ describe('a console that asks nobody', () => {
     await page.getByText('There is none.').waitFor();
   });
 
-  it('what the API refuses is told where it was asked', async () => {
+  it('shows an error of the API where the user has asked', async () => {
     await open('targets');
     await page.getByRole('button', { name: 'Add a target' }).click();
     await page.getByLabel('Name').fill('bad');
@@ -204,7 +204,7 @@ describe('a console that asks nobody', () => {
     await page.getByText('There is none.').waitFor();
   });
 
-  it('drains a gateway, and tells how far it is', async () => {
+  it('drains a gateway, and shows the progress', async () => {
     await open('gateways');
     await page.getByRole('button', { name: /^Drain / }).click();
     await page.getByLabel(/Share/).fill('50');
@@ -215,7 +215,7 @@ describe('a console that asks nobody', () => {
     expect(await axeViolations(page)).toEqual([]);
   });
 
-  it('draws the map, finds in it, and names what is pointed at', async () => {
+  it('draws the map, searches in it, and shows the name under the mouse', async () => {
     await open('map');
     await page.locator('.map canvas').first().waitFor();
     await page.getByRole('button', { name: 'Zoom in' }).click();
@@ -233,7 +233,7 @@ describe('a console that asks nobody', () => {
     expect(await axeViolations(page)).toEqual([]);
   });
 
-  it('takes few bytes', async () => {
+  it('loads few bytes', async () => {
     let bytes = 0;
     page.on('response', (response) => {
       if (response.request().method() === 'GET') bytes += Number(response.headers()['content-length'] ?? 0);
@@ -246,25 +246,25 @@ describe('a console that asks nobody', () => {
   });
 });
 
-// Light and wide is what the cases above have looked at.
+// The cases above have checked the light colours in a wide window.
 describe.each([
   { colorScheme: 'dark', width: 1280 },
   { colorScheme: 'light', width: 360 },
 ] as const)('nobody is left out: $colorScheme, $width px wide', ({ colorScheme, width }) => {
-  /** Nothing wrong for people who do not see the page, and nothing beyond its right edge. */
+  /** Checks that a view has no accessibility problems, and does not extend beyond the right edge. */
   async function fits(page: Page, view: string): Promise<void> {
     expect([view, await axeViolations(page)]).toEqual([view, []]);
     const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     expect([view, overflow]).toEqual([view, 0]);
   }
 
-  it('in any view, and in what these ask', { timeout: 180_000 }, async () => {
+  it('in every view, and in every dialog', { timeout: 180_000 }, async () => {
     const { standalone, stop } = await standaloneWith();
     const sim = simOf(standalone, { peers: 4, load: 20 });
     sim.start();
     const { page, faults } = await openPage(browser, { colorScheme, width, height: 700 });
     const button = (name: string | RegExp) => page.getByRole('button', { name, exact: true });
-    /** Opens a dialog, looks at it, and closes it. */
+    /** Opens a dialog, checks it, and closes it. */
     const asks = async (name: string | RegExp): Promise<void> => {
       await button(name).first().click();
       await page.getByRole('dialog').waitFor();
@@ -312,7 +312,7 @@ describe.each([
     }
   });
 
-  it('who has to sign in', async () => {
+  it('on the sign-in page', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'spanmesh-tokens-'));
     writeFileSync(join(directory, 'tokens'), `${createApiToken({ name: 'rita', role: 'read' }).line}\n`, {
       mode: 0o600,
@@ -334,7 +334,7 @@ describe.each([
   });
 });
 
-it('a token is typed once, and is nowhere in the browser afterwards; who may only look is offered nothing else', async () => {
+it('a token is typed once, and is stored nowhere in the browser; a user who may only read is offered no orders', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'spanmesh-tokens-'));
   const rita = createApiToken({ name: 'rita', role: 'read' });
   writeFileSync(join(directory, 'tokens'), `${rita.line}\n`, { mode: 0o600 });
@@ -369,7 +369,7 @@ it('a token is typed once, and is nowhere in the browser afterwards; who may onl
   }
 });
 
-it('labels are shown as text, whatever is in them', async () => {
+it('labels are shown as text, whatever they contain', async () => {
   const { standalone, stop } = await standaloneWith();
   const { page, faults } = await openPage(browser);
   try {

@@ -5,16 +5,16 @@ import { GatewayControlClient, StateChange } from '@spanmesh/proto/v1/gateway_co
 import { ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/types';
 import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 
-/** Peers in one part of a snapshot. */
+/** Peers in one part of the snapshot. */
 const PART = 500;
-/** The numbers of connections begin with 1, those of LNK_CONNs and links after these. */
+/** The numbers of connections begin with 1, those of LNK_CONNs and links after these constants. */
 const LNK_CONN = 100_000;
 const LINK = 200_000;
 
 /**
- * A gateway that is only told of: it attaches to topology with so many peers, `peer 1` and on, each of which offers a node and asks for no spans.
- * There is not one socket of theirs.
- * @returns what ends it
+ * Attaches an invented gateway to topology, with so many peers, named `peer 1` and so on. Each peer offers a node and
+ * asks for no spans. The peers exist in the gateway's snapshot only, without sockets.
+ * @returns a function that ends the gateway
  */
 export async function attachTold(serviceAddress: string, name: string, peers: number): Promise<() => void> {
   const client = new GatewayControlClient(serviceAddress, credentials.createInsecure());

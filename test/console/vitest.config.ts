@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:console`: apart from `npm test`, for it needs Debian's chromium. One file after the other, all in one browser at a time. */
+/**
+ * `npm run test:console`: separate from `npm test`, because it needs Debian's chromium. Files run one after the other,
+ * with one browser at a time.
+ */
 export default defineConfig({
   test: {
     include: ['test/console/**/*.test.ts'],

@@ -5,10 +5,10 @@ import { Sim } from '@spanmesh/ctl/sim/sim';
 import { type RunningStandalone, startStandalone } from '@spanmesh/standalone/standalone';
 import type { Page } from 'playwright-core';
 
-/** Simulated peers, unless one says otherwise. */
+/** Default number of simulated peers. */
 export const PEERS = 24;
 
-/** A standalone on ports of its own, and what it keeps is gone afterwards. */
+/** Starts a standalone on ports of its own, with a data directory that is removed afterwards. */
 export async function standaloneWith(
   env: Record<string, string> = {},
 ): Promise<{ readonly standalone: RunningStandalone; readonly stop: () => Promise<void> }> {
@@ -29,7 +29,7 @@ export async function standaloneWith(
   return { standalone, stop };
 }
 
-/** Simulated peers of it, to be started. */
+/** Simulated peers of the standalone, which the caller starts. */
 export function simOf(standalone: RunningStandalone, options: Partial<ConstructorParameters<typeof Sim>[0]> = {}): Sim {
   const { port = 0 } = standalone.dmsg[0] ?? {};
   const connect = { host: '127.0.0.1', port };
@@ -37,7 +37,7 @@ export function simOf(standalone: RunningStandalone, options: Partial<Constructo
   return new Sim({ ...usual, connect, ...options }, { onSummary: () => {}, onNote: () => {} });
 }
 
-/** Until the page says that it shows how things are. */
+/** Waits until the page shows that it is up to date. */
 export function isLive(page: Page): Promise<void> {
   return page.locator('[data-state=good]').waitFor();
 }

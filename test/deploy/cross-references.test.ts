@@ -6,7 +6,7 @@ import { render } from './kustomize.ts';
 
 const handMade = secretsMadeByHand();
 
-/** Something of an object that a test breaks: as far as it is JSON. */
+/** A field of an object that a test changes, as JSON. */
 type Broken = Record<string, unknown> & { metadata: { name: string; labels: Record<string, string> } };
 
 const production = render('production', ['cert-manager', 'monitoring']);
@@ -20,7 +20,7 @@ function broken(kind: string, name: string, change: (object: Broken) => void): K
   return objects as unknown as KubeObject[];
 }
 
-/** Sets what is at the end of a path. */
+/** Sets the field at the end of a path. */
 function set(path: string, value: unknown): (object: Broken) => void {
   return (object) => {
     const steps = path.split('/');
@@ -35,8 +35,8 @@ function set(path: string, value: unknown): (object: Broken) => void {
 const NAME = 'app.kubernetes.io/name';
 const POD = 'spec/template/spec';
 
-describe('what refers to something that is not there', () => {
-  it('is nothing as it is', () => {
+describe('references to missing objects', () => {
+  it('do not exist in the shipped manifests', () => {
     expect(danglingReferences(production, handMade)).toEqual([]);
   });
 
@@ -154,7 +154,7 @@ describe('what refers to something that is not there', () => {
     expect(danglingReferences(objects, handMade)).toEqual(expect.arrayContaining([expect.stringMatching(problem)]));
   });
 
-  it('a NATS server beyond the last one', () => {
+  it('a NATS server beyond the last one is found', () => {
     const name = production.find(({ metadata }) => metadata.name.startsWith('spanmesh-config'))!.metadata.name;
     const url = (text: string) =>
       danglingReferences(broken('ConfigMap', name, set('data/SPANMESH_NATS_URL', text)), handMade);

@@ -7,12 +7,12 @@ import {
   workloads,
 } from './kube-object.ts';
 
-/** Names of Secrets that are made by hand, with their keys; no keys: any. */
+/** Names of Secrets that operators make by hand, with their keys; no keys: any. */
 export type HandMade = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * What objects refer to and is not there, a sentence each; empty: everything fits. Kubernetes takes all of it without a word: the pod
- * does not start then, or nobody reaches it.
+ * The references of objects to missing objects, a sentence each; empty: all references are right. Kubernetes accepts
+ * wrong ones without an error: then a pod does not start, or cannot be reached.
  */
 export function danglingReferences(objects: readonly KubeObject[], handMade: HandMade): string[] {
   const set = new ObjectSet(objects, handMade);
@@ -50,13 +50,13 @@ class ObjectSet {
     return this.#objects.filter((object) => object.kind === kind);
   }
 
-  /** What is wrong with a reference to one object, if anything is. */
+  /** The problem of a reference to one object, if there is any. */
   missing(kind: string, name: string | undefined): string[] {
     if (name === undefined) return [`names no ${kind}`];
     return this.#names.has(`${kind} ${name}`) ? [] : [`there is no ${kind} ${name}`];
   }
 
-  /** The same of a Secret, which a Certificate or somebody's hand may make, and of a key in it. */
+  /** The problem of a reference to a Secret, which a Certificate or an operator may make, and to a key in it. */
   missingSecret(name: string, key?: string): string[] {
     const generated = this.get('Secret', name)?.data;
     const certified = this.ofKind('Certificate').some(({ spec }) => spec.secretName === name);
@@ -177,7 +177,7 @@ function chooserProblems({ kind, metadata, spec }: KubeObject, set: ObjectSet): 
   }
   if (kind === 'PodMonitor') {
     const there = set.chosen(spec.selector ?? {}).flatMap((target) => portsOf(target).map((port) => port.name));
-    // NATS's exporter is not in every overlay.
+    // Some overlays do not contain NATS's exporter, so its port may be missing.
     return (spec.podMetricsEndpoints ?? [])
       .filter(({ port }) => port !== 'metrics' && !there.includes(port))
       .map(({ port }) => `no pod has the port ${port}`);
@@ -191,14 +191,14 @@ function certificateProblems({ kind, spec }: KubeObject, set: ObjectSet): string
   return [];
 }
 
-/** NATS servers within the namespace: a Service, or a pod of a StatefulSet's Service. */
+/** Checks the URLs of NATS servers within the namespace: each names a Service, or a pod of a StatefulSet's Service. */
 function urlProblems({ kind, data }: KubeObject, set: ObjectSet): string[] {
   const urls = kind === 'ConfigMap' ? (data?.SPANMESH_NATS_URL ?? '') : '';
   return urls.split(',').flatMap((text) => {
     if (text === '') return [];
     const { hostname, port } = new URL(text);
     const parts = hostname.split('.');
-    // With its namespace it is not ours.
+    // A URL with a namespace belongs to another installation.
     if (parts.length > 2) return [];
     const service = set.get('Service', parts.at(-1) ?? '');
     const known = service?.spec.ports?.some((one) => one.port === Number(port)) === true;

@@ -7,16 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packForDebian } from '../../deploy/package/debian.ts';
 import { SERVICE_SETTINGS, settingNames } from './setting-names.ts';
 
-/** Packing on a slow machine, milliseconds. */
+/** Time to build the package on a slow machine, milliseconds. */
 const PATIENCE_MS = 300_000;
 const SOURCES = join(import.meta.dirname, '../../deploy/debian');
-/** systemd-analyze's exposure, in tenths: 1.8 is what the unit has. */
+/** The highest accepted exposure by systemd-analyze, in tenths: the unit has 1.8. */
 const EXPOSURE = 20;
 
 const has = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 const unit = readFileSync(join(SOURCES, 'spanmesh@.service'), 'utf8');
 
-/** What a file of NAME=value sets. */
+/** The settings in a file of NAME=value lines. */
 function settingsIn(file: string): Record<string, string> {
   const lines = readFileSync(join(SOURCES, file), 'utf8').matchAll(/^(\w+)=(.*)$/gm);
   return Object.fromEntries([...lines].map(([, name, value]) => [name!, value!]));
@@ -36,7 +36,7 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
 
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-  it('is of this version, and leaves settings that were changed alone', () => {
+  it('has the project’s version, and keeps settings that an operator has changed', () => {
     const field = (name: string) => execFileSync('dpkg-deb', ['-f', file, name], { encoding: 'utf8' }).trim();
     const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
       version: string;
@@ -46,7 +46,7 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
     expect(conffiles).toContain('/etc/spanmesh/spanmesh.env\n/etc/spanmesh/standalone.env\n');
   });
 
-  it('runs with what is in it', () => {
+  it('runs with the files in it', () => {
     const command = join(home, 'root/usr/lib/spanmesh/lib/spanmesh.mjs');
     expect(statSync(command).mode & 0o111).toBe(0o111);
     expect(readFileSync(command, 'utf8')).toMatch(/^#!\/usr\/lib\/spanmesh\/node\n/);
@@ -56,12 +56,12 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
     expect(spawnSync(node, ['-e', crc], { cwd: join(home, 'root/usr/lib/spanmesh') }).status).toBe(0);
   });
 
-  it.runIf(has('systemd-analyze'))('has a unit that systemd takes, and that may do little', () => {
-    // The command is where it has been unpacked to.
+  it.runIf(has('systemd-analyze'))('has a unit that systemd accepts, and that has few rights', () => {
+    // The command is in the folder to which the package was unpacked.
     const path = join(home, 'spanmesh@.service');
     writeFileSync(path, unit.replace('/usr/lib/spanmesh', join(home, 'root/usr/lib/spanmesh')));
     const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
-    // Of manual pages and users of this machine it may complain, not of the unit.
+    // Complaints about manual pages and users of this machine do not count, only those about the unit.
     const verified = analyze('verify', '--man=no', path.replace('@', '@standalone'));
     expect(verified.stderr.split('\n').filter((line) => line.includes('spanmesh@'))).toEqual([]);
     const { status, stdout } = analyze('security', '--offline=true', `--threshold=${EXPOSURE}`, path);
@@ -69,14 +69,14 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
   });
 });
 
-describe('the settings that come with it', () => {
-  it('are known, and fit', () => {
+describe('the shipped settings', () => {
+  it('are known, with valid values', () => {
     const env = { ...settingsIn('spanmesh.env'), ...settingsIn('standalone.env') };
     for (const name of Object.keys(env)) expect(settingNames('standalone')).toContain(name);
     expect(() => readSettings(SERVICE_SETTINGS.standalone!, { env, flags: {} })).not.toThrow();
   });
 
-  it('give a gateway that stops the time that it takes', () => {
+  it('give a stopping gateway the time that its drain takes', () => {
     const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
     expect(Number(seconds)).toBeGreaterThan(30);
   });

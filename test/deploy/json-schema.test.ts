@@ -21,7 +21,7 @@ const schemas: Schemas = {
 };
 
 describe('problemsOf', () => {
-  it('finds nothing wrong with what fits', () => {
+  it('finds no problem in a valid object', () => {
     const pod = { name: 'a', policy: 'Never', ports: [1, 'http'], labels: { b: 'c' }, anything: [null] };
     expect(problemsOf(pod, 'Pod', schemas)).toEqual([]);
   });
@@ -36,7 +36,7 @@ describe('problemsOf', () => {
     [{ name: 'a', ports: [1, true] }, '.ports[1]: is boolean, must be number or string'],
     [{ name: 'a', labels: { b: 1 } }, '.labels.b: is number, must be string'],
     [{ name: 'a', broken: 1 }, '.broken: there is no #/$defs/Missing'],
-  ])('says what is wrong with %j', (pod, problem) => {
+  ])('finds the problem of %j', (pod, problem) => {
     expect(problemsOf(pod, 'Pod', schemas)).toEqual([problem]);
   });
 });

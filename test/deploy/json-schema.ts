@@ -1,6 +1,6 @@
 type TypeName = 'string' | 'number' | 'boolean' | 'array' | 'object';
 
-/** As much of JSON Schema as the descriptions of Kubernetes objects need. */
+/** The part of JSON Schema that the descriptions of Kubernetes objects use. */
 export interface Schema {
   readonly $ref?: string;
   readonly type?: TypeName | readonly TypeName[];
@@ -8,7 +8,7 @@ export interface Schema {
   readonly items?: Schema;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
-  /** false: only the properties that are named; a schema: of every other one. */
+  /** false: only the named properties are allowed; a schema: that of all other properties. */
   readonly additionalProperties?: false | Schema;
 }
 
@@ -17,7 +17,7 @@ export interface Schemas {
   readonly $defs: Readonly<Record<string, Schema>>;
 }
 
-/** What is wrong with a value, one line each with the path to it; empty: nothing. */
+/** The problems of a value, one line each with the path; empty: it is valid. */
 export function problemsOf(value: unknown, name: string, schemas: Schemas): string[] {
   const problems: string[] = [];
   check(value, { $ref: `#/$defs/${name}` }, '', schemas, problems);

@@ -1,7 +1,7 @@
-/** Labels, or what selects by them. */
+/** Labels of an object, or of the objects that a selector chooses. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** What chooses by labels; an empty one chooses all. */
+/** Chooses objects by labels; an empty one chooses all. */
 export interface LabelSelector {
   readonly matchLabels?: Labels;
   readonly matchExpressions?: readonly {
@@ -90,7 +90,7 @@ export interface PolicyRule {
   readonly ports?: readonly { readonly port: string | number }[];
 }
 
-/** A Kubernetes object, as far as the checks look into it: its schema has been checked before. */
+/** The fields of a Kubernetes object that the checks read: its schema has been checked before. */
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -99,7 +99,7 @@ export interface KubeObject {
   readonly data?: Labels;
   readonly spec: {
     readonly replicas?: number;
-    /** Of a Service the labels themselves, of everything else a LabelSelector. */
+    /** For a Service the labels themselves, for other objects a LabelSelector. */
     readonly selector?: Labels & LabelSelector;
     readonly serviceName?: string;
     readonly podManagementPolicy?: string;
@@ -142,13 +142,13 @@ export interface KubeObject {
   };
 }
 
-/** Something that runs pods: a Deployment or a StatefulSet. */
+/** An object that runs pods: a Deployment or a StatefulSet. */
 export interface Workload {
   readonly object: KubeObject;
   readonly name: string;
   readonly labels: Labels;
   readonly pod: Pod;
-  /** The first one, which does the work; the others are helpers. */
+  /** The first container, which runs the service; the others are helpers. */
   readonly container: Container;
 }
 
@@ -163,7 +163,7 @@ export function workloads(objects: readonly KubeObject[]): Workload[] {
   });
 }
 
-/** Whether a selector asks for these labels. @throws for an operator other than In */
+/** Whether a selector chooses objects with these labels. @throws for an operator other than In */
 export function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean {
   return (
     Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Stands for kubectl and a cluster: says what it was asked, and where, fails at what $FAILS names, and forwards ports to a controller that
-// runs beside it, once the file $CONTROLLER says where.
+// A substitute for kubectl and a cluster. It prints its arguments and folder, fails at the command that $FAILS names,
+// and forwards ports to a controller that runs beside it, once the file $CONTROLLER contains its ports.
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as later } from 'node:timers/promises';

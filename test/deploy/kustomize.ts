@@ -25,14 +25,14 @@ function rendering(overlay: string, components: readonly string[]): KubeObject[]
   return renderOwn(overlay, { namespace: 'spanmesh', components });
 }
 
-/** What an overlay of one's own says, on top of one of ours. */
+/** The contents of a user's own overlay, on top of one of ours. */
 export interface OwnOverlay {
   readonly namespace: string;
   readonly components?: readonly string[];
-  /** Settings, for the ConfigMap. */
+  /** Settings for the ConfigMap. */
   readonly config?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
-  /** What takes the place of permissions.conf of NATS. */
+  /** The content that replaces permissions.conf of NATS. */
   readonly permissions?: string;
 }
 
@@ -43,7 +43,7 @@ export function renderOwn(
   const own = realpathSync(mkdtempSync(join(tmpdir(), 'overlay-')));
   const literals = Object.entries(config).map(([name, value]) => `${name}=${value}`);
   try {
-    // JSON is YAML. Kustomize takes relative paths only.
+    // Written as JSON, which is YAML, too. Kustomize accepts relative paths only.
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
@@ -64,7 +64,7 @@ export function renderOwn(
   }
 }
 
-/** An overlay of ours, copied and changed. */
+/** The objects of a changed copy of one of our overlays. */
 export function renderChanged(overlay: string, change: (text: string) => string): KubeObject[] {
   const own = mkdtempSync(join(tmpdir(), 'overlay-'));
   try {
@@ -77,7 +77,7 @@ export function renderChanged(overlay: string, change: (text: string) => string)
   }
 }
 
-/** YAML documents as objects: kubectl reads them, an empty patch changes nothing, and it writes JSON. */
+/** Reads YAML documents as objects with kubectl, by an empty patch whose result is printed as JSON. */
 function objectsOf(yaml: string): KubeObject[] {
   const json = kubectl(['patch', '--local', '-f', '-', '--type', 'merge', '-p', '{}', '-o', 'json'], yaml);
   return json.split(/(?<=^\})\n(?=\{)/m).map((text) => JSON.parse(text) as KubeObject);

@@ -1,7 +1,8 @@
 // Makes test/data/kubernetes/*.json from the declarations of the npm package kubernetes-models and those beside it:
-//   node test/deploy/make-schemas.ts OUT DIRECTORY... -- NAME...
-// OUT gets the JSON Schemas of the named objects (IoK8sApiAppsV1Deployment) and all that these are made of. Where two directories
-// declare the same, the first one counts. README.md there says with what it was called.
+//  node test/deploy/make-schemas.ts OUT DIRECTORY... -- NAME...
+// OUT gets the JSON Schemas of the named objects (IoK8sApiAppsV1Deployment) and of all types that they refer to. If two
+// directories declare the same type, the first one counts. README.md in test/data/kubernetes contains the arguments
+// that were used.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,7 +10,7 @@ import type { Schema } from './json-schema.ts';
 
 const PREFIX = 'I';
 
-/** A TypeScript type expression of the declarations as JSON Schema; other types are references. */
+/** A TypeScript type expression of the declarations as JSON Schema; names of other types become references. */
 function schemaOf(expression: string, inside: ReadonlyMap<string, Schema>): Schema {
   const text = expression.trim();
   const array = /^Array<(.+)>$/s.exec(text);
@@ -30,7 +31,7 @@ function schemaOf(expression: string, inside: ReadonlyMap<string, Schema>): Sche
   return { $ref: `#/$defs/${text.replace(PREFIX, '')}` };
 }
 
-/** The members of an object type; comments have been taken out. */
+/** The members of an object type, whose comments have been removed. */
 function objectOf(body: string, inside: ReadonlyMap<string, Schema>): Schema {
   const properties: Record<string, Schema> = {};
   const required: string[] = [];
@@ -47,7 +48,7 @@ function objectOf(body: string, inside: ReadonlyMap<string, Schema>): Schema {
   return { type: 'object', properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false };
 }
 
-/** Where the semicolon is that ends a type, past those inside of braces. */
+/** The position of the semicolon that ends a type, outside of braces. */
 function endOfType(text: string): number {
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
@@ -58,7 +59,7 @@ function endOfType(text: string): number {
   return text.length;
 }
 
-/** Every type that a file declares, by its full name. */
+/** All types that a file declares, by their full names. */
 function* declared(source: string): Generator<[string, Schema]> {
   const code = source.replace(/\/\*[\s\S]*?\*\//g, '');
   const inside = new Map<string, Schema>();
@@ -73,7 +74,7 @@ function* declared(source: string): Generator<[string, Schema]> {
     const [head, name, base] = found;
     const from = found.index + head.length;
     const object = objectOf(code.slice(from, closing(code, from)), inside);
-    // What apiVersion and kind are, every object says itself.
+    // The members of TypeMeta, apiVersion and kind, are declared by every object itself.
     const extended = base === undefined || base === 'TypeMeta' ? {} : { $ref: `#/$defs/${base.replace(PREFIX, '')}` };
     yield [full(name!), { ...object, ...extended }];
   }
@@ -90,7 +91,7 @@ function closing(code: string, from: number): number {
   }
 }
 
-/** An object type that extends another one, as one type. */
+/** An object type with the members of the type that it extends. */
 function merged({ $ref, ...own }: Schema, all: ReadonlyMap<string, Schema>): Schema {
   const base = all.get($ref!.replace('#/$defs/', ''));
   if (base === undefined) throw new Error(`${$ref} is not declared`);
@@ -102,7 +103,7 @@ function merged({ $ref, ...own }: Schema, all: ReadonlyMap<string, Schema>): Sch
   };
 }
 
-/** Names that a schema refers to. */
+/** The names that a schema refers to. */
 function references(schema: Schema): string[] {
   return [...JSON.stringify(schema).matchAll(/"#\/\$defs\/(\w+)"/g)].map(([, name]) => name!);
 }
@@ -125,7 +126,7 @@ function main([out, ...args]: string[]): void {
     const declaration = all.get(name);
     const extending = declaration?.$ref !== undefined && declaration.properties !== undefined;
     const schema = extending ? merged(declaration, all) : declaration;
-    // Of a package that is not there: anything goes.
+    // A type of a package that is not installed accepts any value.
     if (schema === undefined) console.warn(`${name} is not declared`);
     kept.set(name, schema ?? {});
     if (schema === undefined) continue;

@@ -1,7 +1,7 @@
 import { registerHooks } from 'node:module';
 
-// Starts a standalone, stops it, and prints which packages of OpenTelemetry were asked for in the meantime, by our own code. The library for
-// metrics asks for the interfaces (`@opentelemetry/api`) by itself.
+// Starts a standalone, stops it, and prints which packages of OpenTelemetry our own code has imported meanwhile. The
+// library for metrics imports the interfaces (`@opentelemetry/api`) by itself.
 
 const asked = new Set<string>();
 registerHooks({
