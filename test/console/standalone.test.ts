@@ -250,7 +250,7 @@ describe('a console without sign-in', () => {
 describe.each([
   { colorScheme: 'dark', width: 1280 },
   { colorScheme: 'light', width: 360 },
-] as const)('nobody is left out: $colorScheme, $width px wide', ({ colorScheme, width }) => {
+] as const)('the page is accessible and fits: $colorScheme, $width px wide', ({ colorScheme, width }) => {
   /** Checks that a view has no accessibility problems, and does not extend beyond the right edge. */
   async function fits(page: Page, view: string): Promise<void> {
     expect([view, await axeViolations(page)]).toEqual([view, []]);

@@ -15,11 +15,11 @@ const root = join(import.meta.dirname, '../..');
 const text = (path: string) => readFileSync(join(root, path), 'utf8');
 const schemas = (version: string) => JSON.parse(text(`test/data/kubernetes/kubernetes-${version}.json`)) as Schemas;
 const OLDEST = schemas('1.21');
-/** What 1.24 knows, too. */
+/** The schemas that the objects must fit in 1.24, too. */
 const OLD = schemas('1.23');
 const NEW = schemas('1.34');
 
-/** Names of schemas by apiVersion, without the kind. */
+/** Prefixes of the names of schemas, by apiVersion. */
 const GROUPS: Record<string, string> = {
   v1: 'IoK8sApiCoreV1',
   'apps/v1': 'IoK8sApiAppsV1',
@@ -31,7 +31,10 @@ const GROUPS: Record<string, string> = {
   'monitoring.coreos.com/v1': 'ComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1',
 };
 
-/** What is applied, and which versions of Kubernetes must know all of it. */
+/**
+ * The overlays and components that are applied together, and the versions of Kubernetes that must know all their
+ * fields.
+ */
 const CASES: readonly { overlay: string; components?: readonly string[]; versions: readonly Schemas[] }[] = [
   { overlay: 'dev', versions: [OLDEST, OLD, NEW] },
   { overlay: 'production', versions: [OLD, NEW] },
@@ -51,7 +54,7 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       objects.find((object) => object.kind === kind && object.metadata.name === name);
     const ofKind = (kind: string) => objects.filter((object) => object.kind === kind);
 
-    it('is known to Kubernetes, field by field', () => {
+    it('contains only objects and fields that Kubernetes knows', () => {
       for (const known of versions) {
         const problems = objects.flatMap((object) =>
           problemsOf(object, `${GROUPS[object.apiVersion]}${object.kind}`, known).map(
@@ -63,18 +66,18 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       expect(all.map(({ name }) => name)).toEqual(expect.arrayContaining(['topology', 'link-gateway', 'volconf']));
     });
 
-    it('has everything once, in its namespace', () => {
+    it('has each object once, in its namespace', () => {
       const names = objects.map(nameOf);
       expect(new Set(names).size).toBe(names.length);
-      // The namespace itself is made beforehand: what takes an installation away must not take Secrets and volumes with it.
+      // The namespace is created before, so that deleting an installation does not delete Secrets and volumes with it.
       for (const { metadata } of objects) expect(metadata.namespace).toBe('spanmesh');
     });
 
-    it('refers to nothing that is not there', () => {
+    it('refers to no missing object', () => {
       expect(danglingReferences(objects, secretsMadeByHand())).toEqual([]);
     });
 
-    it('lets only those talk to each other that do', () => {
+    it('allows connections only between services that need them', () => {
       expect(named('NetworkPolicy', 'default-deny')?.spec).toEqual({
         podSelector: {},
         policyTypes: ['Ingress', 'Egress'],
@@ -83,14 +86,14 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
         const policies = ofKind('NetworkPolicy').filter(({ spec }) => selects(spec.podSelector!, labels));
         const rules = policies.flatMap(({ spec }) => spec.ingress ?? []);
         const admitted = rules.flatMap(({ ports }) => ports!.map(({ port }) => port));
-        // Nothing that others need is forgotten. Probes come from the node, which no policy concerns.
+        // Every port that other services need is opened. Probes come from the node, to which no policy applies.
         const listens = pod.containers.flatMap(({ ports = [] }) => ports.map((port) => port.name));
         const forOthers = listens.filter((port) => !(port === 'monitor' && listens.includes('metrics')));
         expect(new Set(admitted), name).toEqual(new Set(forOthers));
       }
     });
 
-    it('lets nobody reach what is only for the node', () => {
+    it('allows no connection to ports that only the node needs', () => {
       const blocks = ofKind('NetworkPolicy').flatMap(({ spec }) =>
         (spec.egress ?? []).flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock ?? [])),
       );
@@ -98,14 +101,14 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
         { cidr: '0.0.0.0/0', except: expect.arrayContaining(['169.254.0.0/16']) },
         { cidr: '::/0', except: expect.arrayContaining(['fe80::/10', 'fd00:ec2::254/128']) },
       ]);
-      // A rule without a destination is for names, and for a NATS whose place is not known here: one port each.
+      // Rules without a destination are for DNS, and for a NATS elsewhere: one port each.
       const anywhere = ofKind('NetworkPolicy').flatMap(({ spec }) =>
         (spec.egress ?? []).filter(({ to }) => to === undefined).flatMap(({ ports }) => ports?.map(({ port }) => port)),
       );
       expect(new Set(anywhere)).toEqual(new Set(overlay === 'external-nats' ? [53, 4222] : [53]));
     });
 
-    it('lets a namespace have the API, the metrics, or both', () => {
+    it('lets a namespace reach the API, the metrics, or both', () => {
       const labels = ofKind('NetworkPolicy').flatMap(({ spec }) =>
         (spec.ingress ?? []).flatMap(({ from = [] }) =>
           from.flatMap(({ namespaceSelector }) => Object.keys(namespaceSelector?.matchLabels ?? {})),
@@ -114,14 +117,14 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       expect(new Set(labels)).toEqual(new Set(['spanmesh-access-api', 'spanmesh-access-metrics']));
     });
 
-    it('names images by a version that does not move, or by digest', () => {
+    it('names images by a fixed version, or by digest', () => {
       for (const { pod } of all) {
         for (const { image } of pod.containers)
           expect(image).toMatch(/^[^:@]+(:\d+\.\d+\.\d+(-\w+)?|@sha256:[0-9a-f]{64})$/);
       }
     });
 
-    it('has the recommended labels on everything', () => {
+    it('has the recommended labels on every object', () => {
       const { version } = JSON.parse(text('package.json')) as { version: string };
       for (const object of objects.filter(
         ({ kind }) => !['ConfigMap', 'Secret', 'Issuer', 'Certificate'].includes(kind),
@@ -144,20 +147,20 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       }
     });
 
-    it('gives V8 a heap that fits into the memory limit, with what stands outside of it', () => {
+    it('gives V8 a heap that fits into the memory limit together with the memory outside of it', () => {
       for (const workload of ours) {
         const options = workload.container.env!.find(({ name }) => name === 'NODE_OPTIONS')?.value;
         const heap = Number(/^--max-old-space-size=(\d+)$/.exec(options ?? '')?.[1]);
         const limit = mebibytes(workload.container.resources!.limits!.memory!);
         const { receiveLimit = 0 } = settingsOf(workload, objects);
-        // Node itself, its young generation, threads and code.
+        // Memory of Node itself, its young generation, threads and code.
         const node = 128;
         expect(heap + receiveLimit / 2 ** 20 + node, workload.name).toBeLessThanOrEqual(limit);
         expect(heap, workload.name).toBeGreaterThanOrEqual(limit / 2);
       }
     });
 
-    it('has probes with time-outs, and moves away from a lost node', () => {
+    it('has probes with time-outs, and leaves a lost node', () => {
       for (const { pod, name } of ours) {
         for (const { startupProbe, livenessProbe, readinessProbe } of pod.containers) {
           for (const probe of [startupProbe, livenessProbe, readinessProbe]) {
@@ -169,7 +172,7 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       }
     });
 
-    it('sets what the services read, to what they understand', () => {
+    it('sets variables that the services read, to values that they accept', () => {
       const anywhere = settingNames();
       for (const workload of ours) {
         const own = settingNames(workload.name);
@@ -193,7 +196,7 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       }
     });
 
-    it('has pods that listen where they say', () => {
+    it('has containers that listen on their declared ports', () => {
       for (const workload of ours) {
         const settings = settingsOf(workload, objects);
         const listens = {
@@ -204,13 +207,13 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
         };
         expect(workload.container.ports!.map(({ name }) => name).sort()).toEqual(Object.keys(listens).sort());
         for (const [port, listen] of Object.entries(listens)) {
-          // A trunk without TLS is on the loopback.
+          // A trunk without TLS listens on the loopback.
           if (listen?.host !== '127.0.0.1') expect([port, listen?.port]).toEqual([port, portOf(workload, port)]);
         }
       }
     });
 
-    it('has Secrets that can be read by the group that the pod runs as, and nobody else', () => {
+    it('has Secrets that the group of the pod can read, and no other user', () => {
       for (const { pod } of all) {
         for (const { secret } of pod.volumes ?? []) if (secret !== undefined) expect(secret.defaultMode).toBe(0o440);
       }
@@ -243,46 +246,46 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       }
     });
 
-    it('gives a gateway the time to drain that it takes', () => {
+    it('gives a gateway the time that its drain takes', () => {
       const gateway = ours.find(({ name }) => name === 'link-gateway')!;
       const [node, flag, script] = gateway.container.lifecycle!.preStop!.exec!.command;
       expect([node, flag, script]).toEqual(['node', '-e', expect.stringContaining('process.env.PRESTOP_SECONDS')]);
       const seconds = gateway.container.env!.find(({ name }) => name === 'PRESTOP_SECONDS')!.value;
-      // A cloud's load balancer takes up to 30 s to notice: that long fits without another grace period.
+      // A cloud's load balancer takes up to 30 s to notice: a pause of that length fits into the same grace period.
       const pause = 1000 * Math.max(Number(seconds), 30);
       const { stopTimeout } = settingsOf(gateway, objects);
       const slackMs = 10_000;
       expect(gateway.pod.terminationGracePeriodSeconds! * 1000).toBeGreaterThanOrEqual(pause + stopTimeout! + slackMs);
-      // Transactions in progress get more than peers do for closing (docs/scaling.md): what is kept for that is 2 s.
+      // Transactions in progress get more time than peers get for closing (docs/scaling.md), for which 2 s are kept.
       expect(stopTimeout).toBeGreaterThan(2 * 2_000);
     });
 
-    it('shows peers port 987, and gateways the addresses of peers', () => {
+    it('shows port 987 to peers, and the addresses of peers to gateways', () => {
       const { spec } = named('Service', 'link-gateway')!;
       expect(spec.externalTrafficPolicy).toBe('Local');
       expect(spec.ports).toMatchObject([{ port: 987, targetPort: 'dmsg' }]);
       expect(portOf(ours.find(({ name }) => name === 'link-gateway')!, 'dmsg')).toBe(9987);
     });
 
-    it('scales gateways by what they show, and down slowly', () => {
+    it('scales gateways by their load, and down slowly', () => {
       const metrics = text('docs/metrics.md');
       for (const { spec } of ofKind('HorizontalPodAutoscaler')) {
         for (const { pods } of spec.metrics!)
           if (pods !== undefined) expect(metrics).toContain(`\`${pods.metric.name}\``);
-        // By what a gateway uses, whatever was requested for it: it has one core at most.
+        // By the CPU time that a gateway uses, whatever it requests: a gateway can use one core at most.
         const cpu = spec.metrics!.find(({ resource }) => resource?.name === 'cpu')?.resource?.target.averageValue;
         expect(Number(/^(\d+)m$/.exec(cpu ?? '')?.[1])).toBeLessThan(1000);
         expect(spec.behavior!.scaleDown.policies).toMatchObject([{ value: 1, periodSeconds: 300 }]);
-        // The autoscaler alone says how many there are.
+        // Only the autoscaler decides how many there are.
         expect(named('Deployment', spec.scaleTargetRef!.name)!.spec.replicas).toBeUndefined();
       }
     });
   },
 );
 
-describe('what is meant for production', () => {
+describe('the manifests for production', () => {
   it.each(['production', 'production-1.21', 'external-nats'])(
-    '%s has enough of each, and TLS between all',
+    '%s has enough replicas of each service, and TLS between all of them',
     (overlay) => {
       const objects = render(overlay);
       const count = (name: string) => workloads(objects).find((one) => one.name === name)?.object.spec.replicas;
@@ -304,15 +307,15 @@ describe('what is meant for production', () => {
     },
   );
 
-  it.each(['production', 'production-1.21', 'external-nats'])('%s starts nothing without its Secrets', (overlay) => {
+  it.each(['production', 'production-1.21', 'external-nats'])('%s starts no pod without its Secrets', (overlay) => {
     for (const { pod } of workloads(render(overlay))) {
       const optional = (pod.volumes ?? []).filter(({ secret }) => secret?.optional === true).map(({ name }) => name);
-      // A NATS elsewhere may ask for no file.
+      // A NATS elsewhere may need no files.
       expect(optional).toEqual(overlay === 'external-nats' ? ['nats-files'] : []);
     }
   });
 
-  it('can be applied where dev was: what cannot be changed is the same, or has another name', () => {
+  it('can be applied over dev: fields that cannot be changed are equal, or the objects have other names', () => {
     const dev = new Map(render('dev').map((object) => [nameOf(object), object]));
     const shared = render('production').filter((object) => dev.has(nameOf(object)));
     expect(shared.length).toBeGreaterThan(5);
@@ -327,36 +330,39 @@ describe('what is meant for production', () => {
         clusterIP,
       ]);
     }
-    // Pods of dev's NATS, while they are still there, are not taken for servers of the new one.
+    // Remaining pods of dev's NATS are not chosen as servers of the new one.
     const left = workloads([...dev.values()]).find(({ name }) => name === 'nats-dev')!;
     for (const { kind, spec, metadata } of render('production')) {
       if (kind === 'Service') expect(selects({ matchLabels: spec.selector! }, left.labels), metadata.name).toBe(false);
     }
   });
 
-  it.each(['production', 'production-1.21'])('%s gives a pod the password of its own user at NATS alone', (overlay) => {
-    const rendered = render(overlay);
-    for (const { name, pod, container } of workloads(rendered).filter(({ name }) => name !== 'nats')) {
-      const logins = pod.volumes!.flatMap(({ secret }) => (secret?.secretName === 'spanmesh-nats' ? [secret] : []));
-      expect(logins.map(({ items }) => items)).toEqual([[{ key: name, path: 'password' }]]);
-      expect(container.env).toContainEqual({ name: 'SPANMESH_NATS_USER', value: name });
-    }
-  });
+  it.each(['production', 'production-1.21'])(
+    '%s gives each pod only the password of its own user at NATS',
+    (overlay) => {
+      const rendered = render(overlay);
+      for (const { name, pod, container } of workloads(rendered).filter(({ name }) => name !== 'nats')) {
+        const logins = pod.volumes!.flatMap(({ secret }) => (secret?.secretName === 'spanmesh-nats' ? [secret] : []));
+        expect(logins.map(({ items }) => items)).toEqual([[{ key: name, path: 'password' }]]);
+        expect(container.env).toContainEqual({ name: 'SPANMESH_NATS_USER', value: name });
+      }
+    },
+  );
 
-  it('can stand twice in one cluster', () => {
+  it('can be installed twice in one cluster', () => {
     const permissions = natsFilesOf(render('production'))['permissions.conf']!;
     const second = renderOwn('production', {
       namespace: 'blue',
       components: ['cert-manager'],
       config: { SPANMESH_INSTALLATION: 'blue' },
       labels: { 'app.kubernetes.io/instance': 'blue' },
-      // As docs/kubernetes.md says.
+      // As in docs/kubernetes.md.
       permissions: permissions.replaceAll('spanmesh', 'blue'),
     });
     expect(natsFilesOf(second)['permissions.conf']).toContain('"$KV.blue-leases.topology"');
     expect(natsFilesOf(second)['permissions.conf']).not.toContain('spanmesh');
     expect(natsFilesOf(second)['nats.conf']).toContain('include "permissions.conf"');
-    // Nothing of it is outside of a namespace, and nothing reaches into that of the first.
+    // All its objects are in its namespace, and none refers to the first installation's namespace.
     for (const { kind, metadata } of second) expect([kind, metadata.namespace]).toEqual([kind, 'blue']);
     for (const { name, pod } of workloads(second)) {
       expect(JSON.stringify(pod), name).not.toMatch(/\.spanmesh\.svc/);
@@ -367,7 +373,7 @@ describe('what is meant for production', () => {
     expect(danglingReferences(second, secretsMadeByHand())).toEqual([]);
   });
 
-  it('has a way to a NATS elsewhere by the port of its URL', () => {
+  it('allows connections to a NATS elsewhere at the port of its URL', () => {
     const objects = renderChanged('external-nats', (own) =>
       own.replace('tls://nats.nats.svc:4222', 'nats://bus.example.org:14222'),
     );
@@ -375,7 +381,7 @@ describe('what is meant for production', () => {
     expect(policy?.spec.egress).toEqual([{ ports: [{ port: 14222 }] }]);
   });
 
-  it('tells of trouble by metrics that there are', () => {
+  it('has alerts on existing metrics', () => {
     const metrics = text('docs/metrics.md');
     const rules = render('production', ['monitoring']).flatMap(
       ({ spec }) => spec?.groups?.flatMap((group) => group.rules) ?? [],
@@ -384,12 +390,12 @@ describe('what is meant for production', () => {
     for (const { alert, expr } of rules) {
       const used = [...expr.matchAll(/spanmesh_\w+/g)].map(([name]) => name);
       expect(used.length, alert).toBeGreaterThan(0);
-      // A histogram has its buckets under a name of their own.
+      // A histogram's buckets have a name of their own.
       for (const name of used) expect(metrics, alert).toContain(`| \`${name.replace(/_bucket$/, '')}\` |`);
     }
   });
 
-  it('keeps three copies in three NATS servers, which clients know by names in their certificates', () => {
+  it('keeps three copies on three NATS servers, whose certificates contain the names that clients use', () => {
     const objects = render('production', ['cert-manager']);
     const nats = workloads(objects).find(({ name }) => name === 'nats')!;
     expect(nats.object).toMatchObject({ kind: 'StatefulSet', spec: { replicas: 3 } });
@@ -404,7 +410,7 @@ describe('what is meant for production', () => {
     expect(dnsNames).toEqual(expect.arrayContaining(hosts));
   });
 
-  it('gets every certificate that it mounts from cert-manager, with the name that counts', () => {
+  it('gets every certificate that it mounts from cert-manager, with the right name', () => {
     const objects = render('production', ['cert-manager']);
     const made = objects
       .filter(({ kind }) => kind === 'Certificate')
@@ -419,7 +425,7 @@ describe('what is meant for production', () => {
     for (const service of ['topology', 'volconf']) {
       expect(names.get(`spanmesh-tls-${service}`)).toEqual([`${service}.spanmesh`]);
     }
-    // Gateways go by the names of their Pods, which begin with that of the Deployment.
+    // Gateways are named after their Pods, whose names begin with the Deployment's.
     expect(names.get('spanmesh-tls-link-gateway')).toEqual([
       'link-gateway.spanmesh',
       gatewayCertificateName('link-gateway-*'),
@@ -441,14 +447,14 @@ function portOf({ container }: Workload, name: string): number | undefined {
   return container.ports!.find((port) => port.name === name)?.containerPort;
 }
 
-/** What the ConfigMaps of a workload set. */
+/** The settings in a workload's ConfigMaps. */
 function configOf({ container }: Workload, objects: readonly KubeObject[]): Record<string, string> {
   const names = (container.envFrom ?? []).flatMap(({ configMapRef }) => configMapRef?.name ?? []);
   const maps = objects.filter(({ kind, metadata }) => kind === 'ConfigMap' && names.includes(metadata.name));
   return Object.assign({}, ...maps.map(({ data }) => data));
 }
 
-/** As much as the checks look at, of any service. */
+/** The settings of any service that the checks read. */
 interface Settings {
   readonly grpcListen: { readonly host: string; readonly port: number };
   readonly serviceListen: { readonly host: string; readonly port: number };
@@ -466,7 +472,7 @@ interface Settings {
   readonly apiTokensFile: string;
 }
 
-/** A pod's settings, read as its service reads them. @throws SettingError */
+/** A pod's settings, read by the code of its service. @throws SettingError */
 function settingsOf(workload: Workload, objects: readonly KubeObject[]): Settings {
   const env: Record<string, string> = configOf(workload, objects);
   for (const { name, value, valueFrom } of workload.container.env ?? []) {

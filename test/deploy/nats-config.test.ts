@@ -24,7 +24,7 @@ describe.each([
     copyFileSync(PERMISSIONS, join(directory, 'permissions.conf'));
     writeFileSync(
       join(directory, 'nats.conf'),
-      // Certificates are test/processes' business: what is looked at here is everything else.
+      // Certificates are tested in test/processes; here the rest of the configuration is.
       readFileSync(join(DEPLOY, file), 'utf8')
         .replaceAll(/^ *tls \{[^}]*\}\n/gm, '')
         .replaceAll('/run/nats', join(directory, 'run'))
@@ -34,7 +34,10 @@ describe.each([
 
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  /** What nats-server says of it, with what the StatefulSet sets. @throws with the server's words */
+  /**
+   * Checks the configuration with nats-server and the variables that the StatefulSet sets. @throws with the server's
+   * message
+   */
   function check(quoted: string): string {
     const { command, before } = natsProgram();
     return execFileSync(command, [...before(directory), '--config', join(directory, 'nats.conf'), '-t'], {
@@ -51,16 +54,16 @@ describe.each([
     });
   }
 
-  it.each(['1234', '9e8f', 'secret', 'true'])('is understood, with the password %s', (password) => {
+  it.each(['1234', '9e8f', 'secret', 'true'])('is valid with the password %s', (password) => {
     expect(() => check(`"${password}"`)).not.toThrow();
   });
 
-  it('needs the quotes, where it has passwords', () => {
+  it('needs the quotes around passwords', () => {
     if (file.startsWith('k8s')) expect(() => check('1234')).toThrow(/not string/);
     else expect(() => check('1234')).not.toThrow();
   });
 
-  it('has a user for each service, and none that may do everything', () => {
+  it('has a user for each service, and none with all permissions', () => {
     const lines = readFileSync(join(DEPLOY, file), 'utf8').match(/^ {4}\{ user: .*$/gm) ?? [];
     expect(lines.map((line) => /user: "?([a-z.-]+)/.exec(line)?.[1])).toEqual(users);
     for (const line of lines) {

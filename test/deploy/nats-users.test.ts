@@ -14,7 +14,8 @@ import { workloads } from './kube-object.ts';
 import { render } from './kustomize.ts';
 import { natsFilesOf, PASSWORDS, startShipped, violations } from './nats-users.ts';
 
-// The users of the Kubernetes manifests, with a real nats-server: what each service does is allowed to it, and nothing of others'.
+// The users of the Kubernetes manifests, with a real nats-server: each service may do what it needs, and nothing of
+// other services.
 
 const objects = render('production');
 let directory: string;
@@ -57,7 +58,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** The user as whom the manifests have a service log in. */
+/** The NATS user whose password the manifests give to a service. */
 function userOf(service: string): string {
   const { container } = workloads(objects).find(({ name }) => name === service)!;
   return container.env!.find(({ name }) => name === 'SPANMESH_NATS_USER')!.value!;
@@ -74,7 +75,7 @@ function start(service: string, env: Record<string, string> = {}): Promise<Servi
   });
 }
 
-/** A span of the first gateway's peer gets to that of the second. */
+/** Checks that a span of the first gateway's peer is relayed to the second gateway's peer. */
 async function relayed(label: string): Promise<void> {
   const [giver, taker] = peers as [LivePeer, LivePeer];
   giver.openSpan({ nodeLabel: label });
@@ -94,7 +95,7 @@ async function spanmesh({ ports }: ServiceProcess, ...args: string[]): Promise<A
 }
 
 describe('an installation whose services have users of their own', () => {
-  it('relays spans, fails over, takes targets and orders, and is forbidden nothing', {
+  it('relays spans, fails over, accepts targets and orders, and violates no permission', {
     timeout: 8 * PATIENCE_MS,
   }, async () => {
     await relayed('before');
@@ -106,7 +107,7 @@ describe('an installation whose services have users of their own', () => {
       const { printed } = await spanmesh(gateways[0]!, 'log-level', '-o', 'json');
       return /topology-[\s\S]*volconf-/.test(printed) ? true : undefined;
     }, 'a gateway sees all processes');
-    // An order of an operator gets to a gateway, and not over NATS.
+    // An operator's order reaches a gateway although it is not sent over NATS.
     await eventually(async () => {
       const { code } = await spanmesh(topologies[1]!, 'log-level', 'error', '--process', 'gateway-1');
       return code === 0 ? true : undefined;
@@ -154,12 +155,12 @@ describe('a user at NATS', () => {
     ['link-gateway', '>'],
     ['volconf', '_INBOX.spanmesh.link-gateway.>'],
     ['operator', '$KV.>'],
-  ])('of %s may not listen to %s', async (user, subject) => {
+  ])('of %s may not subscribe to %s', async (user, subject) => {
     expect(await refusal(user, (connection) => void connection.subscribe(subject))).toBe(`subscription ${subject}`);
   });
 });
 
-/** What the server forbids a user of what he does; nothing: it took it. */
+/** The server's message if it refuses the act; empty: it was allowed. */
 async function refusal(user: string, act: (connection: NatsConnection) => void): Promise<string> {
   const connection = await connect({
     servers: `127.0.0.1:${nats.port}`,
@@ -175,7 +176,7 @@ async function refusal(user: string, act: (connection: NatsConnection) => void):
       return 'nothing';
     })();
     act(connection);
-    // What it says of the act comes before the answer to this.
+    // A refusal of the act would arrive before the answer to this flush.
     await connection.flush();
     await connection.close();
     return await refused;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import type { KubeObject } from './kube-object.ts';
 
-/** The users that the manifests know, with their passwords in tests. */
+/** The users in the manifests, with their passwords in tests. */
 export const PASSWORDS: Readonly<Record<string, string>> = {
   'link-gateway': '1g',
   topology: '2t',
@@ -11,10 +11,10 @@ export const PASSWORDS: Readonly<Record<string, string>> = {
   operator: '4o',
 };
 
-/** Files of a NATS server's configuration, by name. */
+/** The files of a NATS server's configuration, by name. */
 export type NatsFiles = Readonly<Record<string, string>>;
 
-/** What the NATS servers of rendered manifests read. */
+/** The configuration files of the NATS servers in rendered manifests. */
 export function natsFilesOf(objects: readonly KubeObject[]): NatsFiles {
   const found = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith('nats-config-'));
   const { data } = (found ?? {}) as { data?: NatsFiles };
@@ -23,8 +23,8 @@ export function natsFilesOf(objects: readonly KubeObject[]): NatsFiles {
 }
 
 /**
- * A server with a shipped configuration: its users, what they may do and its TLS are used as they are; only where it listens, where it
- * stores and where its certificates are is another, and it is alone. What it says is in `nats.log` of its directory.
+ * Starts a server with a shipped configuration: its users, permissions and TLS are unchanged. Only its addresses and
+ * the folders of its data and certificates are replaced, and it runs alone. Its log is `nats.log` in its directory.
  */
 export async function startShipped(files: NatsFiles, tls: string): Promise<NatsServerProcess> {
   const server = await NatsServerProcess.stopped(files['nats.conf']!);
@@ -45,7 +45,7 @@ export async function startShipped(files: NatsFiles, tls: string): Promise<NatsS
   return server;
 }
 
-/** Whom the server has forbidden what, line by line. */
+/** The lines of the server's log about violated permissions. */
 export function violations({ directory }: NatsServerProcess): string[] {
   const lines = readFileSync(join(directory, 'nats.log'), 'utf8').split('\n');
   return lines.filter((line) => / Violation/.test(line));

@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packForNpm } from '../../deploy/package/npm.ts';
 import { OtlpReceiver } from '../peer/otlp-receiver.ts';
 
-/** Packing and installing on a slow machine, milliseconds. */
+/** Time to pack and install the package on a slow machine, milliseconds. */
 const PATIENCE_MS = 120_000;
 
-describe('the npm package, installed where the project is not', () => {
+describe('the npm package, installed outside of the project', () => {
   let home: string;
   let tarball: string;
 
@@ -24,7 +24,7 @@ describe('the npm package, installed where the project is not', () => {
     { name: 'with the native CRC', omit: [] },
     { name: 'where there is no native CRC', omit: ['--omit=optional'] },
   ])(
-    '$name, runs a controller that peers connect to and the command line sees',
+    '$name, runs a controller that peers connect to, and that the command line shows',
     async ({ name, omit }) => {
       const at = join(home, name.replaceAll(' ', '-'));
       mkdirSync(at);
@@ -62,7 +62,7 @@ describe('the npm package, installed where the project is not', () => {
         } finally {
           await sim.stop();
         }
-        // What is loaded for it is in the package.
+        // A trace shows that the package contains the modules for traces, which are loaded on demand.
         await collector.until((steps) => steps.find(({ name }) => name === 'link received'), 'a LNK_SPAN of the peers');
       } finally {
         expect(await standalone.stop()).toBe(0);
@@ -72,12 +72,12 @@ describe('the npm package, installed where the project is not', () => {
     PATIENCE_MS,
   );
 
-  it('names commands as they are called there', () => {
+  it('names commands as they are called in the installed package', () => {
     const at = join(home, 'with the native CRC'.replaceAll(' ', '-'));
     expect(() => spanmesh(at, ['--address', '127.0.0.1:1', 'status'])).toThrow('try `spanmesh run standalone`');
   });
 
-  it('names who made what is in it', () => {
+  it('names the authors of its contents', () => {
     const notices = readFileSync(join(home, 'work/THIRD-PARTY.md'), 'utf8');
     expect(notices).toMatch(/^## @grpc\/grpc-js \d/m);
     expect(notices).toMatch(/^## nats \d/m);
@@ -96,7 +96,7 @@ function spanmesh(at: string, args: readonly string[]): string {
   });
 }
 
-/** A command that runs on until it is stopped. */
+/** A command that runs until it is stopped. */
 class Running {
   output = '';
   readonly #child: ChildProcess;
@@ -107,7 +107,7 @@ class Running {
     this.#ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
   }
 
-  /** Resolves when it has printed what it prints at its work. Rejects if it ends before. */
+  /** Resolves when the output shows that it works; rejects if it ends before. */
   static async start(at: string, args: readonly string[], ready: RegExp, env = {}): Promise<Running> {
     const program = join(at, 'node_modules/spanmesh/lib/spanmesh.mjs');
     const child = spawn(process.execPath, [program, ...args], { cwd: at, env: { ...process.env, ...env } });
@@ -124,7 +124,7 @@ class Running {
     return running;
   }
 
-  /** Its exit code. */
+  /** Stops the command, and returns its exit code. */
   async stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
     return this.#ended;

@@ -26,7 +26,7 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
   const programs = new Programs();
   let directory: string;
   let asked: string;
-  // It forwards to fixed ports.
+  // A network namespace, because the script forwards to fixed ports.
   let network: OwnNetwork;
   beforeEach(async () => {
     network = await OwnNetwork.start();
@@ -45,7 +45,10 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** Runs it. What `fails` says is what kubectl is not able to do. `controller` is started once kubectl has applied the manifests. */
+  /**
+   * Runs the script. kubectl fails at commands that contain `fails`. `controller` is started once kubectl has applied
+   * the manifests.
+   */
   async function run(
     args: readonly string[],
     fails: string,
@@ -74,7 +77,7 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
   }
   const standalone = () => programs.standalone();
 
-  it('brings peers together, restarts topology, and leaves nothing', async () => {
+  it('relays spans between peers, restarts topology, and leaves no object', async () => {
     const { code, output, asked } = await run([], '', standalone);
     expect(code, output).toBe(0);
     expect(output).not.toContain('FAILED');
@@ -100,7 +103,7 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
     expect(asked.at(-1)).toBe('delete namespace shop --wait=false');
   });
 
-  it('says what failed, with what the pods say, and leaves nothing', async () => {
+  it('reports what failed, with the logs of the pods, and leaves no object', async () => {
     const { code, output, asked } = await run([], 'rollout status deployment/link-gateway', standalone);
     expect(code, output).toBe(1);
     expect(output).toMatch(/FAILED {2}deployment\/link-gateway is rolled out\n +error: it is said to fail/);
@@ -108,14 +111,17 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
     expect(asked.at(-1)).toBe('delete namespace spanmesh-try --wait=false');
   });
 
-  it('changes nothing in a namespace that is there', async () => {
+  it('changes nothing in a namespace that exists already', async () => {
     const { code, output, asked } = await run([], 'create namespace', standalone);
     expect(code, output).toBe(1);
     expect(asked.filter((line) => /apply|delete/.test(line))).toEqual([]);
   });
 });
 
-/** What kubectl is asked for production in docs/kubernetes.md, from Secrets to what is up; without what needs no namespace of its own. */
+/**
+ * The kubectl commands for production in docs/kubernetes.md, from making Secrets to checking the pods, without those
+ * that need no namespace.
+ */
 function documented(): string[] {
   const document = readFileSync(join(ROOT, 'docs/kubernetes.md'), 'utf8');
   const production = document.slice(document.indexOf('### Secrets'), document.indexOf('### Another version'));

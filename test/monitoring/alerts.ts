@@ -1,10 +1,10 @@
-/** Values of a series, minute by minute, in promtool's notation. */
+/** The values of a series, minute by minute, in promtool's notation. */
 export interface Series {
   readonly series: string;
   readonly values: string;
 }
 
-/** When an alert fires, and when it does not, after two hours. */
+/** Series with which an alert fires after two hours, and series with which it does not. */
 export interface AlertCase {
   readonly fires: readonly Series[];
   readonly silent: readonly Series[];
@@ -15,7 +15,7 @@ const OTHER = 'namespace="spanmesh",pod="b"';
 const series = (name: string, values: string, labels = POD): Series => ({ series: `${name}{${labels}}`, values });
 const DAYS = 24 * 3600;
 
-/** Of every alert. Two hours have passed at the end: 7200 s. */
+/** The cases of every alert. Each ends after two hours: 7200 s. */
 export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   SpanmeshNobodyLeads: {
     fires: [series('spanmesh_topology_leading', '0x120'), series('spanmesh_topology_leading', '0x120', OTHER)],
@@ -31,7 +31,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series('spanmesh_topology_gateways', '3x120'),
       series('spanmesh_topology_gateways_live', '2x120'),
     ],
-    // A standby has no gateways attached.
+    // A standby has no gateways, which must not be reported.
     silent: [
       series('spanmesh_topology_leading', '0x120'),
       series('spanmesh_topology_gateways', '3x120'),
@@ -43,7 +43,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series('spanmesh_topology_leading', '1x120'),
       series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
     ],
-    // A standby does not judge.
+    // A standby's values do not count.
     silent: [
       series('spanmesh_topology_leading', '0x120'),
       series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
@@ -90,7 +90,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   SpanmeshEventsLost: {
     fires: [series('spanmesh_topology_events_lost_total', '0x110 7x9')],
-    // What was lost long ago, and a replica that begins.
+    // Losses of long ago, and of a replica that has just started.
     silent: [
       series('spanmesh_topology_events_lost_total', '0x80 7x39'),
       series('spanmesh_topology_events_lost_total', '7x100 0x19', OTHER),
@@ -110,12 +110,12 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   SpanmeshTracesLost: {
     fires: [series('spanmesh_trace_parts_lost_total', '0x60 0+9x59', `${POD},reason="not_taken"`)],
-    // A collector that was away for some minutes.
+    // A collector that was unavailable for some minutes.
     silent: [series('spanmesh_trace_parts_lost_total', '0x98 0+9x5 45x15', `${POD},reason="not_taken"`)],
   },
 };
 
-/** Looks at turns of the event loop a minute: turns of up to 250 ms, and longer ones. */
+/** Durations of event loop turns in a minute: of turns up to 250 ms, and of longer ones. */
 function turns({ short, long }: { readonly short: number; readonly long: number }): Series[] {
   const upTo = (le: string, count: number) =>
     series('spanmesh_turn_seconds_bucket', `0+${count}x120`, `${POD},le="${le}"`);

@@ -21,7 +21,7 @@ const { panels, templating } = JSON.parse(read('dashboard.json')) as {
   templating: { list: { name: string; query: string }[] };
 };
 
-/** Names of metrics in an expression. */
+/** The names of metrics in an expression. */
 const namesIn = (text: string): string[] => text.match(/\bspanmesh_[a-z_]+/g) ?? [];
 
 let exported: ReadonlySet<string>;
@@ -32,21 +32,21 @@ beforeAll(async () => {
 });
 
 describe('the dashboard', () => {
-  it('has panels of its own, each somewhere else, and shows something in each', () => {
+  it('has panels with different titles and places, each with an expression', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x} ${y}`)).size).toBe(panels.length);
     for (const { title, targets } of panels)
       for (const { expr } of targets) expect(namesIn(expr), title).not.toEqual([]);
   });
 
-  it('names metrics that there are, in expressions that Prometheus takes', () => {
+  it('uses existing metrics, in expressions that Prometheus accepts', () => {
     const expressions = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
     const queries = templating.list.map(({ query }) => query);
     expect([...expressions, ...queries].flatMap(namesIn).filter((name) => !exported.has(name))).toEqual([]);
     const rules = expressions.map((expr, i) => ({ record: `panel:${i}`, expr: expr.replaceAll('$namespace', 'x') }));
     const directory = mkdtempSync(join(tmpdir(), 'spanmesh-dashboard-'));
     try {
-      // JSON is YAML.
+      // Written as JSON, which is YAML, too.
       const file = join(directory, 'rules.json');
       writeFileSync(file, JSON.stringify({ groups: [{ name: 'panels', rules }] }));
       expect(promtool(['check', 'rules', file])).toBe('');
@@ -59,13 +59,13 @@ describe('the dashboard', () => {
 describe('the rules', () => {
   const rules = read('rules.yaml');
 
-  it('name metrics that there are', () => {
+  it('use existing metrics', () => {
     const expressions = [...rules.matchAll(/^ +expr: (.+)$/gm)].map(([, expr]) => expr!);
     expect(expressions.length).toBeGreaterThan(0);
     expect(expressions.flatMap(namesIn).filter((name) => !exported.has(name))).toEqual([]);
   });
 
-  it('lead to the runbook wherever that is', () => {
+  it('link to the runbook, wherever it is published', () => {
     const moved = withRunbook(rules, 'https://example.org/runbook');
     expect(moved).toContain('runbook_url: https://example.org/runbook#spanmeshnobodyleads');
     expect(moved).not.toContain('docs/runbook.md#');

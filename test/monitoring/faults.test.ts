@@ -9,8 +9,8 @@ import { PATIENCE_MS, RawPeer } from '../peer/raw-peer.ts';
 import type { Series } from './alerts.ts';
 import { Rules } from './firing.ts';
 
-// The same fault, in everything that an operator may look at: status, events, the console's API, the log of
-// who saw it, metrics, and what the alerts' expressions make of those very metrics.
+// The same fault as operators see it: status, events, the console's API, the log of the process that noticed it,
+// metrics, and the alerts evaluated on these metrics.
 
 const TIMEOUT = { timeout: 6 * PATIENCE_MS };
 const rules = new Rules();
@@ -24,14 +24,14 @@ afterAll(async () => {
   await installation?.stop();
 });
 
-/** What a command prints when it is asked of a process's API. */
+/** The output of a command that asks a process's API. */
 async function spanmesh({ ports }: ServiceProcess, ...args: string[]): Promise<string> {
   const terminal = new RecordingTerminal();
   await main([...args, '--address', `127.0.0.1:${ports.grpc}`], terminal);
   return terminal.printed;
 }
 
-/** Waits until a command prints something that fits. */
+/** Waits until a command's output matches. */
 function prints(process: ServiceProcess, args: readonly string[], wanted: RegExp): Promise<string> {
   let printed = '';
   return eventually(
@@ -43,7 +43,7 @@ function prints(process: ServiceProcess, args: readonly string[], wanted: RegExp
   );
 }
 
-/** The events of a kind as a page of a replica's console gets them. */
+/** The events of a kind, as the page of a replica's console receives them. */
 async function eventsOfConsole(topology: ServiceProcess, kind: EventKind): Promise<Event[]> {
   const url = /"console":"(http:[^"]+)\/"/.exec(topology.output)?.[1] ?? '';
   const session = await fetch(`${url}/session`);
@@ -62,7 +62,7 @@ async function eventsOfConsole(topology: ServiceProcess, kind: EventKind): Promi
   return ListEventsResponse.decode(body.subarray(5, 5 + body.readUInt32BE(1))).events;
 }
 
-/** The line of the log that a process has written of it, once. */
+/** Waits for the line that a process has logged about a subject, which must be one only. */
 function logged(process: ServiceProcess, message: string, subject: string): Promise<Record<string, unknown>> {
   return eventually(() => {
     const lines = process.output
@@ -72,7 +72,7 @@ function logged(process: ServiceProcess, message: string, subject: string): Prom
   }, `"${message}" is in the log of ${subject}`);
 }
 
-/** What all processes that are there measure, as it would be if it stayed so for two hours. */
+/** The metrics of all running processes, as series that keep their present values for two hours. */
 async function measured(): Promise<Series[]> {
   const { topologies, gateways, volconfs } = installation;
   const living = [...topologies, ...gateways, ...volconfs].filter(
@@ -90,7 +90,7 @@ async function measured(): Promise<Series[]> {
   return series;
 }
 
-/** Waits until what is measured makes an alert fire. */
+/** Waits until the metrics make an alert fire. */
 async function fires(alert: string, isMeasured: (series: readonly Series[]) => boolean): Promise<void> {
   const series = await eventually(async () => {
     const now = await measured();
@@ -106,8 +106,8 @@ const value = (series: readonly Series[], wanted: RegExp): number =>
 const counted = (series: readonly Series[], kind: string): number =>
   value(series, new RegExp(`^spanmesh_topology_events_total\\{.*kind="${kind}"`));
 
-describe('the same fault, seen everywhere', () => {
-  it('none at first', TIMEOUT, async () => {
+describe('the same fault, as every view shows it', () => {
+  it('no fault at first', TIMEOUT, async () => {
     await prints(installation.topologies[0]!, ['status'], /^healthy\n/);
     const series = await measured();
     expect(rules.firing(series)).toEqual([]);
@@ -140,7 +140,7 @@ describe('the same fault, seen everywhere', () => {
     await prints(topology, ['status'], /^0 connections, /m);
     const series = await measured();
     expect(counted(series, 'peer-down')).toBeGreaterThan(0);
-    // Peers come and go: nobody is woken for one.
+    // No alert fires for a single peer, as peers often come and go.
     expect(rules.firing(series)).toEqual([]);
   });
 
@@ -155,7 +155,7 @@ describe('the same fault, seen everywhere', () => {
       /volconf cannot reach 1 target: lab \(span:127\.0\.0\.1:\d+\): nobody answers there/,
     );
     const printed = await prints(topology, ['events', '--subject', 'lab'], /target-failed/);
-    // Each once; what different processes have told within a tenth of a second may come in any order.
+    // Each event is listed once. Events of different processes within a tenth of a second may be in any order.
     const lines = printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));
     for (const wanted of [
       new RegExp(`^operator-act +lab Volconf/SetTarget span:127\\.0\\.0\\.1:${port} by somebody from 127\\.0\\.0\\.1$`),
@@ -176,7 +176,7 @@ describe('the same fault, seen everywhere', () => {
     await fires('SpanmeshTargetFails', (series) => counted(series, 'target-failed') > 0);
   });
 
-  /** What is seen everywhere of a replica that was killed, by another one. */
+  /** Checks that every view of another replica shows a killed replica as lost. */
   async function isSeenAsLost(replica: ServiceProcess, by: ServiceProcess): Promise<void> {
     const lost = `topology at 127.0.0.1:${replica.ports.service}`;
     await prints(
@@ -196,7 +196,7 @@ describe('the same fault, seen everywhere', () => {
     const before = await eventsOfConsole(leader, EventKind.EVENT_KIND_LEADER_CHANGED);
     await standby.stop('SIGKILL');
     await isSeenAsLost(standby, leader);
-    // It has led nothing.
+    // The killed replica was not the leader.
     expect(await eventsOfConsole(leader, EventKind.EVENT_KIND_LEADER_CHANGED)).toEqual(before);
     const again = standby.again();
     installation.topologies[1] = again;
@@ -216,13 +216,13 @@ describe('the same fault, seen everywhere', () => {
     await prints(standby, ['events', '--subject', leads], /leader-changed +topology at \S+ epoch \d+/);
     const changed = await eventsOfConsole(standby, EventKind.EVENT_KIND_LEADER_CHANGED);
     expect(changed.map(({ subject }) => subject)).toContain(leads);
-    // Nothing of before is lost with the leader.
+    // The new leader still has the events from before.
     expect(await eventsOfConsole(standby, EventKind.EVENT_KIND_PEER_DOWN)).toEqual(before);
     await logged(standby, 'replica leads', leads);
     const series = await measured();
     expect(value(series, /^spanmesh_topology_leading\{/)).toBe(1);
     expect(counted(series, 'leader-changed')).toBeGreaterThan(0);
-    // There is one, so that nobody is woken for want of it.
+    // There is a leader, so these alerts do not fire.
     expect(['SpanmeshNobodyLeads', 'SpanmeshSeveralLead'].filter((alert) => rules.isFiring(alert, series))).toEqual([]);
   });
 });

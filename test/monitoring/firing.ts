@@ -5,29 +5,29 @@ import { render } from '../deploy/kustomize.ts';
 import type { Series } from './alerts.ts';
 import { promtool } from './promtool.ts';
 
-/** The rules as an installation has them. */
+/** The alert rules as the manifests install them. */
 export class Rules {
   readonly groups = render('production', ['monitoring']).flatMap(({ spec }) => spec?.groups ?? []);
   readonly alerts = this.groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
   readonly #directory = mkdtempSync(join(tmpdir(), 'spanmesh-rules-'));
 
   constructor() {
-    // JSON is YAML.
+    // Written as JSON, which is YAML, too.
     writeFileSync(join(this.#directory, 'rules.json'), JSON.stringify({ groups: this.groups }));
   }
 
-  /** What promtool says of an alert at the end of two hours: is it firing? */
+  /** Whether an alert fires at the end of two hours, according to promtool. */
   isFiring(alert: string, input: readonly Series[]): boolean {
     const firing = `ALERTS{alertname="${alert}",alertstate="firing"}`;
     const [silent, fires] = [this.#isCounted(firing, 0, input), this.#isCounted(firing, 1, input)];
-    // Exactly one of them is true, unless the test itself is wrong.
+    // One of the two must be true, unless the test itself is wrong.
     if (silent === fires) throw new Error(`promtool does not say whether ${alert} fires`);
     return fires;
   }
 
-  /** Alerts that fire at the end of two hours. */
+  /** The alerts that fire at the end of two hours. */
   firing(input: readonly Series[]): string[] {
-    // Usually none does, which is one question.
+    // Usually none fires, which takes one run of promtool to find out.
     if (this.#isCounted('ALERTS{alertstate="firing"}', 0, input)) return [];
     return this.alerts.filter((alert) => this.isFiring(alert, input));
   }

@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
 
-/** Runs promtool; gives what it says, empty if it has nothing against it. @throws Error: it is not there, or it fails without a word. */
+/**
+ * Runs promtool and returns its complaints; empty if there are none. @throws Error: it is not installed, or it fails
+ * without a message.
+ */
 export function promtool(args: readonly string[], input = ''): string {
   const { error, status, stdout, stderr } = spawnSync('promtool', args, { input, encoding: 'utf8' });
   if (error !== undefined)

@@ -9,16 +9,16 @@ afterAll(() => rules.remove());
 const { groups, alerts } = rules;
 
 describe('alerts', () => {
-  it('all have a case', () => {
+  it('all have a test case', () => {
     expect(Object.keys(ALERT_CASES)).toEqual(alerts);
   });
 
-  it.each(alerts)('%s fires when it should, and is silent otherwise', (alert) => {
+  it.each(alerts)('%s fires when it should, and not otherwise', (alert) => {
     const { fires, silent } = ALERT_CASES[alert]!;
     expect([rules.isFiring(alert, fires), rules.isFiring(alert, silent)]).toEqual([true, false]);
   });
 
-  it('all have a paragraph in the runbook, and nothing else has', () => {
+  it('all have a paragraph in the runbook, which has no others', () => {
     const text = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
     expect([...text.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)).toEqual(alerts);
     const urls = groups.flatMap(({ rules: all }) => all.map(({ annotations }) => annotations?.runbook_url));

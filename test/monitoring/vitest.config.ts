@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:monitoring`: apart from `npm test`, for it needs promtool (Debian's `prometheus`). */
+/** `npm run test:monitoring`: separate from `npm test`, because it needs promtool (Debian's `prometheus`). */
 export default defineConfig({
   test: {
     include: ['test/monitoring/**/*.test.ts'],

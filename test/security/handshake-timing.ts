@@ -1,8 +1,10 @@
-// Whether the time that a failed handshake takes tells what was wrong with it: `node test/security/handshake-timing.ts [tries]`, some
-// minutes for the 20,000 tries of each kind that are the default. Exit code 1: it does.
+// Measures whether the duration of a failed handshake shows what was wrong with it: `node
+// test/security/handshake-timing.ts [tries]`. The default of 20,000 tries of each kind takes some minutes. Exit code 1:
+// it does show.
 //
-// Measured twice. "work": the reading alone, in this process, nothing else going on: all that anybody could ever see of it. "close":
-// from outside, over TCP, from the last of the 512 bytes until a gateway closes the connection.
+// There are two measurements. "work" is the duration of reading alone, in this process with nothing else running:
+// nobody outside can see more than that. "close" is measured from outside, over TCP: from the last of the 512 bytes
+// until the gateway closes the connection.
 import { connect } from 'node:net';
 import { readHandshake } from '@spanmesh/dmsg/crypto/handshake';
 import { printTable } from '../bench/table.ts';
@@ -13,14 +15,14 @@ import { rankTest } from './rank-test.ts';
 import { KINDS, type Kind, wrongHandshakes } from './wrong-handshakes.ts';
 
 const DEFAULT_TRIES = 20_000;
-/** Different handshakes of each kind. */
+/** Number of different handshakes of each kind. */
 const POOL = 1_000;
-/** What is reached once in 16,000 times without a difference; there are six comparisons. */
+/** A larger value appears by chance once in 16,000 comparisons; there are six. */
 const LARGEST_Z = 4;
-/** Connections at a time, and how long each is given: the gateway has read all of them long before. */
+/** Connections at a time, and the time limit of each handshake: the gateway reads all of them long before. */
 const AT_A_TIME = 16;
 const TIMEOUT_MS = 300;
-/** Tries that are not counted: code is compiled, files are cached. */
+/** First tries that are not counted, while code is compiled and caches are filled. */
 const WARM_UP = 500;
 
 type Times = Record<Kind, Float64Array>;
@@ -43,7 +45,7 @@ class Recorder {
 const keys = new KeysDir();
 const receiver: CryptKeys = { own: keys.router.own, peer: keys.peer.shown };
 const pool = wrongHandshakes(POOL, receiver);
-/** The kinds in an order that nothing else follows. */
+/** The kinds in random order. */
 const order: Kind[] = KINDS.flatMap((kind) => Array.from({ length: tries }, () => kind));
 for (let at = order.length - 1; at > 0; at--) {
   const other = Math.floor(Math.random() * (at + 1));
@@ -87,7 +89,7 @@ async function closes(): Promise<Times> {
     SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`,
     SPANMESH_KEYS_DIR: keys.path,
     SPANMESH_HANDSHAKE_TIMEOUT: `${TIMEOUT_MS}ms`,
-    // It would refuse all but twenty.
+    // With the default limits the gateway would refuse all but twenty handshakes unread.
     SPANMESH_FAILED_HANDSHAKES_PER_ADDRESS: '1000000',
     SPANMESH_FAILED_HANDSHAKES_PER_KEY: '1000000',
   });
@@ -109,12 +111,15 @@ async function closes(): Promise<Times> {
   return recorder.times;
 }
 
-/** The first of every AT_A_TIME does as many. */
+/** Starts AT_A_TIME connections at every AT_A_TIMEth call, and none otherwise. */
 function atATime(one: () => Promise<unknown>, n: number): Promise<unknown>[] {
   return n % AT_A_TIME === 0 ? Array.from({ length: AT_A_TIME }, one) : [];
 }
 
-/** From our last byte until the connection is closed. A gateway that was too busy to say its half in time is asked again. */
+/**
+ * The time from our last byte until the connection is closed. If the gateway was too busy to send its half in time,
+ * another attempt is made.
+ */
 async function closeTime(port: number, wire: Buffer): Promise<number> {
   for (;;) {
     const time = await attempt(port, wire);
@@ -122,7 +127,7 @@ async function closeTime(port: number, wire: Buffer): Promise<number> {
   }
 }
 
-/** null: it was closed before it had begun. */
+/** One attempt; null: the connection was closed before the gateway had sent its half. */
 function attempt(port: number, wire: Buffer): Promise<number | null> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });
@@ -141,7 +146,7 @@ function attempt(port: number, wire: Buffer): Promise<number | null> {
   });
 }
 
-/** Prints what there is; true: no kind can be told from another. */
+/** Prints the results; true: no kind can be distinguished from another. */
 function report(title: string, times: Times): boolean {
   const rows = KINDS.map((kind) => {
     const sorted = times[kind].toSorted();

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest';
 import { rankTest } from './rank-test.ts';
 
 const sample = (length: number, value: (n: number) => number) => Float64Array.from({ length }, (_, n) => value(n));
-/** Evenly spread in some order, without a generator that could be unlucky. */
+/** Evenly spread numbers in mixed order, without a random generator. */
 const spread = (n: number) => (n * 0.618034) % 1;
 
-it('finds nothing between samples of one distribution, and a small shift in one', () => {
+it('finds no difference between samples of one distribution, and finds a small shift', () => {
   const [a, b] = [sample(20_000, spread), sample(20_000, (n) => spread(n + 7))];
   expect(Math.abs(rankTest(a, b).z)).toBeLessThan(2);
   const shifted = rankTest(
@@ -16,10 +16,10 @@ it('finds nothing between samples of one distribution, and a small shift in one'
   expect(shifted.share).toBeCloseTo(0.53, 2);
 });
 
-it('says so of values that are all the same, and of those that are never', () => {
+it('handles samples of equal values, and samples without common values', () => {
   const [ones, twos] = [sample(10, () => 1), sample(10, () => 2)];
   expect(rankTest(ones, ones)).toEqual({ z: 0, share: 0.5 });
   expect(rankTest(twos, ones).share).toBe(1);
-  // By hand: U = 100, mean 50, variance 100/12 · (21 − (2 · 990) / (20 · 19)).
+  // Computed by hand: U = 100, mean 50, variance 100/12 · (21 − (2 · 990) / (20 · 19)).
   expect(rankTest(twos, ones).z).toBeCloseTo(50 / Math.sqrt((100 / 12) * (21 - 1980 / 380)), 10);
 });

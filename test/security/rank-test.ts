@@ -1,14 +1,14 @@
-/** What the test says of two samples. */
+/** The result of the test for two samples. */
 export interface RankTest {
-  /** Standard normal if both come from one distribution: beyond ±4 once in 16,000 times. */
+  /** Standard normal if both samples are of one distribution: beyond ±4 once in 16,000 times. */
   readonly z: number;
-  /** Chance that a value of the first is larger than one of the second; 0.5: no difference. */
+  /** Probability that a value of the first sample is larger than one of the second; 0.5: no difference. */
   readonly share: number;
 }
 
 /**
- * Mann and Whitney's test: whether the values of one sample tend to be larger than those of the other. It looks at their order alone, so
- * that a few values far off do not matter.
+ * Mann and Whitney's test: whether the values of one sample tend to be larger than those of the other. It uses only
+ * their order, so that a few extreme values do not matter.
  */
 export function rankTest(first: Float64Array, second: Float64Array): RankTest {
   const all = [
@@ -21,7 +21,7 @@ export function rankTest(first: Float64Array, second: Float64Array): RankTest {
   for (let start = 0; start < all.length; ) {
     let end = start;
     while (end < all.length && all[end]!.value === all[start]!.value) end++;
-    // Equal values share the mean of their ranks, which count from 1.
+    // Equal values share the mean of their ranks, which begin with 1.
     const rank = (start + 1 + end) / 2;
     for (let at = start; at < end; at++) if (all[at]!.of === 0) ranks += rank;
     const equal = end - start;

@@ -1,17 +1,18 @@
 import { spawnSync } from 'node:child_process';
 
-/** How a program of a Debian package has ended. */
+/** The result of a program of a Debian package. */
 export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Longest time that one may take, ms. */
+/** The longest time that a program may take, ms. */
 const PATIENCE_MS = 30_000;
 
 /**
- * Runs a program whose Debian package is called as it is, with `home` as the home of nobody's settings.
+ * Runs a program of the Debian package of the same name, with `home`, which contains no user's settings, as the home
+ * directory.
  * @throws Error: it is not installed
  */
 export function runProgram(program: string, args: readonly string[], home: string): Outcome {

@@ -20,7 +20,7 @@ beforeAll(async () => {
   const tree = await wholeTree(buildProgram(nowhere()));
   writeFileSync(file('spanmesh.bash'), bashCompletion(tree));
   writeFileSync(file('spanmesh.fish'), fishCompletion(tree));
-  // Where zsh looks for functions: its name is that of the file.
+  // zsh looks for a function in a file of the function's name.
   mkdirSync(file('functions'));
   writeFileSync(file('functions/_spanmesh'), zshCompletion(tree));
   writeFileSync(file('targets.jsonl'), '');
@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-it('mandoc has nothing against any man page', () => {
+it('mandoc accepts every man page', () => {
   const { status, stdout, stderr } = runProgram('mandoc', ['-T', 'lint', '-W', 'warning', ...pages], home);
   expect(pages.length).toBeGreaterThan(20);
   expect([stdout, stderr, status]).toEqual(['', '', 0]);
@@ -42,18 +42,18 @@ it.each([
   ['bash', 'spanmesh.bash'],
   ['zsh', 'functions/_spanmesh'],
   ['fish', 'spanmesh.fish'],
-])('%s reads its script', (shell, script) => {
+])('%s accepts its script', (shell, script) => {
   expect(runProgram(shell, ['-n', file(script)], home)).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 
-/** What is typed, and what is offered for it, in order of the alphabet. */
+/** Typed texts, and the words that must be offered for each, in alphabetical order. */
 const TYPED: readonly (readonly [string, readonly string[]])[] = [
   ['no', ['nodes']],
   ['volconf i', ['import']],
   ['nodes --dialect ', ['circuit', 'linkid']],
   ['nodes -o ', ['json', 'text', 'wide', 'yaml']],
   ['run topology --nats-u', ['--nats-url', '--nats-user']],
-  // The value of an option is no command, whatever it is called.
+  // The value of an option is not a command, even if it has the name of one.
   ['--context nodes vol', ['volconf']],
   ['volconf import tar', ['targets.jsonl']],
   ['nodes --cluster ', []],
@@ -70,7 +70,7 @@ describe('in fish', () => {
   it.each(TYPED.map(([typed, expected], i) => [typed, expected, i] as const))(
     '“spanmesh %s” offers %j',
     (_, expected, i) => {
-      // A tab, and what it is.
+      // Each line has a word, a tab and its description.
       const offered = answers[i]?.split('\n').filter(Boolean);
       expect(offered?.map((line) => line.split('\t')[0]).sort()).toEqual(expected);
     },
@@ -78,8 +78,9 @@ describe('in fish', () => {
 });
 
 /**
- * zsh completes only in its line editor: one in a pseudo-terminal is given each line and a key that, in place of showing what fits, prints
- * it between two marks. `compadd -O` says what fits without taking it.
+ * A script for zsh, which completes only in its line editor: a zsh in a pseudo-terminal is given each line, and a key
+ * that prints the matching words between two marks instead of showing them. `compadd -O` returns the matching words
+ * without inserting them.
  */
 const ASK_ZSH = `
 zmodload zsh/zpty

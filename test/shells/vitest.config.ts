@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:shells`: apart from `npm test`, for it needs mandoc, zsh and fish. */
+/** `npm run test:shells`: separate from `npm test`, because it needs mandoc, zsh and fish. */
 export default defineConfig({
   test: {
     include: ['test/shells/**/*.test.ts'],

@@ -25,7 +25,7 @@ const spanmesh = async (terminal: RecordingTerminal, ...args: string[]) => {
   return terminal;
 };
 
-it('what `spanmesh capture` writes is what passes, and Wireshark shows it by name', async () => {
+it('`spanmesh capture` writes the messages that pass, and Wireshark shows their names', async () => {
   const node = await EchoNode.start(world.port('linkid'), 'linkid', 1);
   try {
     const list = await spanmesh(new RecordingTerminal(), 'conns', '--dialect', 'linkid', '-o', 'json');
@@ -34,14 +34,14 @@ it('what `spanmesh capture` writes is what passes, and Wireshark shows it by nam
     const terminal = new RecordingTerminal();
     const done = spanmesh(terminal, 'capture', connection!.id, '--count', '4', '--out', out);
     await terminal.until(() => terminal.noted.includes('capturing'));
-    // More than a packet of ours has; the answer comes back as it went.
+    // More bytes than one of our packets has; the echo returns them unchanged.
     const aux = join(directory, 'aux');
     writeFileSync(aux, Buffer.alloc(60_000, 0x61));
     const command = `0x${ECHO.toString(16).padStart(8, '0')}`;
     await spanmesh(new RecordingTerminal(), 'send', 'echo1', '--command', command, '--aux', `@${aux}`);
     await done;
     expect(terminal.noted).toContain('4 messages captured, 0 dropped');
-    // What peers say to each other is its owner's alone.
+    // Messages of peers are confidential: only the owner may read the file.
     expect(statSync(out).mode & 0o777).toBe(0o600);
     const fields = ['_ws.malformed', 'dmsg.dialect', 'dmsg.command', 'dmsg.flag_names', 'dmsg.aux_size'];
     const packets = await tshark(readFileSync(out), { fields });

@@ -9,7 +9,7 @@ import { decodeLnkConn } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import { decodeVolconf } from '@spanmesh/dmsg/payload/lnk-volconf';
 
-/** A message's fields under the dissector's names, as texts that tshark prints. */
+/** The fields of a message by the dissector's names, as texts like those of tshark. */
 export type Decoded = Record<string, string>;
 
 /** Decodes the messages of one direction with our own library. */
@@ -22,10 +22,10 @@ export class OwnDecoder {
     this.#reader = new FrameReader({ rules: rulesOf(dialect) });
   }
 
-  /** One whole message. */
+  /** Decodes one complete message. */
   decode(message: Uint8Array): Decoded {
     let decoded: Decoded | null = null;
-    // The reader owns what it is given.
+    // The reader may write into the bytes that it is given, so they are copied.
     this.#reader.push(Uint8Array.from(message), {
       onFrame: (frame) => {
         decoded = { ...core(frame, this.#dialect), ...payload(frame, this.#dialect) };
@@ -98,7 +98,7 @@ function payload(frame: Frame, dialect: Dialect): Decoded {
   }
 }
 
-/** protocol.md: a shell text ends at its first NUL or at the end of the aux data. */
+/** A shell text ends at its first NUL or at the end of the aux data (protocol.md). */
 function shellText({ buf, off, headBytes, auxBytes }: Frame): string {
   const text = latin1(buf, off + headBytes, off + headBytes + auxBytes);
   return (text.split('\0')[0] ?? '').replaceAll('\n', '\\n').replaceAll('\t', '\\t');

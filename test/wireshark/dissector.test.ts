@@ -6,11 +6,14 @@ import { type Decoded, OwnDecoder } from './decoded.ts';
 import { recordingFile } from './recording-file.ts';
 import { tshark } from './tshark.ts';
 
-/** What tshark says when something is wrong: malformed, an error of the script, a bad sum, no header where one should be. */
+/**
+ * Fields that tshark sets if something is wrong: a malformed message, an error of the script, a wrong checksum, a
+ * missing header.
+ */
 const TROUBLE = ['_ws.malformed', '_ws.expert.message', 'dmsg.unparsed'];
 const TRACE = ['frame.comment', 'tcp.stream', 'tcp.srcport'];
 
-/** Every message as our own library decodes it, in the file's order. */
+/** All messages as our own library decodes them, in the file's order. */
 function decodeAll({ dialect, messages }: ReturnType<typeof recordingFile>): Decoded[] {
   const decoders = new Map<string, OwnDecoder>();
   return messages.map(({ conn, fromClient, bytes }) => {
@@ -21,7 +24,7 @@ function decodeAll({ dialect, messages }: ReturnType<typeof recordingFile>): Dec
   });
 }
 
-/** What is wrong with a packet, apart from its comment, which tshark counts among such things. */
+/** The problems of a packet, without its comment, which tshark also reports as one. */
 function troubleOf(packet: Map<string, string>): string {
   const comment = packet.get('frame.comment');
   return TROUBLE.map((field) => packet.get(field) ?? '')
@@ -30,7 +33,7 @@ function troubleOf(packet: Map<string, string>): string {
 }
 
 describe('The Wireshark dissector', () => {
-  it.each(captureNames())('decodes %s as our own decoder does, and nothing is malformed', async (name) => {
+  it.each(captureNames())('decodes %s as our own decoder does, and finds nothing malformed', async (name) => {
     const file = recordingFile(name);
     const expected = decodeAll(file);
     expect(expected.length).toBeGreaterThan(0);
@@ -38,18 +41,19 @@ describe('The Wireshark dissector', () => {
     const packets = await tshark(file.pcapng, { fields: [...TROUBLE, ...TRACE, ...fields] });
     expect(packets.map(troubleOf).filter((text) => text !== '')).toEqual([]);
     const got = packets.map((packet) => Object.fromEntries(fields.map((field) => [field, packet.get(field) ?? ''])));
-    // What a message does not have is empty, not something else's.
+    // A field that a message does not have is empty.
     expect(got).toEqual(
       expected.map((decoded) => Object.fromEntries(fields.map((field) => [field, decoded[field] ?? '']))),
     );
   });
 });
 
-/** Both directions of a recording's first connection as one stream of bytes each, cut into segments of so many bytes. */
+/** The two directions of a recording's first connection as streams of bytes, cut into segments of so many bytes. */
 function resegmented(name: string, { bytes, comment }: { bytes: number; comment: string }): Buffer {
   const { messages } = recordingFile(name);
   const conn = messages[0]?.conn;
-  // No port says what a stream in one segment is. What a heuristic asks to be joined with the next segment Wireshark does not join.
+  // Wireshark does not join segments for a heuristic dissector, so a stream in small segments has DMSG's port. A stream
+  // in one segment has another port, so that the heuristic must recognise it.
   const port = bytes < 60_000 ? 987 : 45_000;
   const tcp = new TcpFrames({ host: '2001:db8::1', port }, { host: '2001:db8::2', port: 45_001 });
   const parts = [
@@ -71,11 +75,11 @@ function resegmented(name: string, { bytes, comment }: { bytes: number; comment:
 
 const FIELDS = ['dmsg.dialect', 'dmsg.command', 'tcp.checksum.status', ...TROUBLE];
 
-describe('The Wireshark dissector, of a stream that says nothing of itself,', () => {
+describe('The Wireshark dissector, for a stream of unknown dialect,', () => {
   it.each([
     ['v1-2-span', 'linkid'],
     ['v2-6-relay-transactions', 'circuit'],
-  ])('puts the messages of %s together, and knows the dialect', async (name, dialect) => {
+  ])('joins the messages of %s, and recognises the dialect', async (name, dialect) => {
     const { messages } = recordingFile(name);
     const own = messages.filter(({ conn }) => conn === messages[0]?.conn);
     for (const bytes of [100, 1460, 60_000]) {
@@ -84,7 +88,7 @@ describe('The Wireshark dissector, of a stream that says nothing of itself,', ()
         preferences: ['tcp.check_checksum:TRUE', 'tcp.desegment_tcp_streams:TRUE'],
       });
       expect(packets.map(troubleOf).filter((text) => text !== '')).toEqual([]);
-      // 1: good.
+      // Status 1: the checksum is right.
       expect(new Set(packets.map((packet) => packet.get('tcp.checksum.status')))).toEqual(new Set(['1']));
       const got = packets
         .flatMap((packet) => (packet.get('dmsg.command') ?? '').split('|'))
@@ -95,7 +99,7 @@ describe('The Wireshark dissector, of a stream that says nothing of itself,', ()
     }
   });
 
-  it('takes the dialect from the preference when it is told', async () => {
+  it('uses the dialect of the preference', async () => {
     const preferences = ['dmsg.dialect:linkid (October 2012)'];
     const packets = await tshark(resegmented('v1-2-span', { bytes: 60_000, comment: '' }), {
       fields: FIELDS,
@@ -104,9 +108,9 @@ describe('The Wireshark dissector, of a stream that says nothing of itself,', ()
     expect(packets.map((packet) => packet.get('dmsg.dialect')).join('')).toMatch(/^(linkid\|?)+$/);
   });
 
-  it('says what is wrong with a message', async () => {
+  it('reports the fault of a message', async () => {
     const file = recordingFile('v2-1-conn').pcapng;
-    // In the header of the first message.
+    // In the first message's header.
     const at = file.indexOf(Buffer.from([0x32, 0x48]));
     file.writeUInt32LE(0x1234, at + 8);
     const packets = await tshark(file, { fields: TROUBLE });

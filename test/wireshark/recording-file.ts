@@ -1,7 +1,10 @@
 import { CaptureFile } from '@spanmesh/ctl/capture/capture-file';
 import { loadCapture } from '../peer/capture.ts';
 
-/** A recorded session as a pcapng file, each connection of it at an address of its own, and its messages in the file's order. */
+/**
+ * A recorded session as a pcapng file, in which each connection has an address of its own, and its messages in the
+ * file's order.
+ */
 export function recordingFile(name: string) {
   const { dialect, entries } = loadCapture(name);
   const messages = entries.filter((entry) => entry.kind === 'message');
@@ -20,7 +23,7 @@ export function recordingFile(name: string) {
         gatewayName: 'daemon',
         peerName: `client-${conn}`,
       });
-      // One section with one interface, whatever connection a packet is of.
+      // The file has one section with one interface for all connections.
       if (files.size === 0) parts.push(file.head);
       files.set(conn, file);
     }

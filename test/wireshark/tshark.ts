@@ -7,22 +7,22 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The dissector under test. */
+/** The path of the dissector under test. */
 const DISSECTOR = fileURLToPath(new URL('../../tools/wireshark/dmsg.lua', import.meta.url));
-/** Between a packet's fields: in no text of the recordings. */
+/** Separates the fields of a packet; no text of the recordings contains it. */
 const SEPARATOR = '\x1f';
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 export interface TsharkOptions {
-  /** Fields wanted of each packet; several values of one are joined with `|`. */
+  /** Names of the wanted fields; several values of one field are joined with `|`. */
   readonly fields: readonly string[];
-  /** `name:value` */
+  /** Preferences as `name:value`. */
   readonly preferences?: readonly string[];
 }
 
 /**
- * What tshark makes of a capture file with the dissector: the fields of each packet.
- * @throws tshark is not installed, or cannot read the file.
+ * The fields of each packet of a capture file, decoded by tshark with the dissector.
+ * @throws tshark is not installed, or cannot read the file
  */
 export async function tshark(
   pcapng: Uint8Array,
@@ -40,7 +40,7 @@ export async function tshark(
         ...fields.flatMap((field) => ['-e', field]),
         ...preferences.flatMap((preference) => ['-o', preference]),
       ],
-      // Preferences of the user who runs it must not matter.
+      // Preferences of the present user are not read.
       { maxBuffer: MAX_OUTPUT_BYTES, env: { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory } },
     );
     return stdout

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:wireshark`: apart from `npm test`, for it needs tshark. */
+/** `npm run test:wireshark`: separate from `npm test`, because it needs tshark. */
 export default defineConfig({
   test: {
     include: ['test/wireshark/**/*.test.ts'],
