@@ -16,8 +16,8 @@ import {
 } from '../peer/wire.ts';
 
 /**
- * Two good peers of one dialect among the hostile ones: one offers a span, the other is relayed it. Their codec is the tests' own and
- * strict, so they also judge every relay of what hostile peers offer.
+ * Two well-behaved peers of one dialect among the hostile ones: one offers a span, the other gets its relay. Their
+ * codec is the tests' own and strict, so that they also check every relay of a hostile peer's span.
  */
 export class Bystanders {
   readonly #dialect: Dialect;
@@ -33,7 +33,8 @@ export class Bystanders {
   }
 
   static async connect(dialect: Dialect, port: number): Promise<Bystanders> {
-    // What strangers send to them through the router has in its unused fields what the strangers like.
+    // Messages of hostile peers that the router passes on may have any bytes in unused fields, so only the router's own
+    // are checked.
     const where = { port, dialect, checkZero: 'own' } as const;
     const giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: `${dialect} giver` });
     const taker = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: `${dialect} taker` });
@@ -46,8 +47,8 @@ export class Bystanders {
   }
 
   /**
-   * The span is still relayed, pings are answered, and another span comes through in place of the first.
-   * @throws Error: something of this is not so, or one of the peers has got bytes that break the protocol.
+   * Checks that the span is still relayed, PINGs are answered, and another span is relayed in place of the first.
+   * @throws Error: one of these fails, or one of the peers has received bytes that break the protocol.
    */
   async check(): Promise<void> {
     this.#checkLinks();
@@ -81,7 +82,7 @@ export class Bystanders {
   async #offer(): Promise<void> {
     this.#turn++;
     const node = this.#node();
-    // HAMMER2 and a cluster: what linkid relays.
+    // A HAMMER2 span with a cluster, which linkid relays.
     this.#span = this.#giver.openSpan({ cluster: testUuid(0x600d0000), node, peerType: 3, nodeLabel: 'good' });
     await this.#taker.relay((span) => span.node === node, 'the relay');
   }
@@ -91,7 +92,10 @@ export class Bystanders {
   }
 }
 
-/** What strangers open through the router is ended at once; without an answer it would stay open for ever, by right. */
+/**
+ * Ends each transaction that a hostile peer opens through the router at once. Without an answer it would stay open,
+ * rightly, for ever.
+ */
 function refuseTransactions({ raw, dialect }: LivePeer): void {
   const inner = raw.intercept;
   const isLinks = (message: Message) => isCmd(message, CREATE | LNK_SPAN) || isCmd(message, CREATE | LNK_CONN[dialect]);
@@ -104,7 +108,7 @@ function refuseTransactions({ raw, dialect }: LivePeer): void {
       raw.send({ cmd: end, msgid, error: ERROR.NOSUPP, circuit: target, target: circuit });
       return true;
     }
-    // The roles turn round.
+    // The answer goes in the other direction.
     const rev = circuit !== 0n && (cmd & REVCIRC) === 0 ? REVTRANS | REVCIRC : REVTRANS;
     raw.send({ cmd: end | rev, msgid, error: ERROR.NOSUPP, circuit });
     return true;

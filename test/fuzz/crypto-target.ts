@@ -12,7 +12,7 @@ import { Random } from './random.ts';
 import { recordedHandshake } from './recordings.ts';
 import { expectThat, Finding, type Target } from './target.ts';
 
-// Control bytes: what is tried; a seed for splits, keys and places; how much.
+// Control bytes: the kind of test; a seed for splits, keys and places; the amount.
 const CONTROL_BYTES = 4;
 const CHUNK_BYTES = 64;
 const SEALED_BYTES = 80;
@@ -20,7 +20,7 @@ const SESSION_BYTES = 64;
 const MAX_CONTENT_BYTES = 4096;
 
 const recorded = recordedHandshake();
-/** The router's side of the recorded keys, and its peer's. */
+/** The router's keys and its peer's, as recorded. */
 const OURS: HandshakeKeys = {
   own: createPrivateKey(recorded.keys.daemonPrivate),
   peer: createPublicKey(recorded.keys.clientPublic),
@@ -30,13 +30,14 @@ const THEIRS: HandshakeKeys = {
   peer: createPublicKey(recorded.keys.daemonPublic),
 };
 
-/** One handshake of ours, made once: making one takes milliseconds. */
+/** Options for handshakes: random bytes that are always the same, and no memory of replays. */
 const noReplays = { random: (bytes: number) => new Uint8Array(bytes).fill(7), replays: null };
 
 /**
- * Handshake, key files and encrypted streams. Oracles: only DmsgError with the documented codes escapes; a changed handshake is
- * refused unless only what has no meaning was changed; an opener gives out exactly what was sealed up to the first chunk that was
- * changed, wherever the stream is cut, then MACFAIL, and is dead; it holds less than a chunk.
+ * Handshake, key files and encrypted streams. Oracles: only a DmsgError with a documented code is thrown. A changed
+ * handshake is refused, unless only bytes without a meaning were changed. An opener gives out exactly the sealed bytes
+ * before the first changed chunk, wherever the stream is cut, then fails with MACFAIL, and gives out nothing more. It
+ * holds less than a chunk.
  */
 export class CryptoTarget implements Target {
   readonly name = 'crypto';
@@ -112,7 +113,7 @@ function seal(sealer: Sealer, content: Uint8Array, random: Random): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Opens a stream that is cut anywhere. Returns what came out, and the code of the error. */
+/** Opens a stream that is cut at any places. Returns the opened bytes, and the code of the error. */
 function openCut(opener: Opener, wire: Uint8Array, random: Random): { plain: Buffer; code: number } {
   const parts: Uint8Array[] = [];
   for (let at = 0; at < wire.length; ) {
@@ -147,7 +148,7 @@ function taggedStream(content: Uint8Array, random: Random): void {
   const { plain, code } = openCut(new StreamOpener(session), changed, random);
   let same = 0;
   while ((same + 1) * SEALED_BYTES <= changed.length && isSameChunk(sealed, changed, same)) same++;
-  // One more whole chunk that differs must be noticed; bytes that do not make one wait.
+  // A further complete chunk that differs must be noticed; an incomplete chunk waits.
   const wanted = (same + 1) * SEALED_BYTES <= changed.length ? ErrorCode.MACFAIL : ErrorCode.OK;
   expectThat(code === wanted, () => `error ${code}, ${wanted} expected`);
   const expected = content.subarray(0, same * CHUNK_BYTES);
@@ -161,7 +162,7 @@ function isSameChunk(a: Uint8Array, b: Uint8Array, chunk: number): boolean {
   return true;
 }
 
-/** Flips a bit, cuts, repeats, swaps or adds chunks; or nothing. */
+/** Changes the stream: flips a bit, cuts, repeats, swaps or adds chunks; or changes nothing. */
 function tamper(wire: Buffer, random: Random): Buffer {
   const changed = Buffer.from(wire);
   if (changed.length === 0) return changed;
@@ -215,7 +216,7 @@ function changedOnTheWire(content: Uint8Array, random: Random): void {
       const result = handshake.push(sent.subarray(at, at + bytes));
       at += bytes;
       if (result === null) continue;
-      // RSA without padding has no integrity of its own: a changed second block, which is random, may pass.
+      // RSA without padding does not protect integrity: a changed second block, which is random, may be accepted.
       const isFirstSame = Buffer.compare(wire.subarray(0, 256), recorded.clientWire.subarray(0, 256)) === 0;
       expectThat(!isChanged || isFirstSame, 'a changed first block passes');
       expectThat(result.session.length === SESSION_BYTES && result.rest.length <= rest, 'too much is left');
@@ -229,11 +230,11 @@ function changedOnTheWire(content: Uint8Array, random: Random): void {
   throw new Finding('512 bytes are not enough for a handshake');
 }
 
-/** A peer with the right keys and wrong content. */
+/** A handshake of a peer with the right keys and wrong content. */
 function changedBeforeEncryption(content: Uint8Array): void {
   const plain = Buffer.from(recorded.clientPlain);
   for (let at = 0; at + 12 <= content.length; at += 12) {
-    // The first 128 bytes matter.
+    // Most changes are within the first 128 bytes, which have a meaning.
     const place = content[at]! % 4 === 0 ? 256 + content[at + 1]! : content[at + 1]! % 136;
     plain[place] = content[at + 2]!;
   }

@@ -15,7 +15,7 @@ import {
 import { viewOf } from '@spanmesh/dmsg/words';
 import { expectThat, Finding } from './target.ts';
 
-/** Bytes that an endpoint has sent, in one buffer that its reader empties. */
+/** The bytes that an endpoint has sent, in a buffer that its reader empties. */
 export class Tape implements Outbox {
   buf: Uint8Array = new Uint8Array(64 * 1024);
   view = viewOf(this.buf);
@@ -31,7 +31,7 @@ export class Tape implements Outbox {
       this.buf = larger;
       this.view = viewOf(larger);
     }
-    // Room is not promised to be zeroed.
+    // An Outbox need not contain zeros.
     this.buf.fill(0xa5, this.at, this.end);
   }
 
@@ -43,7 +43,7 @@ export class Tape implements Outbox {
   hold(): void {}
 }
 
-/** What is known of a transaction besides its own fields. */
+/** The notifications of a transaction so far. */
 interface Heard {
   finals: number;
   gone: number;
@@ -51,34 +51,36 @@ interface Heard {
 
 const PAYLOAD = new Uint8Array(64);
 const ADDRESS: LinkAddress = { sourceLo: 3, sourceHi: 1, targetLo: 2, targetHi: 0 };
-/** Transactions that reactions and steps may open in one run, and reactions at all: so that it ends. */
+/**
+ * The most transactions that reactions and steps may open in one run, and the most reactions, so that each run ends.
+ */
 const MAX_OPENS = 60;
 const MAX_REACTIONS = 400;
 
-/** What happened first while a message was received. */
+/** The first notification while a message was received. */
 export type FirstEvent = 'none' | 'open' | 'message' | 'oneWay';
 
 /**
- * The user of an endpoint: its handlers do what a stream of bytes says, whatever that is and however deep it is called, and it checks
- * that it is told of everything exactly once.
+ * The user of an endpoint. Its handlers do what a stream of bytes says, whatever that is and however deep they are
+ * called. It checks that it is notified of everything exactly once.
  */
 export class Actor implements EndpointHandler {
   readonly tape = new Tape();
   readonly endpoint: Endpoint;
-  /** Everything that it opened or was offered, in order. */
+  /** All transactions that it opened or was offered, in order. */
   readonly known: Transaction[] = [];
-  /** What it opened. */
+  /** The transactions that it opened. */
   readonly own: Transaction[] = [];
   firstEvent: FirstEvent = 'none';
-  /** Acts that it leaves out. */
+  /** Numbers of the acts that it never does. */
   withoutActs: readonly number[] = [];
-  /** Called just before our direction of `tx` is closed without a word. */
+  /** Called just before our direction of `tx` is closed without a message. */
   onAbandon: (tx: Transaction) => void = () => {};
 
   readonly #rules: DialectRules;
   #lcg = 1;
   #quiet = false;
-  /** The bytes of the frame at hand have been given away. */
+  /** The bytes of the present frame have been passed on. */
   #passed = false;
   #opensLeft = MAX_OPENS;
   #reactionsLeft = MAX_REACTIONS;
@@ -127,36 +129,36 @@ export class Actor implements EndpointHandler {
     this.#react(circuit, frame);
   }
 
-  /** Hands a message to the endpoint. */
+  /** Gives a message to the endpoint. */
   receive(frame: Frame): void {
     this.firstEvent = 'none';
     this.#passed = false;
     this.endpoint.receive(frame);
   }
 
-  /** Seeds the reactions that follow; what was before does not count, so that an input can be made smaller. */
+  /** Seeds the following reactions. They do not depend on earlier ones, so that an input can be made smaller. */
   seed(seed: number): void {
     this.#lcg = Math.imul(seed + 1, 2654435761) >>> 0;
   }
 
-  /** From here on handlers do nothing. */
+  /** From now on handlers do nothing. */
   quiet(): void {
     this.#quiet = true;
   }
 
-  /** Transactions that are not gone. */
+  /** The transactions that are not gone. */
   *live(): Iterable<Transaction> {
     for (const tx of this.known) if ((tx.state & GONE) === 0) yield tx;
   }
 
-  /** Any transaction that ever was; the later ones more often. */
+  /** Any transaction there ever was; later ones are more likely. */
   some(choice: number): Transaction | null {
     const { known } = this;
     if (known.length === 0) return null;
     return known[choice < 192 ? known.length - 1 - (choice % Math.min(known.length, 12)) : choice % known.length]!;
   }
 
-  /** After `lost`: nothing is left, and everybody was told once. */
+  /** Checks, after `lost`, that no transaction is left, and that each got its final notification once. */
   checkEmpty(): void {
     const { endpoint } = this;
     expectThat(endpoint.openCount === 0 && endpoint.transactions().length === 0, 'not empty after lost()');
@@ -167,7 +169,7 @@ export class Actor implements EndpointHandler {
     }
   }
 
-  /** One thing that its user may do, at any time. `tx`: in what; null: the link. */
+  /** Does one of the things that a user may do at any time. `tx`: the transaction concerned; null: the link itself. */
   act(what: number, tx: Transaction | null, frame: Frame | null): void {
     const { endpoint } = this;
     const stacked = this.#rules.stacked;
@@ -236,7 +238,7 @@ export class Actor implements EndpointHandler {
   #react(tx: Transaction | null, frame: Frame | null): void {
     if (this.#quiet || this.#reactionsLeft-- <= 0) return;
     const what = this.#next();
-    // A third does nothing; now and then two things.
+    // A third of the reactions does nothing; a few do two things.
     if (what % 3 === 0) return;
     this.act(what >>> 2, tx, frame);
     if ((what & 0xf000) === 0) this.act(this.#next(), this.some(this.#next() & 0xff), frame);
@@ -276,7 +278,8 @@ export class Actor implements EndpointHandler {
       throw error;
     }
     tx.data = { finals: 0, gone: 0 } satisfies Heard;
-    // architecture.md, "What must always hold" 1, and stricter: not even after it was closed.
+    // Own msgids are never reused, not even after the transaction was closed. This is stricter than architecture.md,
+    // "What must always hold" 1.
     const id = tx.msgidHi * 2 ** 32 + tx.msgidLo;
     expectThat(id !== 0 && !this.#ownIds.has(id), () => `own msgid ${id} used twice`);
     this.#ownIds.add(id);
@@ -284,7 +287,7 @@ export class Actor implements EndpointHandler {
     this.own.push(tx);
   }
 
-  /** Passes the frame at hand on, in another transaction or, if it is one-way, on another circuit. */
+  /** Passes the present frame on in another transaction or, if it is one-way, on another circuit. */
   #forward(what: number, frame: Frame | null): void {
     if (frame === null || this.#passed) return;
     const { stacked } = this.#rules;
@@ -315,7 +318,7 @@ export class Actor implements EndpointHandler {
   }
 }
 
-/** Salts that are nothing but their counter. */
+/** Salts that consist of their counter only. */
 class CountingSalts {
   #count = 0;
 

@@ -6,7 +6,7 @@ import { auxField, CORE_HEADER_BYTES, sealHeader, writeCoreHeader } from '@spanm
 /** Room for the largest header and some aux data. */
 const BUFFER_BYTES = 2048 + 256;
 
-/** One frame that is used over and over, as a FrameReader does with its own: filled, handed out, perhaps passed on. */
+/** One frame that is used repeatedly, as by a FrameReader: filled, handed out, and perhaps passed on. */
 export class FuzzFrame implements Frame {
   readonly buf = new Uint8Array(BUFFER_BYTES);
   readonly view = new DataView(this.buf.buffer);
@@ -25,7 +25,7 @@ export class FuzzFrame implements Frame {
   error = 0;
   auxCrc = 0;
 
-  /** Makes the fields and the bytes of a message agree; the other fields are set already. `auxBytes`: at most 192. */
+  /** Writes the message's bytes according to the fields that are set already. `auxBytes`: at most 192. */
   seal(rules: DialectRules, cmd: number, auxBytes: number): void {
     this.cmd = cmd >>> 0;
     this.headBytes = Math.max(1, Math.min(32, cmd & 0xff)) * CORE_HEADER_BYTES;

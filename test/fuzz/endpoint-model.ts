@@ -4,16 +4,16 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { expectThat, Finding } from './target.ts';
 
-/** A transaction as both sides must see it: nothing is under way, so they agree. */
+/** A transaction. Its state is the same for both sides, because no message is under way. */
 export interface Known {
-  /** The endpoint opened it. */
+  /** Whether the endpoint opened it. */
   readonly own: boolean;
   readonly lo: number;
   readonly hi: number;
   readonly circuit: Known | null;
   readonly depth: number;
   readonly children: Set<Known>;
-  /** linkid: offsets 16 and 24 of what the endpoint sends in it. */
+  /** linkid: offsets 16 and 24 of the endpoint's messages in it. */
   readonly from: number;
   readonly to: number;
   rxCreated: boolean;
@@ -23,12 +23,12 @@ export interface Known {
   over: boolean;
 }
 
-/** What an endpoint has to do with a message. */
+/** What an endpoint must do with a message. */
 export type Expected = 'trans' | 'limit' | 'drop' | 'deliver' | 'accept' | 'too deep' | 'gone circuit' | 'one-way';
 
 /**
- * protocol.md, "Transactions" and "stacking", once more and as plainly as it is written there: what an endpoint has to do with what its
- * peer sends, and whether what it sends is something that this peer may refuse. Written apart from libs/dmsg.
+ * A second, independent model of protocol.md, "Transactions" and "stacking", as plain as the text. It says what an
+ * endpoint must do with each message of its peer, and whether the peer may refuse a message of the endpoint.
  */
 export class Conversation {
   /** Transactions that are open in at least one direction. */
@@ -39,10 +39,13 @@ export class Conversation {
   readonly #own = new Map<number, Known>();
   readonly #peers = new Map<number, Known>();
   readonly #ownIdsUsed = new Set<number>();
-  /** The answer that is due to a CREATE on a circuit that is gone. */
+  /** The answer that the endpoint must send to a CREATE on a circuit that is gone. */
   #refusal: { lo: number; hi: number; circuit: number; revcirc: boolean } | null = null;
   #refusalDepth: Known | null = null;
-  /** What has ended in this turn: its user may not have been told yet, and its last words are dropped by the peer. */
+  /**
+   * Transactions that have ended in this turn. The user may not have been notified yet, and its messages in them are
+   * dropped by the peer.
+   */
   readonly #endedNow: Known[] = [];
 
   constructor(rules: DialectRules, maxDepth: number, maxPeers: number) {
@@ -55,12 +58,12 @@ export class Conversation {
     return (own ? this.#own : this.#peers).get(idOf(lo, hi));
   }
 
-  /** Before anything else happens: what has ended until now was told to everybody. */
+  /** Begins a turn: all users have been notified of the transactions that have ended so far. */
   nextTurn(): void {
     this.#endedNow.length = 0;
   }
 
-  /** The peer sends a message: what has to happen. */
+  /** The peer sends a message; returns what the endpoint must do. */
   hear(m: Frame): Expected {
     this.#refusal = null;
     this.#refusalDepth = null;
@@ -78,7 +81,7 @@ export class Conversation {
     if (circuit === 'gone') {
       if (!has(CREATE) || has(REPLY)) return 'drop';
       const circuit = idOf(m.circuitLo, m.circuitHi);
-      // The roles turn round.
+      // The answer goes in the other direction.
       this.#refusal = { lo: m.msgidLo, hi: m.msgidHi, circuit, revcirc: !has(REVCIRC) };
       return 'gone circuit';
     }
@@ -92,7 +95,7 @@ export class Conversation {
     return this.#hearKnown(known, has);
   }
 
-  /** The endpoint closes its direction without a word. */
+  /** The endpoint closes its direction without a message. */
   abandon(own: boolean, lo: number, hi: number): void {
     const known = this.find(own, lo, hi);
     if (known === undefined || known.txDeleted) return;
@@ -100,7 +103,7 @@ export class Conversation {
     this.#endIfOver(known);
   }
 
-  /** The endpoint sends a message: may it? */
+  /** The endpoint sends a message; throws if it may not. */
   say(m: Frame): void {
     const has = (flag: number) => (m.cmd & flag) !== 0;
     const { stacked } = this.#rules;
@@ -119,7 +122,7 @@ export class Conversation {
     const known = this.find(!has(REPLY), m.msgidLo, m.msgidHi);
     if (known === undefined) {
       if (has(REPLY) || !has(CREATE)) {
-        // What it was stacked on has just ended, in this very turn: the peer drops it.
+        // Its circuit has ended in this very turn: the peer drops the message.
         if (circuit === 'gone') return;
         throw bad('a transaction that is not there');
       }
@@ -142,7 +145,7 @@ export class Conversation {
     if (has(DELETE)) this.#sayLast(known, bad);
   }
 
-  /** After each message of the peer: was all said that had to be? */
+  /** Checks, after each message of the peer, that every required answer was sent. */
   checkAnswered(): void {
     expectThat(this.#refusal === null, 'a CREATE on a gone circuit was not answered');
     expectThat(this.#refusalDepth?.txDeleted !== false, 'a CREATE stacked too deep was not refused');
@@ -195,7 +198,7 @@ export class Conversation {
     this.#ownIdsUsed.add(id);
   }
 
-  /** The circuit that the message names, or one that it was opened on just now. */
+  /** Whether the circuit that the message names has ended in this turn. */
   #endedJustNow(m: Frame): boolean {
     return this.#endedNow.some(({ own, lo, hi }) => {
       return own === ((m.cmd & REVCIRC) === 0) && lo === m.circuitLo && hi === m.circuitHi;
@@ -245,7 +248,7 @@ export class Conversation {
     known.circuit?.children.delete(known);
   }
 
-  /** As the receiver of the peer's message sees it: REVCIRC: the endpoint opened the circuit. */
+  /** REVCIRC from the view of the receiver of the peer's message: the endpoint opened the circuit. */
   #circuitOf(m: Frame): Known | null | 'gone' {
     if (!this.#rules.stacked || idOf(m.circuitLo, m.circuitHi) === 0) return null;
     return this.find((m.cmd & REVCIRC) !== 0, m.circuitLo, m.circuitHi) ?? 'gone';
@@ -262,7 +265,7 @@ export class Conversation {
   }
 }
 
-/** Two halves as one number: exact, as the ids that are used have small upper halves. */
+/** Two halves of an id as one number. It is exact, as the ids used here have small upper halves. */
 function idOf(lo: number, hi: number): number {
   return hi * 2 ** 32 + lo;
 }

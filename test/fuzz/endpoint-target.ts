@@ -29,16 +29,16 @@ import type { Random } from './random.ts';
 import { recordedStreams } from './recordings.ts';
 import { expectThat, Finding, type Target } from './target.ts';
 
-// Control bytes: bit 0: dialect; how deep; how many.
+// Control bytes: the dialect (bit 0); the greatest depth; the greatest number of transactions.
 const CONTROL_BYTES = 3;
-/** A step: what, flags, command, msgid, circuit, address, aux and error, reactions. */
+/** The bytes of a step: kind, flags, command, msgid, circuit, address, aux data and error, reactions. */
 const STEP_BYTES = 8;
 const MAX_STEPS = 80;
-/** Steps of a kind below this are messages of the peer, the others what the endpoint's user does. */
+/** Steps with a lower kind are messages of the peer; the others are acts of the endpoint's user. */
 const FIRST_ACT = 192;
-/** Messages of a kind below this have their flags changed to what is allowed, so that a run gets further than its first faults. */
+/** Messages with a lower kind get flags that are allowed, so that a run gets beyond its first faults. */
 const FIRST_UNRULY = 176;
-/** Msgids that the peer takes. */
+/** Number of different msgids that the peer uses. */
 const PEER_IDS = 12;
 
 const COMMANDS = [
@@ -54,13 +54,14 @@ const COMMANDS = [
   0x00777701,
 ] as const;
 
-/** Flag bytes that make sense, so that most of a run is not over at its first message. */
+/** Valid bytes of flags, so that most runs do not end at their first message. */
 const SENSIBLE_FLAGS = [0x80, 0x80, 0x80, 0xc0, 0x40, 0x00, 0x28, 0xa8, 0x68, 0xe8, 0x50, 0x78, 0x84, 0xac, 0x6c, 0x04];
 
 /**
- * Endpoint against a hostile peer, message by message, with handlers that call back at random. Oracles: a second model of the rules
- * says what each message must lead to (error, silence, notification, answer) and whether each message sent is one that the peer may
- * refuse; table sizes agree with it; everything is told once; after lost() all is empty.
+ * Endpoint against a hostile peer, message by message, with handlers that call back at random. Oracles: a second model
+ * of the rules says what each message must cause (error, silence, notification, answer), and whether the peer may
+ * refuse a message that was sent; sizes of tables agree with it; every notification comes once; after lost() all tables
+ * are empty.
  */
 export class EndpointTarget implements Target {
   readonly name = 'endpoint';
@@ -115,7 +116,7 @@ export class EndpointTarget implements Target {
       ears.push(tape.buf.subarray(0, tape.end), sink);
       tape.end = 0;
     };
-    // What was said before it counts first.
+    // Messages that were sent before are checked first.
     actor.onAbandon = (tx) => {
       listen();
       model.abandon(!tx.openedByPeer, tx.msgidLo, tx.msgidHi);
@@ -137,7 +138,7 @@ export class EndpointTarget implements Target {
     actor.checkEmpty();
   }
 
-  /** The peer sends what the step says. False: it was a protocol error, as it should be. */
+  /** The peer sends the message of a step. False: it was a protocol error, and was treated as one. */
   #hear(
     rules: DialectRules,
     actor: Actor,
@@ -165,7 +166,7 @@ export class EndpointTarget implements Target {
   }
 }
 
-/** All that is sent here is zeros, so anything else is memory that was there before. */
+/** All data sent here are zeros, so any other byte is old memory. */
 function checkClean({ buf, off, headBytes, auxPadded }: Frame): void {
   for (let i = off + CORE_HEADER_BYTES; i < off + headBytes + auxPadded; i++) {
     if (buf[i] !== 0) throw new Finding(`old memory in a message, at ${i - off}`);
@@ -178,12 +179,12 @@ function compare(expected: Expected, failed: DmsgError | null, actor: Actor): vo
   if (code !== wanted) throw new Finding(`${expected} expected, error ${code}${failed === null ? '' : failed.reason}`);
   const event =
     expected === 'accept' ? 'open' : expected === 'deliver' ? 'message' : expected === 'one-way' ? 'oneWay' : 'none';
-  // A refused one has no handler, one that was refused for its depth neither.
+  // A message may be refused without a notification, for example because of its depth.
   if (event === 'message' && actor.firstEvent === 'none') return;
   expectThat(actor.firstEvent === event, () => `${expected} expected, told of ${actor.firstEvent}`);
 }
 
-/** A message out of eight bytes. Ids are mostly chosen among known ones. */
+/** Makes a message from eight bytes. Ids are mostly those of known transactions. */
 function fillFrame(
   frame: FuzzFrame,
   rules: DialectRules,
@@ -193,7 +194,7 @@ function fillFrame(
   at: number,
 ): void {
   const flags = (input[at + 1]! & 0xfc) << 24;
-  // The dialect that has no REVTRANS ends at once on it: seldom.
+  // linkid has no REVTRANS, which ends the connection at once: it is used rarely.
   const plain = !rules.stacked && input[at + 6]! < 250 ? flags & ~(REVTRANS | REVCIRC) : flags;
   const idChoice = input[at + 3]!;
   const isOwn = (plain & (rules.stacked ? REVTRANS : REPLY)) !== 0;
@@ -237,7 +238,7 @@ function fillFrame(
   frame.seal(rules, cmd, (input[at + 6]! & 3) * 40);
 }
 
-/** The command word with the flags that the state of its transaction demands. */
+/** The command word with flags that the state of the transaction allows. */
 function allowed(
   cmd: number,
   { stacked }: DialectRules,
@@ -258,7 +259,7 @@ function setId(frame: FuzzFrame, lo: number, hi: number): void {
   frame.msgidHi = hi;
 }
 
-/** The recorded streams as steps: flags and commands as they are, ids by number. */
+/** The recorded streams as steps: flags and commands unchanged, ids numbered. */
 function grownSteps(): Uint8Array[][] {
   return recordedStreams().map(({ messages }) => {
     const ids = new Map<string, number>();

@@ -25,10 +25,13 @@ import type { Random } from './random.ts';
 import { recordedStreams } from './recordings.ts';
 import { expectThat, Finding, type Target } from './target.ts';
 
-// Control bytes of an input.
-/** Bits 0, 1: what the reader knows; bit 2: the dialect that it is told later; bits 3, 4: what the sink does. */
+// Places of the control bytes in an input.
+/**
+ * Bits 0, 1: what the reader knows of the dialect; bit 2: the dialect that it is told later; bits 3, 4: how the sink
+ * behaves.
+ */
 const MODE_AT = 0;
-/** How the stream is cut: 0 whole, 1 byte by byte, others at random. */
+/** How the stream is cut: 0 not at all, 1 after each byte, others at random. */
 const SPLIT_AT = 1;
 /** When the reader is told the dialect, in 256ths of the stream. */
 const TOLD_AT = 2;
@@ -37,25 +40,25 @@ const CONTROL_BYTES = 3;
 const KNOWS_LINKID = 0;
 const KNOWS_CIRCUIT = 1;
 const FINDS_OUT = 2;
-/** It finds out, or is told at TOLD_AT. */
+/** The reader detects the dialect, or is told at TOLD_AT. */
 const IS_TOLD = 3;
 const SINK_STOPS = 8;
 const SINK_THROWS = 16;
 
 const MAX_STREAM_BYTES = 3 * 1024 * 1024;
 
-/** What a sink of SINK_THROWS throws. */
+/** The error that a sink of SINK_THROWS throws. */
 class SinkFailure extends Error {}
 
-/** Compares each message with the bytes that it came as, and stops or throws if told so. */
+/** Compares each message with the bytes of the input; stops or throws if the mode says so. */
 class CheckingSink implements FrameSink {
   input: Uint8Array = new Uint8Array(0);
-  /** Where the next message must start in `input`. */
+  /** Where the next message must begin in `input`. */
   at = CONTROL_BYTES;
   frames = 0;
   reader: FrameReader | null = null;
   mode = 0;
-  /** The memory that chunks lie in, and whether a message of this chunk was handed out there. */
+  /** The memory of the chunks, and whether a message of the present chunk was handed out without a copy. */
   scratch: ArrayBufferLike | null = null;
   inPlace = false;
   readonly #head = new Uint8Array(CORE_HEADER_BYTES);
@@ -75,7 +78,7 @@ class CheckingSink implements FrameSink {
     const bytes = headBytes + auxPadded;
     expectThat(this.at + bytes <= this.input.length, 'a message longer than what came');
     const rules = this.reader!.rules!;
-    // One that had begun when the reader was told another dialect ends in the old one.
+    // A message that had begun when the reader was told another dialect ends in the old one.
     const isOld = (this.mode & 3) === IS_TOLD && auxField(rules.auxUnit, frame.auxBytes) !== this.#auxFieldThatCame();
     this.#compareHead(frame, isOld ? (rules.stacked ? LINKID : CIRCUIT) : rules);
     const { input, at } = this;
@@ -92,7 +95,7 @@ class CheckingSink implements FrameSink {
     return readU16(this.input, this.at) === MAGIC_SWAPPED ? readU32BE(this.input, at) : readU32(this.input, at);
   }
 
-  /** The core header is written anew from the frame's fields, in the sender's order: it must be what came. */
+  /** Writes the core header anew from the frame's fields, in the sender's byte order: it must equal the input. */
   #compareHead(frame: Frame, rules: DialectRules): void {
     const head = this.#head;
     const { buf, off, headBytes } = frame;
@@ -118,8 +121,9 @@ class CheckingSink implements FrameSink {
 }
 
 /**
- * FrameReader: each input goes in twice, in one piece and cut somewhere. Oracles: only DmsgError escapes; what is handed out, written
- * anew, is byte for byte what came; cuts change nothing; what is held keeps its bounds; one in 64 is compared with the tests' own codec.
+ * FrameReader: each input is read twice, in one piece and cut. Oracles: only DmsgError is thrown; frames that are
+ * written anew are equal to the input, byte by byte; cuts make no difference; the bytes held stay within their limits;
+ * one input in 64 is also read by the tests' own codec.
  */
 export class FramingTarget implements Target {
   readonly name = 'framing';
@@ -129,10 +133,10 @@ export class FramingTarget implements Target {
 
   readonly #grower = new Grower(recordedStreams());
   readonly #sink = new CheckingSink();
-  // Chunks are given away and may be written to, so they never are parts of the input itself.
+  // Chunks belong to the reader, which may write to them, so they are copies of the input.
   readonly #scratch = new Uint8Array(MAX_STREAM_BYTES);
   #received = 0;
-  /** The dialect that the reader of the last pass had in the end. */
+  /** The dialect of the reader at the end of the last pass. */
   #found: DialectRules | null = null;
 
   generate(random: Random, buf: Uint8Array): number {
@@ -183,7 +187,7 @@ export class FramingTarget implements Target {
       const cut = this.#pass(input, input[SPLIT_AT]!);
       expectThat(cut === whole, () => `cut: error ${cut}, whole: error ${whole}`);
       expectThat(this.#sink.frames === frames && this.#sink.at === at, 'cut: other messages than whole');
-      // framing.ts: it grows to at most four times what has come.
+      // The buffer grows to at most four times the received bytes (framing.ts).
       expectThat(largest <= 4 * (input.length - CONTROL_BYTES), () => `a buffer of ${largest} bytes`);
       if ((input[SPLIT_AT]! & 7) === 7) this.#compareWithKnowing(input, whole, frames);
       if ((input[SPLIT_AT]! & 63) === 63) compareWithOther(input, whole, frames);
@@ -192,7 +196,10 @@ export class FramingTarget implements Target {
     }
   }
 
-  /** A reader that found the dialect out must have found what one that knew it finds; one that did not must not fail by itself. */
+  /**
+   * Compares with a reader that knows the dialect. If the first reader detected it, both must find the same; otherwise
+   * the first one must not have failed by itself.
+   */
   #compareWithKnowing(input: Uint8Array, code: number, frames: number): void {
     const mode = input[MODE_AT]!;
     if ((mode & (3 | SINK_STOPS | SINK_THROWS)) !== FINDS_OUT || input.length - CONTROL_BYTES > MAX_HELD_BYTES) return;
@@ -246,7 +253,7 @@ export class FramingTarget implements Target {
     let state = split;
     for (let at = start; at < end; ) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      // Byte by byte would take too long for the long ones.
+      // Long inputs are not cut after each byte, which would take too long.
       const usual =
         split === 0 ? end : split === 1 && end < 4096 ? 1 : 1 + ((state >>> 16) % (end < 4096 ? 200 : 70_000));
       const bytes = Math.min(usual, end - at);
@@ -273,7 +280,7 @@ export class FramingTarget implements Target {
   }
 }
 
-/** FrameReader.push: what it may throw for a bad stream. */
+/** The codes that FrameReader.push may throw for a bad stream. */
 const ALLOWED: ReadonlySet<number> = new Set([
   ErrorCode.SYNC,
   ErrorCode.FIELD,
@@ -282,10 +289,13 @@ const ALLOWED: ReadonlySet<number> = new Set([
   ErrorCode.MSGSEQ,
 ]);
 
-/** framing.ts: one message at most, 64 KiB while the dialect is unknown; never more than came. */
+/**
+ * Checks the bytes held (framing.ts): one message at most, 64 KiB while the dialect is unknown; never more than were
+ * received.
+ */
 function checkHeld(reader: FrameReader, received: number, mode: number): void {
   const { pendingBytes, rules } = reader;
-  // The message at hand when a reader is told another dialect keeps the old one's limit.
+  // A message that had begun when the reader was told another dialect keeps the limit of the old one.
   const { auxLimit } = (mode & 3) === IS_TOLD ? CIRCUIT : (rules ?? CIRCUIT);
   const limit = rules === null ? MAX_HELD_BYTES : MAX_HEADER_BYTES + auxLimit;
   expectThat(pendingBytes <= Math.min(limit, received), () => `${pendingBytes} bytes held of ${received}`);
@@ -296,14 +306,16 @@ function rulesOfMode(mode: number): DialectRules | null {
   return knows === KNOWS_LINKID ? LINKID : knows === KNOWS_CIRCUIT ? CIRCUIT : null;
 }
 
-/** The tests' own codec must find the same messages; it looks at a message only when it is whole, so it may find a fault later. */
+/**
+ * The tests' own codec must find the same messages. It only examines complete messages, so it may find a fault later.
+ */
 function compareWithOther(input: Uint8Array, code: number, frames: number): void {
   const rules = rulesOfMode(input[MODE_AT]!);
   if (rules === null || (input[MODE_AT]! & (SINK_STOPS | SINK_THROWS)) !== 0) return;
   const other = new MessageReader(rules.dialect, { checkSalt: true, checkZero: 'none' });
   let found = 0;
   let failed = false;
-  // One message at a time, so that those before a fault are counted: its reader throws them away.
+  // One message at a time, because its reader discards the messages before a fault.
   const stream = input.subarray(CONTROL_BYTES);
   try {
     for (let at = 0; at < stream.length; at += 64) found += other.push(stream.subarray(at, at + 64)).length;

@@ -10,11 +10,11 @@ import { BYTE_TARGETS } from './targets.ts';
 
 const CORPUS = new URL('./corpus/', import.meta.url);
 const corpus = readdirSync(CORPUS).filter((file) => file.endsWith('.bin'));
-/** Inputs of each target that a test runs: a second or two in all. */
+/** Inputs of each target in these tests: a second or two in all. */
 const RUNS: Record<string, number> = { framing: 4000, endpoint: 3000, pair: 1500, payload: 3000, crypto: 150 };
 const SEED = 1;
 
-/** An input has a finding if it contains both of two bytes. */
+/** A target that reports a finding if an input contains both of two bytes. */
 class PlantedTarget implements Target {
   readonly name = 'planted';
   readonly maxBytes = 256;
@@ -32,7 +32,7 @@ class PlantedTarget implements Target {
 }
 
 describe('the corpus', () => {
-  it.each(corpus)('%s finds nothing any more', (file) => {
+  it.each(corpus)('%s causes no finding any more', (file) => {
     const name = file.split('-')[0]!;
     BYTE_TARGETS[name]!().run(readFileSync(new URL(file, CORPUS)));
   });
@@ -48,11 +48,11 @@ describe.each(Object.keys(BYTE_TARGETS))('target %s', (name) => {
     });
     expect(findings).toEqual([]);
     expect(outcome).toMatchObject({ inputs: RUNS[name], findings: 0 });
-    // Inputs that never get anywhere would find nothing either.
+    // Inputs that never reach the tested code would find nothing, either.
     for (const count of Object.values(outcome.counts)) expect(count).toBeGreaterThan(0);
   });
 
-  it('makes the same inputs of the same seed', () => {
+  it('makes the same inputs from the same seed', () => {
     const inputs = (seed: number) => {
       const [target, random] = [BYTE_TARGETS[name]!(), new Random(seed)];
       const buf = new Uint8Array(target.maxBytes);
@@ -65,12 +65,12 @@ describe.each(Object.keys(BYTE_TARGETS))('target %s', (name) => {
   });
 });
 
-describe('what is found', () => {
+describe('a finding', () => {
   afterEach(() => {
     vi.restoreAllMocks();
   });
 
-  it('is made as small as it can be', () => {
+  it('is made as small as possible', () => {
     const input = new Uint8Array(200).fill(1);
     input[50] = 9;
     input[150] = 7;
@@ -87,7 +87,7 @@ describe('what is found', () => {
     return undefined;
   };
 
-  it('is an endpoint that takes no notice of a message', () => {
+  it('is an endpoint that ignores a message', () => {
     const { receive } = Endpoint.prototype;
     let calls = 0;
     vi.spyOn(Endpoint.prototype, 'receive').mockImplementation(function (this: Endpoint, frame) {
@@ -96,12 +96,12 @@ describe('what is found', () => {
     expect(firstFinding('endpoint')).toMatch(/expected|should be/);
   });
 
-  it('is an endpoint that does not tell of a loss', () => {
+  it('is an endpoint that does not report a loss', () => {
     vi.spyOn(Endpoint.prototype, 'lost').mockImplementation(() => {});
     expect(firstFinding('endpoint')).toBe('not empty after lost()');
   });
 
-  it('is a frame reader that depends on how the stream is cut', () => {
+  it('is a frame reader whose result depends on how the stream is cut', () => {
     const { push } = FrameReader.prototype;
     vi.spyOn(FrameReader.prototype, 'push').mockImplementation(function (this: FrameReader, chunk, sink) {
       return chunk.length === 64 || push.call(this, chunk, sink);

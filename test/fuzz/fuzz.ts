@@ -4,20 +4,20 @@ import { failureOf, minimise } from './minimise.ts';
 import { Random } from './random.ts';
 import type { Target } from './target.ts';
 
-/** Where inputs that failed are kept, made smaller. */
+/** The folder for inputs that failed, made smaller. */
 export const FAILURES = fileURLToPath(new URL('./failures/', import.meta.url));
 
-/** Findings after which a target is left: what is found over and over is one thing. */
+/** Findings after which a target is not run any more: repeated findings usually have one cause. */
 const MAX_FINDINGS = 5;
-/** Inputs between two looks at the clock. */
+/** Inputs between two checks of the time. */
 const BATCH = 64;
 
 export interface FuzzOptions {
   readonly seed: number;
-  /** Number of inputs, or else seconds. */
+  /** The number of inputs, or instead the seconds. */
   readonly runs?: number;
   readonly seconds?: number;
-  /** Takes a line of text about a finding. */
+  /** Receives a line of text about each finding. */
   readonly report: (line: string) => void;
 }
 
@@ -30,7 +30,7 @@ export interface Outcome {
   readonly findings: number;
 }
 
-/** Runs inputs of a target one after the other. The same seed makes the same inputs. */
+/** Runs inputs of a target, one after the other. The same seed makes the same inputs. */
 export function fuzz(target: Target, options: FuzzOptions): Outcome {
   const random = new Random(options.seed);
   const buf = new Uint8Array(target.maxBytes);
@@ -39,7 +39,7 @@ export function fuzz(target: Target, options: FuzzOptions): Outcome {
   const until = options.runs === undefined ? start + 1000 * (options.seconds ?? 1) : Number.POSITIVE_INFINITY;
   let inputs = 0;
   let findings = 0;
-  // Errors are ordinary here, their stacks the greatest part of the time.
+  // Errors are common here, and making their stack traces would take most of the time.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
@@ -72,7 +72,7 @@ function keep(target: Target, input: Uint8Array, name: string, report: (line: st
   report(`${target.name}: FOUND, ${smaller.length} of ${input.length} bytes in ${file}\n${failure.stack}`);
 }
 
-/** Writes an input to a file; returns its name. */
+/** Writes an input to a file, and returns the file's name. */
 export function keepInput(target: string, name: string, input: Uint8Array): string {
   mkdirSync(FAILURES, { recursive: true });
   const file = `${FAILURES}${target}-${name}.bin`;

@@ -13,7 +13,7 @@ import { recordedStreams } from './recordings.ts';
 
 type Standalone = Awaited<ReturnType<typeof startStandalone>>;
 
-/** Small limits, so that sessions reach them; short times, so that they are reached, too. */
+/** Small limits and short times, so that sessions reach them. */
 const SETTINGS: Record<string, string> = {
   SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0,127.0.0.1:0',
   SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
@@ -30,30 +30,34 @@ const SETTINGS: Record<string, string> = {
   SPANMESH_SILENT_TIMEOUT: '1s',
   SPANMESH_STALL_TIMEOUT: '2s',
   SPANMESH_PROBE_TIMEOUT: '500ms',
-  // The router's span for leafs stays with a bystander for so long after the last of them.
+  // How long the router's span for leafs remains at a bystander after the last leaf has gone.
   SPANMESH_ON_DEMAND_IDLE: '1s',
 };
 
 /** Sessions at a time. */
 const CONCURRENCY = 48;
-/** Sessions between two looks at everything. */
+/** Sessions in a round, after which everything is checked. */
 const ROUND = 500;
-/** Sessions after which memory is taken as settled: topology's history for watchers (64 MiB) is full, tables have their sizes. */
+/**
+ * Sessions after which memory use is stable: topology's history for watches (64 MiB) is full, and tables have their
+ * sizes.
+ */
 const WARM_UP = 12_000;
 /**
- * How much memory may have grown after that, in bytes: the history goes up and down by 30 MB with what is in it; a leak of 500 bytes a
- * session shows after 100,000.
+ * How much memory use may grow after that, in bytes. The size of the history varies by 30 MB; a leak of 500 bytes in
+ * each session shows after 100,000 sessions.
  */
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
-/** Sessions that are remembered, to be shown with a finding. */
+/** Recent sessions that are kept, to be written to a file with a finding. */
 const REMEMBERED = 600;
-/** Milliseconds in which the router must have forgotten everybody who has gone. */
+/** Milliseconds within which the router must forget all peers that have gone. */
 const IDLE_MS = 8_000;
 
 /**
- * A whole router over TCP against hostile sessions, many at a time, with well-behaved peers among them. Oracles: nothing is thrown out
- * of the event loop; no internal errors; what it says on a listener with a dialect is well-formed; bystanders are served all the time;
- * when all have gone its counts are what they were, and after many sessions so is its memory.
+ * A whole router over TCP against hostile sessions, many at a time, with well-behaved peers among them. Oracles: no
+ * exception escapes to the event loop; there are no internal errors; messages on a listener with a dialect are
+ * well-formed; bystanders are served all the time; when all sessions are over the router's counts are the same as
+ * before, and after many sessions so is its memory use.
  */
 export async function fuzzGateway(options: FuzzOptions): Promise<Outcome> {
   const run = new GatewayRun(options);
@@ -86,7 +90,7 @@ class GatewayRun {
     this.#options = options;
   }
 
-  /** Returns what was found, or null. */
+  /** Returns the finding, or null. */
   async go(): Promise<Error | null> {
     const onThrown = (error: unknown) => {
       this.#thrown ??= error instanceof Error ? error : new Error(String(error));
@@ -111,7 +115,7 @@ class GatewayRun {
     }
   }
 
-  /** Writes the sessions of the last rounds to a file and reports. */
+  /** Writes the sessions of the last rounds to a file, and reports that. */
   keep(problem: Error): void {
     mkdirSync(FAILURES, { recursive: true });
     const file = `${FAILURES}gateway-${this.#options.seed}-${this.sessions}.json`;
@@ -140,7 +144,7 @@ class GatewayRun {
     if (settled !== null) this.#checkMemory(settled);
   }
 
-  /** Starts sessions, CONCURRENCY at a time, and waits until they are over. */
+  /** Runs sessions, CONCURRENCY at a time, until all are over. */
   async #round(standalone: Standalone, sessions: number, until: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let left = sessions;
@@ -190,7 +194,7 @@ class GatewayRun {
   }
 }
 
-/** Sends kept sessions again, one after the other, to a fresh router. @throws Error: it is found again. */
+/** Sends recorded sessions again, one after the other, to a new router. @throws Error: the finding is repeated. */
 export async function replayGateway(file: string): Promise<void> {
   const sessions = JSON.parse(readFileSync(file, 'utf8')) as { port: string; dialect: Dialect; sent: string[] }[];
   await sendSessions(
@@ -202,14 +206,14 @@ function fromHex(hex: string): Buffer {
   return Buffer.from(hex, 'hex');
 }
 
-/** What `sendSessions` sends. */
+/** A session for `sendSessions`. */
 export interface WrittenSession {
   readonly isFixed: boolean;
   readonly dialect: Dialect;
   readonly sent: readonly Buffer[];
 }
 
-/** @throws Error: an oracle says no. */
+/** Sends sessions to a new router. @throws Error: an oracle fails. */
 export async function sendSessions(sessions: readonly WrittenSession[]): Promise<void> {
   const standalone = await startStandalone(SETTINGS);
   try {
@@ -223,13 +227,13 @@ export async function sendSessions(sessions: readonly WrittenSession[]): Promise
   }
 }
 
-/** The gateway's counters by the ends of their names. */
+/** Reads the gateway's counters; the returned function finds one by the end of its name. */
 async function metricsOf(standalone: Standalone): Promise<(name: string) => number> {
   const text = await (await fetch(`http://127.0.0.1:${standalone.httpPort}/metrics`)).text();
   return (name) => Number(new RegExp(`^spanmesh_gateway_${name} (\\d+)`, 'm').exec(text)?.[1]);
 }
 
-/** One connection: what was sent before the router has closed it, or all of it. */
+/** Sends chunks on one connection, until the router closes it or all are sent. */
 function send(port: number, sent: readonly Buffer[]): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
@@ -257,7 +261,7 @@ async function becomesIdle(standalone: Standalone, baseline: Record<string, numb
   }
 }
 
-/** Bytes in use after everything that can be collected has been. */
+/** Bytes in use after a garbage collection. */
 function memory(): number {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

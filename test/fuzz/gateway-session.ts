@@ -8,18 +8,18 @@ import type { Grower } from './grow.ts';
 import type { Random } from './random.ts';
 import { SessionBytes } from './session-bytes.ts';
 
-/** Milliseconds after which a session that waits for the router to close gives up: many are left open by right. */
+/** Milliseconds that a session waits for the router to close its connection. Many connections are rightly left open. */
 const WAIT_MS = 120;
 
-/** Where a session goes. */
+/** The listener that a session connects to. */
 export interface SessionPlace {
   readonly port: number;
   readonly dialect: Dialect;
-  /** The listener knows the dialect, so what it says can be read. */
+  /** The listener has a dialect, so the router's messages can be decoded. */
   readonly isFixed: boolean;
 }
 
-/** A session as it really was: enough to send the same again. */
+/** A session as it happened, with all data that are needed to send it again. */
 export interface SessionRecord {
   readonly index: number;
   readonly port: 'fixed' | 'auto';
@@ -27,10 +27,10 @@ export interface SessionRecord {
   readonly sent: Buffer[];
 }
 
-/** One hostile connection from beginning to end. Errors of the socket are its own business: the router may well hang up. */
+/** One hostile connection. Errors of its socket are ignored, because the router may close it. */
 export class GatewaySession {
   readonly record: SessionRecord;
-  /** What the router said that is no message. */
+  /** The error at a message of the router that could not be decoded. */
   fault: unknown = null;
   /** Messages that the router sent. */
   received = 0;
@@ -40,7 +40,7 @@ export class GatewaySession {
   readonly #reader: FrameReader | null;
   readonly #socket: Socket;
   readonly #done: () => void;
-  /** It waits for what comes of what it has sent: relays are decided elsewhere. */
+  /** Whether it waits for the effects of its messages, such as relays, which topology selects. */
   readonly #isPatient: boolean;
   #burstsLeft: number;
   #first = true;
@@ -59,7 +59,7 @@ export class GatewaySession {
     this.#socket.setNoDelay(true);
     this.#socket.on('error', () => {});
     this.#socket.on('data', (chunk) => this.#hear(chunk));
-    // A listener with a dialect speaks first; a peer that is gone before it does was not there at all.
+    // A listener with a dialect sends first. A peer that left before that would have had no effect.
     if (place.isFixed && !random.oneIn(8)) this.#socket.once('data', () => this.#speak());
     else this.#socket.once('connect', () => this.#speak());
     this.#socket.once('close', () => this.#closed());
@@ -100,7 +100,7 @@ export class GatewaySession {
     const cut = random.oneIn(4) ? random.below(bytes.length + 1) : bytes.length;
     socket.write(bytes.subarray(0, cut));
     if (cut < bytes.length) setImmediate(() => socket.destroyed || socket.write(bytes.subarray(cut)));
-    // Time for the router to answer, or none.
+    // Gives the router time to answer, or no time.
     const pause = this.#isPatient ? 10 + random.below(20) : random.oneIn(3) ? 0 : 1 + random.below(5);
     this.#timer = setTimeout(() => this.#speak(), pause);
   }
@@ -122,7 +122,7 @@ export class GatewaySession {
         socket.resetAndDestroy();
         break;
       default:
-        // Once what was sent has had effects.
+        // After the messages sent have had effects.
         this.#timer = setTimeout(() => socket.resetAndDestroy(), 1 + this.#random.below(12));
     }
   }

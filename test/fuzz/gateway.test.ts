@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { fuzzGateway } from './gateway-fuzz.ts';
 
-it('a router serves bystanders, throws nothing and forgets everybody, among 500 hostile sessions', async () => {
+it('a router serves bystanders, throws nothing and forgets all peers, with 500 hostile sessions', async () => {
   const findings: string[] = [];
   const outcome = await fuzzGateway({ seed: 1, runs: 500, report: (line) => findings.push(line) });
   expect(findings).toEqual([]);

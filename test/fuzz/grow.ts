@@ -5,10 +5,10 @@ import { mend, messageBytes, mutate, mutateInside } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { RecordedStream } from './recordings.ts';
 
-/** Longest recorded piece that is taken whole: the others are one in errors.json, which would make most inputs long. */
+/** Longest recorded piece that is used. The only longer ones are in errors.json, and would make most inputs long. */
 const USUAL_BYTES = 4096;
 
-/** Grows streams of messages out of recorded ones. */
+/** Makes streams of messages from recorded ones. */
 export class Grower {
   readonly #streams: readonly RecordedStream[];
 
@@ -16,18 +16,18 @@ export class Grower {
     this.#streams = streams;
   }
 
-  /** Any recorded stream. */
+  /** A random recorded stream. */
   stream(random: Random): RecordedStream {
     return random.pick(this.#streams);
   }
 
   /**
-   * Writes a few messages of `stream` from `at` on, some of them changed, repeated, left out or from elsewhere. Returns where they
-   * end, at most at `end`.
+   * Writes a few messages of `stream` from `at` on: some of them changed, repeated, left out, or taken from another
+   * stream. Returns the end of the written bytes, at most `end`.
    */
   messages(random: Random, stream: RecordedStream, count: number, buf: Uint8Array, at: number, end: number): number {
     const { messages } = stream;
-    // Beginnings matter: the LNK_CONN is there.
+    // Half of the time the beginning of a stream is used, because it contains the LNK_CONN.
     let next = random.oneIn(2) ? 0 : random.below(messages.length);
     let to = at;
     for (let i = 0; i < count; i++) {
@@ -43,7 +43,7 @@ export class Grower {
     return to;
   }
 
-  /** Adds one message of random bytes with sizes that fit. */
+  /** Adds one message of random bytes with valid sizes. */
   noise(random: Random, buf: Uint8Array, at: number, end: number): number {
     const units = Math.min(1 + random.below(4), (end - at) >> 6);
     if (units === 0) return at;
@@ -53,7 +53,7 @@ export class Grower {
     return to;
   }
 
-  /** Adds a message with much aux data; `bytes` of it, a multiple of 64. */
+  /** Adds a message with `bytes` bytes of aux data, a multiple of 64. */
   large(random: Random, rules: DialectRules, bytes: number, buf: Uint8Array, at: number): number {
     buf.fill(0, at, at + CORE_HEADER_BYTES + bytes);
     writeU32(buf, at + CMD_AT, 0x00100101);
@@ -62,7 +62,7 @@ export class Grower {
     return at + CORE_HEADER_BYTES + bytes;
   }
 
-  /** What is done to a stream last: its checksums are put right, or not, and something is broken, or not. */
+  /** Finishes a stream: its checksums are mostly corrected, and some bytes may be changed afterwards. */
   finish(random: Random, rules: DialectRules, buf: Uint8Array, start: number, end: number): number {
     if (!random.oneIn(8)) mend(buf, start, end, rules);
     if (end > start && random.oneIn(4)) {

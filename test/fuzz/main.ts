@@ -4,8 +4,8 @@ import type { Outcome } from './fuzz.ts';
 import { TARGETS } from './targets.ts';
 
 /**
- * `node test/fuzz/main.ts [target…] [--seed N] [--runs N | --seconds S] [--input FILE]`: see docs/fuzzing.md. Ends with 1 if there is a
- * finding. Without --runs and --seconds: SPANMESH_FUZZ_SECONDS (60) seconds, shared by the targets.
+ * `node test/fuzz/main.ts [target…] [--seed N] [--runs N | --seconds S] [--input FILE]`: see docs/fuzzing.md. The exit
+ * code is 1 if there is a finding. Without --runs and --seconds the targets share SPANMESH_FUZZ_SECONDS (60) seconds.
  */
 const { values, positionals } = parseArgs({
   args: argv.slice(2),

@@ -1,11 +1,11 @@
 import type { Target } from './target.ts';
 
-/** Runs that are spent on making one input smaller. */
+/** The most runs for making one input smaller. */
 const MAX_TRIES = 4000;
-/** Milliseconds after which it is left as it is. */
+/** Milliseconds after which an input is not made smaller any more. */
 const MAX_MS = 10_000;
 
-/** What a run of an input throws; null if nothing. */
+/** The error that an input causes; null: none. */
 export function failureOf(target: Target, input: Uint8Array): Error | null {
   try {
     target.run(input);
@@ -16,8 +16,9 @@ export function failureOf(target: Target, input: Uint8Array): Error | null {
 }
 
 /**
- * A smaller input that fails in the same way (the same class of error, the same text up to its first digit): pieces are cut out,
- * large ones first, then bytes are set to 0; each try once as it is and once with checksums mended.
+ * A smaller input that fails in the same way (the same class of error, the same text up to its first digit). Pieces are
+ * removed, large ones first, then bytes are set to 0; each attempt is made once unchanged and once with corrected
+ * checksums.
  */
 export function minimise(target: Target, input: Uint8Array): Uint8Array {
   const wanted = signature(failureOf(target, input));

@@ -21,7 +21,7 @@ import { headerCrcIn } from '@spanmesh/dmsg/wire/header-crc';
 import { readU16, readU32, readU32BE, viewOf, writeU16, writeU32 } from '@spanmesh/dmsg/words';
 import type { Random } from './random.ts';
 
-/** Numbers that checks are made of. */
+/** Numbers at the limits that the code checks. */
 const EDGES = [
   0, 1, 2, 3, 63, 64, 65, 127, 255, 256, 1023, 1024, 2048, 65535, 65536, 65537, 0xfffff, 0x100000, 0x100001, 0x7fffffff,
   0x80000000, 0xfffffffe, 0xffffffff,
@@ -40,10 +40,10 @@ const WORDS = [
   ERROR_AT,
   HDR_CRC_AT,
 ];
-/** Words that neither the framing nor the transactions refuse by themselves. */
+/** Offsets of words whose change neither the framing nor the transactions refuse in itself. */
 const QUIET_WORDS = [CIRCUIT_AT, CIRCUIT_AT + 4, TARGET_AT, MSGID_AT, MSGID_AT + 4, ERROR_AT];
 
-/** Changes one thing in the message at `buf[at .. end)`, anything. */
+/** Changes one thing in the message at `buf[at .. end)`; any byte may be concerned. */
 export function mutate(random: Random, buf: Uint8Array, at: number, end: number): void {
   const bytes = end - at;
   switch (random.below(9)) {
@@ -57,14 +57,14 @@ export function mutate(random: Random, buf: Uint8Array, at: number, end: number)
       if (bytes >= CORE_HEADER_BYTES) writeU32(buf, at + random.pick(WORDS), random.pick(EDGES));
       break;
     case 3:
-      // Size of the header.
+      // The size of the header.
       if (bytes >= CORE_HEADER_BYTES) buf[at + CMD_AT] = random.oneIn(2) ? random.below(36) : random.u32();
       break;
     case 4:
       if (bytes >= CORE_HEADER_BYTES) writeU32(buf, at + AUX_BYTES_AT, random.below(random.oneIn(2) ? 200 : 1 << 21));
       break;
     case 5:
-      // Flags.
+      // The flags.
       if (bytes >= CORE_HEADER_BYTES) buf[at + CMD_AT + 3]! ^= 1 << (2 + random.below(6));
       break;
     case 6: {
@@ -84,7 +84,7 @@ export function mutate(random: Random, buf: Uint8Array, at: number, end: number)
   }
 }
 
-/** Changes one thing that leaves a message whole: flags, ids, error, payload, aux data. */
+/** Changes one thing and keeps the framing valid: flags, ids, error, payload, aux data. */
 export function mutateInside(random: Random, buf: Uint8Array, at: number, end: number): void {
   if (end - at < CORE_HEADER_BYTES) return;
   switch (random.below(6)) {
@@ -110,7 +110,7 @@ export function mutateInside(random: Random, buf: Uint8Array, at: number, end: n
   }
 }
 
-/** Bytes of the message that starts at `at`, as far as its fields tell, within `end`. */
+/** The size of the message at `at` according to its fields, at most up to `end`. */
 export function messageBytes(buf: Uint8Array, at: number, end: number, rules: DialectRules): number {
   if (end - at < CORE_HEADER_BYTES) return end - at;
   const swapped = readU16(buf, at) === MAGIC_SWAPPED;
@@ -120,8 +120,9 @@ export function messageBytes(buf: Uint8Array, at: number, end: number, rules: Di
 }
 
 /**
- * Makes a stream of whole messages out of `buf[start .. end)`: magic, sizes that do not fit, salts' counters (the first one is
- * `sequence`) and CRCs are put right, all else stays. Returns how many there are; a rest of less than a core header is left alone.
+ * Makes `buf[start .. end)` a stream of complete messages: corrects magic, sizes that do not fit, counters of salts
+ * (the first one is `sequence`) and CRCs, and changes nothing else. Returns the number of messages; a rest of less than
+ * a core header is left alone.
  */
 export function mend(buf: Uint8Array, start: number, end: number, rules: DialectRules, sequence = 0): number {
   let at = start;
@@ -136,7 +137,7 @@ export function mend(buf: Uint8Array, start: number, end: number, rules: Dialect
 function mendOne(buf: Uint8Array, at: number, end: number, rules: DialectRules, sequence: number): number {
   if (readU16(buf, at) !== MAGIC && readU16(buf, at) !== MAGIC_SWAPPED) writeU16(buf, at, MAGIC);
   const swapped = readU16(buf, at) === MAGIC_SWAPPED;
-  // In our order while it is changed, back in its own for the CRC.
+  // The header is converted to our byte order while it is changed, and back to its own for the CRC.
   if (swapped) swapCoreHeader(buf, at);
   const room = Math.min(MAX_HEADER_BYTES, end - at) >> 6;
   if (buf[at + CMD_AT] === 0) buf[at + CMD_AT] = 1;
@@ -146,7 +147,7 @@ function mendOne(buf: Uint8Array, at: number, end: number, rules: DialectRules, 
   let aux = padded(readU32(buf, at + AUX_BYTES_AT) * rules.auxUnit);
   if (aux > left || aux > rules.auxLimit) {
     aux = Math.min(left, rules.auxLimit) & ~63;
-    // What remains is more likely to be a message.
+    // The following bytes are more likely to be another message than aux data.
     if (aux >= CORE_HEADER_BYTES && readU16(buf, at + head) === MAGIC) aux = 0;
     writeU32(buf, at + AUX_BYTES_AT, aux / rules.auxUnit);
   }
@@ -157,7 +158,7 @@ function mendOne(buf: Uint8Array, at: number, end: number, rules: DialectRules, 
   return head + aux;
 }
 
-/** hdr_crc over the bytes as they are sent, stored in the sender's order. */
+/** Stores hdr_crc of the bytes as sent, in the sender's byte order. */
 export function sealAsSent(buf: Uint8Array, at: number, headBytes: number, swapped: boolean): void {
   const crc = headerCrcIn(viewOf(buf), buf, at, headBytes);
   if (!swapped) {

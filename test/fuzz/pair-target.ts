@@ -5,21 +5,21 @@ import { Actor } from './endpoint-actor.ts';
 import type { Random } from './random.ts';
 import { expectThat, type Target } from './target.ts';
 
-// Control bytes: bit 0: dialect; how deep either side goes.
+// Control bytes: the dialect (bit 0); the greatest depth of either side.
 const CONTROL_BYTES = 3;
-/** A step: side and how much it hears, what it does, in what, reactions. */
+/** The bytes of a step: side and how much it receives, the act, its transaction, reactions. */
 const STEP_BYTES = 4;
 const MAX_STEPS = 120;
-/** More than a run can open: the limit is the endpoint target's. */
+/** More transactions than a run can open: this limit is tested by the endpoint target. */
 const MAX_TRANSACTIONS = 1000;
-/** Neither side closes without a word nor loses the link before the end. */
+/** Acts that are left out: neither side closes without a message, or loses the link before the end. */
 const LEFT_OUT: readonly number[] = [16, 17];
 
-/** One side, and what it has not heard yet. */
+/** One of the two sides, with the bytes that it has not received yet. */
 class Side {
   readonly actor: Actor;
   readonly reader: FrameReader;
-  /** On its way here. */
+  /** Bytes on their way to this side. */
   pending = Buffer.alloc(0);
   heard = 0;
 
@@ -29,7 +29,7 @@ class Side {
     this.reader = new FrameReader({ rules });
   }
 
-  /** Takes a part of what is on its way, cut anywhere. */
+  /** Receives a part of the bytes on their way, cut at any place. */
   hear(bytes: number): void {
     const part = Buffer.from(this.pending.subarray(0, bytes));
     this.pending = this.pending.subarray(part.length);
@@ -43,8 +43,9 @@ class Side {
 }
 
 /**
- * Two endpoints whose users do anything at any time, with messages crossing on the way. Oracles: neither ever refuses what the other
- * sends; everything is told once; once all has been delivered and ended, nothing is left.
+ * Two endpoints whose users do anything at any time, with messages crossing on the way. Oracles: neither endpoint
+ * refuses a message of the other; every notification comes once; when everything has been delivered and ended, no
+ * transaction is left.
  */
 export class PairTarget implements Target {
   readonly name = 'pair';

@@ -29,11 +29,11 @@ import type { Random } from './random.ts';
 import { recordedStreams } from './recordings.ts';
 import { expectThat, type Target } from './target.ts';
 
-// Control bytes: which payload; units of the header that the frame claims, less than it has now and then.
+// Control bytes: the kind of payload; the size of the header that the frame states, sometimes too small.
 const CONTROL_BYTES = 2;
 const MAX_PAYLOAD_BYTES = 1024;
 
-/** One kind of payload: bytes → value → bytes. */
+/** Reads and writes one kind of payload. */
 interface Codec {
   readonly cmd: number;
   readonly bytes: number;
@@ -54,8 +54,9 @@ const CODECS: readonly Codec[] = [
 const SHELL = CODECS.length;
 
 /**
- * Decoders of payloads. Oracles: only DmsgError FIELD escapes, and only when bytes are missing; what a value is written as reads as
- * the same value, and is written as the same bytes again; a relay differs from its span where protocol.md says so and nowhere else.
+ * Decoders of payloads. Oracles: only DmsgError FIELD is thrown, and only if bytes are missing; a value that is written
+ * and read again is the same, and is written as the same bytes; a relay differs from its span only where protocol.md
+ * says so.
  */
 export class PayloadTarget implements Target {
   readonly name = 'payload';
@@ -149,7 +150,7 @@ export class PayloadTarget implements Target {
   }
 }
 
-/** protocol.md, "The link layer" 2. */
+/** Checks a relay (protocol.md, "The link layer" 2). */
 function checkRelay(dialect: Dialect, payload: Uint8Array, rnssAdd: number): void {
   if (payload.length < LNK_SPAN_BYTES) return;
   const relay = relaySpanPayload(dialect, payload, rnssAdd);
@@ -162,7 +163,8 @@ function checkRelay(dialect: Dialect, payload: Uint8Array, rnssAdd: number): voi
     comparable(relayed) === comparable({ ...span, dist, rnss }),
     'a relay that differs too much or too little',
   );
-  // What lies between fields is zero: linkid 40..47, 52..111; circuit 40..47, 112 on are labels.
+  // Bytes between fields are zero: in linkid 40..47 and 52..111; in circuit 40..47, as the bytes from 112 on are
+  // labels.
   const isClean = (start: number, end: number) => relay.subarray(start, end).every((byte) => byte === 0);
   expectThat(isClean(40, 48) && (!isLinkid || (isClean(52, 112) && isClean(368, 384))), 'old memory in a relay');
   const labels = isLinkid
@@ -177,7 +179,7 @@ function checkRelay(dialect: Dialect, payload: Uint8Array, rnssAdd: number): voi
   expectThat(relay[isLinkid ? 367 : 239] === 0 && (isLinkid || relay[367] === 0), 'a label without its NUL');
 }
 
-/** Without what a written value does not keep: the bytes that came, and whether they ended in a NUL. */
+/** A value without the data that writing does not keep: the received bytes, and whether texts ended in a NUL. */
 function comparable(value: unknown): string {
   return JSON.stringify(value, (key, one: unknown) => {
     if (key === 'raw' || key === 'pathTerminated') return undefined;

@@ -1,16 +1,16 @@
-/** A small fast generator (sfc32): the same numbers from the same seed everywhere. Not for secrets. */
+/** A small fast generator (sfc32), which makes the same numbers from the same seed everywhere. Not for secrets. */
 export class Random {
   #a: number;
   #b: number;
   #c: number;
   #count = 1;
 
-  /** `stream` tells generators of one seed apart. */
+  /** Different `stream`s make different numbers from one seed. */
   constructor(seed: number, stream = 0) {
     this.#a = seed | 0;
     this.#b = stream | 0;
     this.#c = Math.floor(seed / 2 ** 32) ^ 0x5bd1e995;
-    // Mixed until every bit of the seed has reached every bit of the state.
+    // Mixes until every bit of the seed has influenced every bit of the state.
     for (let i = 0; i < 16; i++) this.u32();
   }
 
@@ -34,7 +34,7 @@ export class Random {
     return this.below(n) === 0;
   }
 
-  /** Mostly small, 1 .. max: each further step with a chance of `more` in 256. */
+  /** A number of 1 .. max, mostly small: each further step has a probability of `more` in 256. */
   few(max: number, more = 128): number {
     let n = 1;
     while (n < max && (this.u32() & 0xff) < more) n++;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type DialectRules, rulesOf } from '@spanmesh/dmsg/dialect';
 import { captureNames, loadCapture, loadErrors } from '../peer/capture.ts';
 
-/** What one side of a recorded connection said, message by message: what inputs are grown from. */
+/** The messages of one side of a recorded connection, from which inputs are made. */
 export interface RecordedStream {
   readonly name: string;
   readonly rules: DialectRules;
@@ -10,7 +10,10 @@ export interface RecordedStream {
   readonly messages: readonly Uint8Array[];
 }
 
-/** Every direction of every connection of every recording, and what the offenders of `errors` sent (in one piece each). */
+/**
+ * Both directions of every connection of every recording, and the bytes of each faulty peer in `errors` (in one piece
+ * each).
+ */
 export function recordedStreams(): RecordedStream[] {
   const streams: RecordedStream[] = [];
   for (const name of captureNames()) {
@@ -35,7 +38,7 @@ export function recordedStreams(): RecordedStream[] {
   return streams;
 }
 
-/** The two key pairs of a recorded encrypted session, as PEM, and the plain handshakes. */
+/** The two key pairs of a recorded encrypted session, as PEM. */
 export interface RecordedKeys {
   readonly daemonPrivate: string;
   readonly daemonPublic: string;
@@ -45,7 +48,7 @@ export interface RecordedKeys {
 
 export interface RecordedHandshake {
   readonly keys: RecordedKeys;
-  /** 512 bytes before encryption, and as they went over the wire. */
+  /** The client's 512 bytes before encryption, and as sent. */
   readonly clientPlain: Uint8Array;
   readonly clientWire: Uint8Array;
 }

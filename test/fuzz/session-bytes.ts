@@ -27,16 +27,19 @@ import { mend, messageBytes, mutate, mutateInside } from './mutate.ts';
 import type { Random } from './random.ts';
 import { type RecordedStream, recordedStreams } from './recordings.ts';
 
-/** Longest burst in bytes. */
+/** Longest burst of messages, in bytes. */
 const BURST_BYTES = 16 * 1024;
 const SHELL_TEXTS = ['', 'tree', 'help', 'span 127.0.0.1:1', 'span', 'nonsense', 'tree '.repeat(300)];
 const TYPES = [PEER.NONE, PEER.ROUTER, PEER.BLOCK, PEER.HAMMER2, PEER.CLIENT, 64, 255];
 const LABELS = ['', 'a', 'disk0', 'x'.repeat(127), 'x'.repeat(255), '\x01\xff%s', 'ä'];
 
-/** Messages that clients of the references sent, by dialect. */
+/** Messages of the reference implementations' clients, by dialect. */
 const CLIENT_STREAMS = recordedStreams().filter(({ fromClient }) => fromClient);
 
-/** What every message of a transaction carries besides its msgid: on what it runs (circuit) or between what (linkid). */
+/**
+ * The fields that all messages of a transaction have besides the msgid: its circuit (circuit), or its source and target
+ * (linkid).
+ */
 interface Address {
   readonly flags: number;
   readonly circuit: bigint;
@@ -44,24 +47,25 @@ interface Address {
 }
 
 const ON_THE_LINK: Address = { flags: 0, circuit: 0n, target: 0n };
-/** Transactions of the router that are remembered. */
+/** The most transactions of the router that are remembered. */
 const MAX_ROUTERS = 24;
 
 /**
- * What a hostile peer sends on one connection, burst by burst: a recorded session with few changes, or messages of its own that
- * mostly are allowed. It knows what the router has opened, so that it can answer and stack.
+ * Makes the bytes that a hostile peer sends on one connection, in bursts: a recorded session with few changes, or
+ * messages of its own, most of which are allowed. It knows which transactions the router has opened, so that it can
+ * answer them and stack others on them.
  */
 export class SessionBytes {
-  /** msgids of transactions that the router has open: the first is its LNK_CONN, the others are relays. */
+  /** msgids of the router's open transactions: the first one is its LNK_CONN, the others are relays. */
   readonly routers: bigint[] = [];
-  /** Those of them that are relays, and its own spans. */
+  /** msgids of the router's relays, and of the peer's own spans. */
   readonly #relays: bigint[] = [];
   readonly #spans: bigint[] = [];
-  /** Where messages of transactions that do not run on the link itself go; own ones and the router's, by msgid. */
+  /** Addresses of transactions that do not run on the link itself, by msgid: own ones, and the router's. */
   readonly #ownAddress = new Map<bigint, Address>();
   readonly #routersAddress = new Map<bigint, Address>();
   readonly #answered = new Set<bigint>();
-  /** A recorded session that is sent from its beginning; null: own messages. */
+  /** The recorded session that is sent from its beginning; null: own messages are sent. */
   readonly #recorded: RecordedStream | null;
   #recordedNext = 0;
   readonly #conns: bigint[] = [];
@@ -90,7 +94,7 @@ export class SessionBytes {
     const circuit = idOf(circuitLo, circuitHi);
     const target = idOf(targetLo, targetHi);
     if (circuit === 0n && target === 0n) return;
-    // An answer turns the roles round.
+    // The answer has the source and the target exchanged.
     const answer: Address =
       this.#dialect === 'linkid'
         ? { flags: 0, circuit: target, target: circuit }
@@ -98,7 +102,7 @@ export class SessionBytes {
     this.#routersAddress.set(msgid, answer);
   }
 
-  /** The next bytes; in memory of their own. `first`: the session's beginning, which mostly makes sense. */
+  /** The next bytes, in memory of their own. `first`: the session's beginning, which is mostly valid. */
   burst(first: boolean): Buffer {
     const random = this.#random;
     const rules = rulesOf(this.#dialect);
@@ -109,7 +113,7 @@ export class SessionBytes {
     disarm(buf, end);
     const count = mend(buf, 0, end, rules, this.#sent);
     this.#sent += count;
-    // Now and then it is the framing's turn.
+    // A few bursts have changed framing, or are cut.
     if (random.oneIn(40)) mutate(random, buf, random.below(end), end);
     if (random.oneIn(40)) return Buffer.from(buf.subarray(0, 1 + random.below(end)));
     return Buffer.from(buf.subarray(0, end));
@@ -123,7 +127,7 @@ export class SessionBytes {
     return end;
   }
 
-  /** The next messages of a recorded session. */
+  /** The next messages of the recorded session. */
   #replay({ messages }: RecordedStream): number {
     const random = this.#random;
     let end = 0;
@@ -144,7 +148,7 @@ export class SessionBytes {
     return at + bytes.length;
   }
 
-  /** Something recorded, out of place. */
+  /** A recorded message at a wrong time. */
   #noise(at: number): number {
     const random = this.#random;
     const end = this.#grower.messages(random, random.pick(CLIENT_STREAMS), random.few(4), this.#buf, at, BURST_BYTES);
@@ -152,7 +156,10 @@ export class SessionBytes {
     return end;
   }
 
-  /** Answers in recordings name what the daemon had opened: they get the ids of what this router has. */
+  /**
+   * Answers in recordings contain the recorded daemon's msgids, which are replaced by those of this router's
+   * transactions.
+   */
   #readdress(start: number, end: number): void {
     if (this.routers.length === 0) return;
     const buf = this.#buf;
@@ -171,7 +178,7 @@ export class SessionBytes {
     }
   }
 
-  /** Changes messages, most of the time none. */
+  /** Changes messages; mostly it changes none. */
   #spoil(end: number): void {
     const random = this.#random;
     const rules = rulesOf(this.#dialect);
@@ -264,20 +271,20 @@ export class SessionBytes {
       case 15:
       case 16:
       case 17:
-        // On a relay, or (linkid) to one: for routing.
+        // A transaction on a relay, or (linkid) to the relay's span: it must be routed.
         if (relay === 0n) return ping;
         return this.#open(isCircuit ? { flags: REVCIRC, circuit: relay, target: 0n } : this.#between(relay));
       case 18:
-        // One-way, the same.
+        // A one-way message to the same.
         if (isCircuit) return { cmd: LNK_PING | (relay === 0n ? 0 : REVCIRC), circuit: relay };
         return { cmd: LNK_PING, ...this.#between(relay) };
       default:
-        // On something of its own.
+        // A transaction on one of its own.
         return this.#open(isCircuit ? { flags: 0, circuit: own, target: 0n } : this.#between(own));
     }
   }
 
-  /** From a span of its own to a relay. */
+  /** The linkid address from an own span to a relay's span. */
   #between(target: bigint): Address {
     return { flags: 0, circuit: this.#spans.length === 0 ? 0n : this.#random.pick(this.#spans), target };
   }
@@ -290,13 +297,13 @@ export class SessionBytes {
     return { cmd: CREATE | BLK_OPEN | flags | last, msgid, ...where, body: Buffer.alloc(64) };
   }
 
-  /** A message of a transaction of its own. */
+  /** A message in one of its own transactions. */
   #inside(msgid: bigint, cmd: number, body: Outgoing['body'] = undefined): Outgoing {
     const { flags, ...address } = this.#ownAddress.get(msgid) ?? ON_THE_LINK;
     return { cmd: cmd | flags, msgid, ...address, ...(body === undefined ? {} : { body }) };
   }
 
-  /** The flags of an answer that the state of the router's transaction allows: it stays open, or ends. */
+  /** The flags of an answer that the router's transaction allows: it stays open, or ends. */
   #answer(id: bigint): number {
     const first = this.#answered.has(id) ? 0 : CREATE;
     this.#answered.add(id);
@@ -334,7 +341,7 @@ function idOf(lo: number, hi: number): bigint {
   return (BigInt(hi) << 32n) | BigInt(lo);
 }
 
-/** Nobody else's host is to be dialled, whatever becomes of a text. */
+/** Replaces the addresses after `span` in texts by one of the loopback, so that no other host is dialled. */
 function disarm(buf: Uint8Array, end: number): void {
   const bytes = Buffer.from(buf.buffer, 0, end);
   for (let at = bytes.indexOf('span'); at >= 0; at = bytes.indexOf('span', at + 4)) {

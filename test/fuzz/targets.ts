@@ -7,16 +7,16 @@ import { PairTarget } from './pair-target.ts';
 import { PayloadTarget } from './payload-target.ts';
 import type { Target } from './target.ts';
 
-/** Something that can be asked for by name. */
+/** A target that can be selected by name. */
 interface Fuzzed {
-  /** Its share of the time. */
+  /** Its share of the time when all targets run. */
   readonly share: number;
   readonly fuzz: (options: FuzzOptions) => Outcome | Promise<Outcome>;
-  /** Runs one kept input. Throws what it finds. */
+  /** Runs one kept input, and throws the finding. */
   readonly replay: (file: string) => void | Promise<void>;
 }
 
-/** Those whose inputs are bytes. */
+/** The targets whose inputs are bytes. */
 export const BYTE_TARGETS: Readonly<Record<string, () => Target>> = {
   framing: () => new FramingTarget(),
   endpoint: () => new EndpointTarget(),
@@ -25,14 +25,14 @@ export const BYTE_TARGETS: Readonly<Record<string, () => Target>> = {
   crypto: () => new CryptoTarget(),
 };
 
-/** All of them. */
+/** All targets. */
 export const TARGETS: Readonly<Record<string, Fuzzed>> = {
   framing: bytes('framing', 10),
   endpoint: bytes('endpoint', 9),
   pair: bytes('pair', 5),
   payload: bytes('payload', 3),
   crypto: bytes('crypto', 6),
-  // Loaded when asked for: it needs all services.
+  // Loaded on demand, because it needs all services.
   gateway: {
     share: 27,
     fuzz: async (options) => (await import('./gateway-fuzz.ts')).fuzzGateway(options),
