@@ -29,6 +29,7 @@ export function danglingReferences(objects: readonly KubeObject[], handMade: Han
   });
 }
 
+/** All objects of an installation, to look up what a reference names. */
 class ObjectSet {
   readonly pods: readonly Workload[];
   readonly #names: ReadonlySet<string>;

@@ -100,6 +100,7 @@ function sessionOf(random: Random): Uint8Array {
   return session;
 }
 
+/** Seals whole chunks of the content, in calls of random sizes. */
 function seal(sealer: Sealer, content: Uint8Array, random: Random): Buffer {
   const whole = content.subarray(0, content.length - (content.length % CHUNK_BYTES));
   const parts: Uint8Array[] = [];
@@ -131,6 +132,7 @@ function openCut(opener: Opener, wire: Uint8Array, random: Random): { plain: Buf
   return { plain: Buffer.concat(parts), code: ErrorCode.OK };
 }
 
+/** Checks that the opener gives out nothing after MACFAIL. */
 function isDead(opener: Opener): void {
   try {
     opener.open(Uint8Array.of(1), { onPlain: () => {} });
@@ -141,6 +143,7 @@ function isDead(opener: Opener): void {
   throw new Finding('an opener lives on after MACFAIL');
 }
 
+/** A stream with tags that is changed on its way. */
 function taggedStream(content: Uint8Array, random: Random): void {
   const session = sessionOf(random);
   const sealed = seal(new StreamSealer(session), content, random);
@@ -186,6 +189,7 @@ function tamper(wire: Buffer, random: Random): Buffer {
   }
 }
 
+/** A stream without tags, which may exceed the limit of its key. */
 function untaggedStream(content: Uint8Array, random: Random): void {
   const session = sessionOf(random);
   const limitBytes = random.oneIn(4) ? CHUNK_BYTES * random.few(8) : undefined;
@@ -198,6 +202,7 @@ function untaggedStream(content: Uint8Array, random: Random): void {
   expectThat(Buffer.compare(plain, content.subarray(0, plain.length)) === 0, 'other bytes than were sealed');
 }
 
+/** The recorded handshake, with bytes changed after encryption. */
 function changedOnTheWire(content: Uint8Array, random: Random): void {
   const wire = Buffer.from(recorded.clientWire);
   for (let at = 0; at + 8 <= content.length; at += 8) {
@@ -259,6 +264,7 @@ function changedBeforeEncryption(content: Uint8Array): void {
   }
 }
 
+/** A PEM file of a key, with bytes changed. */
 function changedKeyFile(content: Uint8Array, random: Random): void {
   const isPrivate = random.oneIn(2);
   const { keys } = recorded;

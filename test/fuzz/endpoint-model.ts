@@ -234,7 +234,9 @@ export class Conversation {
     return known;
   }
 
-  /** "It is gone when both directions have been created and deleted"; "everything stacked on it ends too, by itself". */
+  /**
+   * "It is gone when both directions have been created and deleted"; "everything stacked on it ends too, by itself".
+   */
   #endIfOver(known: Known): void {
     if (known.over || !known.rxDeleted || !known.txDeleted) return;
     const ending = [known];

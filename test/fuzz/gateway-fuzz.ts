@@ -76,6 +76,7 @@ export async function fuzzGateway(options: FuzzOptions): Promise<Outcome> {
   };
 }
 
+/** One run against a router: starts it, sends sessions in rounds, and checks it after each round. */
 class GatewayRun {
   readonly counts: Record<string, number> = { 'messages from the router': 0, bytes: 0, 'kilobytes grown': 0 };
   sessions = 0;

@@ -84,6 +84,7 @@ export class PairTarget implements Target {
   }
 }
 
+/** Puts the bytes that one side has sent on their way to the other. */
 function carry(from: Side, to: Side): void {
   const { tape } = from.actor;
   if (tape.end === 0) return;
@@ -91,6 +92,7 @@ function carry(from: Side, to: Side): void {
   tape.end = 0;
 }
 
+/** Delivers all bytes, until neither side sends more. */
 function deliverAll(sides: readonly [Side, Side]): void {
   const [a, b] = sides;
   for (;;) {

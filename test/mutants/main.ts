@@ -104,6 +104,7 @@ async function isSound(chosen: readonly Mutant[], scratch: Scratch): Promise<boo
   return true;
 }
 
+/** Makes one break in the copy, runs its check, and restores the file. */
 async function tryOut(mutant: Mutant, scratch: Scratch): Promise<'noticed' | 'survived'> {
   const before = scratch.read(mutant.file);
   scratch.write(mutant.file, mutated(before, mutant));

@@ -64,6 +64,7 @@ class Pipe {
   }
 }
 
+/** Writes to a pipe until it is full. */
 function fill(fd: number): void {
   try {
     for (;;) writeSync(fd, Buffer.alloc(4096, '\n'));

@@ -56,7 +56,9 @@ it('when all watches are taken, the newest watch of the user with most of them e
   expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
 });
 
-// Limits: api/limits.ts MAX_TREES, api/limits.ts MAX_ANSWERS, api/limits.ts MAX_ANSWERS_PER_USER, api/limits.ts MAX_TRAFFIC_ANSWERS, api/limits.ts MAX_TRAFFIC_ANSWERS_PER_USER, api/limits.ts MAX_WATCHES_PER_USER
+// Limits: api/limits.ts MAX_TREES, api/limits.ts MAX_ANSWERS, api/limits.ts MAX_ANSWERS_PER_USER
+// Limits: api/limits.ts MAX_TRAFFIC_ANSWERS, api/limits.ts MAX_TRAFFIC_ANSWERS_PER_USER
+// Limits: api/limits.ts MAX_WATCHES_PER_USER
 it.each([
   ['trees', MAX_TREES, MAX_TREES_PER_USER],
   ['answers', MAX_ANSWERS, MAX_ANSWERS_PER_USER],

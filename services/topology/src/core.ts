@@ -392,6 +392,7 @@ export class Core {
   }
 }
 
+/** The stream of a replica that follows no leader: opening it is an error. */
 function nobody(): FollowCall {
   throw new Error('this replica does not follow');
 }

@@ -61,6 +61,7 @@ export function* explain(
   };
 }
 
+/** The verdicts on a node's links for each LNK_CONN, after the given key, as items of a page. */
 function* verdictsFrom(
   { tree }: Trees,
   node: Node,
@@ -83,6 +84,7 @@ function* verdictsFrom(
   }
 }
 
+/** The verdicts of a page, grouped by LNK_CONN. */
 function grouped(items: readonly Found[], width: number): LnkConnExplanation[] {
   const groups = new Map<LnkConn, LnkConnExplanation>();
   for (const { lnkConn, explanation } of items) {

@@ -26,12 +26,14 @@ const MOST_TARGETS = 2048;
 /** Encoded size of a node that is repeated in the next part (an upper bound). */
 const NODE_AGAIN_BYTES = 4096;
 
+/** A link with its changeable fields and its relays, as they were at the beginning. */
 interface CapturedLink {
   readonly link: Link;
   readonly moment: LinkMoment;
   readonly relays: readonly LnkConn[];
 }
 
+/** A cluster with its nodes, as they were at the beginning. */
 interface CapturedCluster {
   readonly cluster: ProtoCluster;
   /** The nodes that the cluster had at the beginning. The node objects themselves may have changed since. */
@@ -157,6 +159,7 @@ interface Asked {
   readonly revision: string;
 }
 
+/** The parts of a tree; copies are made from the first part to the last, or until the caller stops reading. */
 function* partsOf({ tree }: Trees, { request, clusters, revision }: Asked): Iterable<GetTreeResponse> {
   const capture = new Capture(request);
   const end = tree.read(capture);

@@ -7,6 +7,7 @@ export const GATHER_MS = 5000;
 /** Gateways on the roster: far more than an installation can have, so that invented names do not keep out real ones. */
 export const MAX_ROSTER = 16_384;
 
+/** A gateway on the roster. */
 interface Entry extends GatewayName {
   readonly heardAt: number;
   /** Since when it has had no stream; undefined: it has one. */

@@ -103,6 +103,7 @@ function shownCaller(call: Call): string {
   return typeof user === 'string' ? `${user} from ${from}` : `somebody from ${from}`;
 }
 
+/** The error for the user when the gateway's call has failed. */
 function explained({ code, details }: ServiceError, { id, version }: Gateway): ApiError {
   if (code === status.UNIMPLEMENTED) {
     return new ApiError(

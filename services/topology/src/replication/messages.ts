@@ -53,6 +53,7 @@ export function* inMessages(changes: Iterable<TreeChange>): Iterable<TreeChange[
   if (part.length > 0) yield part;
 }
 
+/** Estimated encoded size of a change (an upper bound). */
 function bytesOf(change: TreeChange): number {
   const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened, trunks, withheld } =
     change;
@@ -67,6 +68,7 @@ function bytesOf(change: TreeChange): number {
 
 const SETS = ['relaysAdopted', 'refusalsAdopted', 'relaysRefused', 'onDemandOpened', 'onDemandClosed'] as const;
 
+/** The relay set that a change contains, with the name of its field. */
 function setOf(change: TreeChange) {
   for (const name of SETS) {
     const set = change[name];
@@ -75,6 +77,7 @@ function setOf(change: TreeChange) {
   return undefined;
 }
 
+/** Divides a change whose relay set has too many numbers; any other change is yielded as it is. */
 function* divided(change: TreeChange): Iterable<TreeChange> {
   const found = setOf(change);
   if (found === undefined || found.set.lnkConns.length <= MOST_NUMBERS) {

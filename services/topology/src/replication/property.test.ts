@@ -62,6 +62,7 @@ const extra = fc.record({
 const extras = fc.array(extra, { minLength: 60, maxLength: 120, size: 'max' });
 type Extra = typeof extra extends fc.Arbitrary<infer T> ? T : never;
 
+/** A random history with a standby that follows whichever replica leads, and a watch at each of them. */
 class Replicated extends RandomHistory {
   readonly standby: FakeStandby;
   #leader: FakeLeader | undefined;

@@ -25,6 +25,7 @@ interface GatewayMoment {
   readonly held: readonly Cluster[];
 }
 
+/** A connection with its changeable fields at the moment of the snapshot. */
 interface ConnectionMoment {
   readonly connection: Connection;
   readonly suspect: boolean;
@@ -118,6 +119,7 @@ function momentOf(gateway: Gateway, unreachable: Iterable<string>): GatewayMomen
   };
 }
 
+/** The changes that make a link's relays: selected ones, refusals, and relays on demand. */
 function* relaysOf(link: Link): Iterable<TreeChange> {
   for (const [gateway, ids] of byGateway(link.relays)) {
     yield { gateway: gateway.number, relaysAdopted: relaySet(gateway, link, ids) };

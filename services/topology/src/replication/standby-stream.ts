@@ -29,6 +29,7 @@ export interface FollowStream {
  */
 export type StandbyState = 'greeting' | 'waiting' | 'following' | 'ended';
 
+/** The leader's side of the streams, which decides about standbys. */
 export interface StandbyHost {
   hello(standby: StandbyStream, hello: FollowHello): void;
   /** More bytes are queued than MAX_STANDBY_BYTES: the standby does not read. */

@@ -6,6 +6,7 @@ import type { GatewayChannel } from '../operate/captures.ts';
 import type { Gateway } from '../trees/gateway.ts';
 import { IDLE_MS } from './limits.ts';
 
+/** A client, with the address that it calls and the time of its last use (monotonic). */
 interface Kept {
   readonly client: GatewayTrafficClient;
   readonly address: string;

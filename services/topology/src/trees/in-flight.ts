@@ -1,6 +1,7 @@
 import type { LnkConnId } from '@spanmesh/spantree/ids';
 import type { Link } from '@spanmesh/spantree/tree';
 
+/** An entry of the queue: a command that the gateway has not obeyed yet. */
 interface Noted {
   readonly n: number;
   readonly link: Link;

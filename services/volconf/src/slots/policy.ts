@@ -25,6 +25,7 @@ export function chosen(policy: Policy, slots: readonly Slot[]): Set<Slot> {
   return taken;
 }
 
+/** The slots of a group from best to worst: slots that share by round robin as one unit, any other slot alone. */
 function units(slots: readonly Slot[]): Slot[][] {
   const sorted = slots.toSorted(
     (a, b) => b.rank - a.rank || Number(b.roundRobin) - Number(a.roundRobin) || a.index - b.index,

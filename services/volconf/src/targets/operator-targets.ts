@@ -15,6 +15,7 @@ const CHANGE_ATTEMPTS = 8;
 /** Why a change was not made: the limit is reached, there is no target of that name, or the store failed. */
 export type OperatorTargetErrorCode = 'too-many' | 'missing' | 'store';
 
+/** The error class of operators' targets. Compare `code`. */
 export class OperatorTargetError extends Error {
   override readonly name = 'OperatorTargetError';
   readonly code: OperatorTargetErrorCode;
