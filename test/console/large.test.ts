@@ -161,7 +161,7 @@ describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
     await showAll();
   });
 
-  it('is moved and zoomed with the keyboard, on the map and by the buttons', async () => {
+  it('is moved and zoomed with the keyboard, and with the buttons', async () => {
     await map().focus();
     await map().press('ArrowLeft');
     await right().toBeGreaterThan(20);

@@ -121,7 +121,7 @@ export class Core {
   readonly refusals: Refusals;
   /** The trace of a term's beginning. */
   readonly takeOver: TakeOver;
-  /** Must be told of changes of the lease and the registry, and be ended with the process. */
+  /** Begins and ends this replica's terms; it must be called with changes of the lease and the registry. */
   readonly term: Term;
   /**
    * The queue of changes of the state. A large change takes several turns, and no other change or selection is made

@@ -101,7 +101,7 @@ const CHANGES: readonly (readonly [string, (world: World) => void])[] = [
 ];
 
 describe('a long job', () => {
-  it('is done in turns of limited units, whatever it is', () => {
+  it('is done in turns of a limited number of units, whatever the job', () => {
     const one = world();
     const count = counted(one);
     const { leader, a, gateways } = one;

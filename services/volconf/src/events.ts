@@ -19,7 +19,7 @@ export interface TargetEvent {
   /** Id of the gateway; empty: none. */
   readonly gateway: GatewayKey;
   readonly error: string;
-  /** Milliseconds since 1970. */
+  /** When the event happened, milliseconds since 1970. */
   readonly at: number;
 }
 

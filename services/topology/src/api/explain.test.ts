@@ -29,8 +29,8 @@ function installation() {
   return { a, b, verdictsFor };
 }
 
-describe('says that a link is relayed, or why it is not', () => {
-  it('came in on that very connection, where the walk stops', () => {
+describe('the reason why a link is relayed, or not', () => {
+  it('is that it came in on that very connection, where the walk stops', () => {
     const { a, verdictsFor } = installation();
     const connection = a.openConnection();
     a.openLink(connection, 1);
@@ -39,7 +39,7 @@ describe('says that a link is relayed, or why it is not', () => {
     expect(verdictsFor(`${a.id}:${connection}`)).toEqual([[1, 'SAME_CONNECTION false', 'AFTER_STOP false']]);
   });
 
-  it('is the best link, or better ones fill the width of the dialect', () => {
+  it('is that it is the best link, or that better ones fill the width of the dialect', () => {
     const { a, b, verdictsFor } = installation();
     for (let dist = 0; dist < 3; dist++) {
       a.openLink(a.openConnection(), 1, dist);
@@ -52,7 +52,7 @@ describe('says that a link is relayed, or why it is not', () => {
     expect(verdictsFor(`${b.id}:${linkid}`, uuid(2))).toEqual([[2, 'TAKEN true', 'TAKEN true', 'WIDTH_FULL false']]);
   });
 
-  it('is too far, or its gateway cannot be reached', () => {
+  it('is that it is too far, or that its gateway cannot be reached', () => {
     const { a, b, verdictsFor } = installation();
     a.openLink(a.openConnection(), 1, 0);
     b.openLink(b.openConnection(), 1, 17);

@@ -86,8 +86,8 @@ function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
 }
 
 /**
- * The clusters from the given key on, including the one with this key, whether they match or not. Of a longer key
- * (node, link) the cluster's part counts.
+ * The clusters from the given key on, including the one with this key, whether they match or not. The key may
+ * also be that of a node or a link: then its cluster's part is used.
  */
 function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
   for (const dialect of DIALECT_NAMES) {
@@ -114,8 +114,8 @@ function* clustersFrom(
 }
 
 /**
- * The nodes from the given key on, including the one with this key. Of a longer key (link) the node's part counts. A
- * cluster that does not match is yielded as a visit without an item.
+ * The nodes from the given key on, including the one with this key. The key may also be that of a link: then its
+ * node's part is used. A cluster that does not match is yielded as a visit without an item.
  */
 function* nodesAt(
   state: Trees,

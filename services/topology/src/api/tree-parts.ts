@@ -159,7 +159,9 @@ interface Asked {
   readonly revision: string;
 }
 
-/** The parts of a tree; copies are made from the first part to the last, or until the caller stops reading. */
+/**
+ * The parts of a tree. Until the last part is read, or the caller stops reading, objects are copied before they change.
+ */
 function* partsOf({ tree }: Trees, { request, clusters, revision }: Asked): Iterable<GetTreeResponse> {
   const capture = new Capture(request);
   const end = tree.read(capture);

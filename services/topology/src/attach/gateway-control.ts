@@ -221,8 +221,8 @@ export class GatewayControl implements AttachmentHost {
   }
 
   /**
-   * Reports to the gateways that their deltas have been taken in and selected for, so that they may send more. Call it
-   * at the end of each turn.
+   * Reports to the gateways that their deltas have been taken in, and relays selected because of them, so that they may
+   * send more. Call it at the end of each turn.
    */
   tellTaken(): void {
     for (const attachment of this.#byName.values()) attachment.tellTaken();

@@ -29,7 +29,7 @@ export class Graves {
     if (oldest.done !== true) this.#ids.delete(oldest.value);
   }
 
-  /** A new term begins without graves. */
+  /** Forgets all ids: a new term begins. */
   clear(): void {
     this.#ids.clear();
   }
