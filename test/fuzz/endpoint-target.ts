@@ -179,7 +179,7 @@ function compare(expected: Expected, failed: DmsgError | null, actor: Actor): vo
   if (code !== wanted) throw new Finding(`${expected} expected, error ${code}${failed === null ? '' : failed.reason}`);
   const event =
     expected === 'accept' ? 'open' : expected === 'deliver' ? 'message' : expected === 'one-way' ? 'oneWay' : 'none';
-  // A message may be refused without a notification, for example because of its depth.
+  // A transaction that was refused, also for its depth, has no handler: its messages cause no notification.
   if (event === 'message' && actor.firstEvent === 'none') return;
   expectThat(actor.firstEvent === event, () => `${expected} expected, told of ${actor.firstEvent}`);
 }

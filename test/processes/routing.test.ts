@@ -396,7 +396,7 @@ describe('across two gateways, the return path (linkid)', () => {
 /** Sends half of a large message in a transaction, then resets the connection. */
 function cutInMessage({ node }: Party, tx: Parameters<Party['send']>[0]): void {
   const { socket } = node;
-  // An ordinary Socket: the endpoint must not write past the overridden `write` below.
+  // The library bypasses `write` for plain sockets only, so it calls the `write` of this class.
   Object.setPrototypeOf(socket, HalvingSocket.prototype);
   node.endpoint.send(tx, BLK_READ, 0, null, randomBytes(32 * 1024));
   node.flush();

@@ -311,7 +311,7 @@ export class Core {
     );
   }
 
-  /** Messages of peers, passed on by gateways, that made no sense and were dropped. */
+  /** Reports of gateways, mostly of peers' messages, that made no sense and were dropped. */
   get nonsense(): number {
     return this.#told.nonsense;
   }

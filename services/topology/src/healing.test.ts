@@ -320,7 +320,7 @@ describe('the report that a gateway cannot be reached', () => {
     b.reach(a.id, false);
     settle(leader, [a, b]);
     expect(b.relays.size).toBe(0);
-    // It is cut off, reaches the other gateway again meanwhile, is declared dead, and attaches again.
+    // Gateway b is cut off, reaches gateway a again meanwhile, is declared dead, and attaches again.
     b.disconnect();
     leader.presence.silence('b');
     pass(leader, [a], 7000);

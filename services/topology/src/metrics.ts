@@ -36,7 +36,7 @@ export interface Measured {
   readonly roster: Roster;
   /** All known processes. */
   processes(): Pick<ProcessesKnown, 'missing'>;
-  /** Messages of peers, passed on by gateways, that made no sense. */
+  /** Reports of gateways, mostly of peers' messages, that made no sense and were dropped. */
   readonly nonsense: number;
   /** Entries of every table. */
   tables(): TableSizes;

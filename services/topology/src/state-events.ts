@@ -24,7 +24,7 @@ export interface StateEventsDependencies {
 
 /** Passes the events of State on to the parts that need them: history, commander, logs and counters. */
 export class StateEvents {
-  /** Messages of peers, passed on by gateways, that made no sense and were dropped. */
+  /** Reports of gateways, mostly of peers' messages, that made no sense and were dropped. */
   nonsense = 0;
   readonly #deps: StateEventsDependencies;
   readonly #throttle: Throttle;

@@ -32,7 +32,7 @@ const TICK_MS = 500;
 export interface TermOptions {
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
-  /** Whether this replica follows the leader while it stands by. */
+  /** Whether this replica follows the leader while it is a standby. */
   readonly follows: boolean;
 }
 

@@ -156,7 +156,7 @@ describe('the API answers', () => {
   });
 
   it.each(['a', '9', 'x'.repeat(63), 'a-b.c'])(
-    'a change of the target %j, with what the store is told',
+    'a change of the target %j, and writes it to the store',
     async (name) => {
       const told: unknown[] = [];
       const { api } = rig({

@@ -41,7 +41,7 @@ describe('an event for people reports', () => {
     expect(told(target('dialling', { attempts: 2 }), 'ready')).toEqual([]);
   });
 
-  it('that it is connected, once, whoever begins to want it meanwhile', () => {
+  it('that it is connected, once, and not again when it is adopted', () => {
     expect(told(target('running'), 'dialling')).toMatchObject([
       { kind: EventKind.EVENT_KIND_TARGET_UP, principal: 'name', target: { address: '', gateway: 'gw.2' } },
       {},

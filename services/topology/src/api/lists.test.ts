@@ -72,7 +72,7 @@ function whole(state: Trees, list: List, request: Request = {}): string[] {
   return ids;
 }
 
-/** The same ids, read in pages. */
+/** The ids that a list gives when it is read in pages. */
 function paged(state: Trees, list: List, pageSize: number, request: Request = {}): string[] {
   const found: string[] = [];
   let pageToken = '';

@@ -105,7 +105,7 @@ describe('commands for a gateway', () => {
 });
 
 describe('a link', () => {
-  it('of another gateway is described once, before its first relay opens', () => {
+  it('of another gateway is described once, with its first relay that opens', () => {
     const { gateway, queue, sent } = rig();
     const link = linkOf(other);
     queue.relays({ link, gateway, open: [], close: [1] });

@@ -400,7 +400,7 @@ describe('a link whose gateway cannot be reached', () => {
     settle(leader, [a, b]);
     expect([...b.relays.keys()]).toEqual([pairName(b.id, far, atB)]);
     expect([...a.relays.keys()]).toEqual([pairName(a.id, near, atA)]);
-    // The same for a link that opens later.
+    // A link that opens later is skipped, too.
     a.openLink(a.openConnection(), 2);
     settle(leader, [a, b]);
     expect(b.relays.size).toBe(1);

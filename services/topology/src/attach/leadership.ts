@@ -94,7 +94,7 @@ export class Leadership {
     return false;
   }
 
-  /** It leads, or led a moment ago, and every existing gateway has reported to it. */
+  /** Whether this replica leads, or led a moment ago, and every existing gateway has reported to it. */
   get settled(): boolean {
     return this.inTerm && this.#haveGathered();
   }

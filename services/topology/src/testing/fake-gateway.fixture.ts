@@ -281,7 +281,7 @@ export class FakeGateway {
     return true;
   }
 
-  /** It was declared dead, and continues under another boot id with all its objects. */
+  /** The gateway was declared dead, and continues under another boot id with all its objects. */
   rename(): void {
     const before = this.id;
     this.boot = ((Number.parseInt(this.boot, 16) + 0x10000000) >>> 0).toString(16).padStart(8, '0');

@@ -21,7 +21,7 @@ export type TreesEvent =
   | RecordedChange
   /** The gateway can use the links of some other gateway again. */
   | { readonly of: 'reachable'; readonly gateway: Gateway }
-  /** A message of a peer that makes no sense. It is dropped. */
+  /** A report of a gateway, mostly of a peer's message, that makes no sense. It is dropped. */
   | {
       readonly of: 'nonsense';
       readonly gateway: Gateway;

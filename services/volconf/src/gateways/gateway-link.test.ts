@@ -117,7 +117,7 @@ describe('the watch of a gateway', () => {
     ['reads', () => {}],
     ['is live', ({ says, END }: ReturnType<typeof rig>) => says(END)],
     ['waits', ({ ends }: ReturnType<typeof rig>) => ends()],
-  ])('that %s ends when the link is closed, and reports nothing more', (_, begin) => {
+  ])('that %s ends with its GatewayLink, and reports nothing more', (_, begin) => {
     const made = rig();
     begin(made);
     const { link, clock, port, told, says, ends } = made;

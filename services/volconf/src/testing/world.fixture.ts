@@ -17,7 +17,10 @@ export const MEDIA_2 = '4ec04d85-9f60-11e4-8a21-01a2b3c4d5e9';
 export const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
-/** Longest step in which `advance` lets time pass, ms: small enough that events happen in their order. */
+/**
+ * Step by which `advance` lets time pass while something is due, ms; a step to a later due time is at most 20 times as
+ * long. Small enough that events happen in their order.
+ */
 const STEP_MS = 50;
 /** Rounds of the event loop after which all work that needs no time is done. */
 const ROUNDS = 6;
