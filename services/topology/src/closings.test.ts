@@ -43,7 +43,7 @@ it.each<[string, (world: Relayed) => void]>([
   expect(world.closed()).toEqual({ ...NONE, [reason]: 1 });
 });
 
-it('is counted even if this leader does not select any more; relays that it forgets at the end of its term are not', () => {
+it('is counted even if this leader does not select any more; relays that are only forgotten with its term are not', () => {
   const { leader, gateway, link, closed } = relayed();
   const other = gateway.openLink(gateway.openConnection(), NODE + 1);
   settle(leader, [gateway]);

@@ -6,7 +6,7 @@ const KEYS = Array.from({ length: 400 }, (_, n) => `media ${n}/slot ${n % 256}`)
 const choose = (key: string, candidates: readonly string[]) => rendezvous(key, candidates, (name) => name);
 
 describe('the gateway that a target is connected from', () => {
-  it('is null without gateways, and the only one of one', () => {
+  it('is null without gateways, and the single gateway if there is one only', () => {
     expect(choose('a', [])).toBeNull();
     expect(choose('a', ['gw1'])).toBe('gw1');
   });
