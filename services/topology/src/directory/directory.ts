@@ -24,7 +24,10 @@ import type { Trees } from '../trees/trees.ts';
 import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
-/** Calls that wait at a time, about 10 KB each. A gateway makes one call of several for the same node or cluster. */
+/**
+ * Calls that wait at a time, about 10 KB each. A gateway makes one call for all users that want the same node or
+ * cluster.
+ */
 export const MAX_WAITING = 20_000;
 /** The most links in an answer: more than a gateway has routes to one node over different links. */
 export const MAX_FOUND_LINKS = 64;

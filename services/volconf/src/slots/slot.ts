@@ -13,7 +13,10 @@ const PRIORITY = 0x0f;
 export interface Told {
   /** The gateway that received it, by `GatewayLink.key`. */
   readonly gateway: GatewayKey;
-  /** Time of receipt in microseconds, by that gateway's monotonic clock: compared if one gateway received both LNK_VOLCONFs. */
+  /**
+   * Time of receipt in microseconds, by that gateway's monotonic clock: compared if one gateway received both
+   * LNK_VOLCONFs.
+   */
   readonly stamp: number;
   /**
    * Time of receipt by our monotonic clock, as far as it is known: compared if different gateways received them.
