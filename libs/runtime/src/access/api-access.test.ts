@@ -61,11 +61,11 @@ describe('who may call what on the API', () => {
     expect([isIn(path, null), isIn(path, read.token), isIn(path, operate.token)]).toEqual(
       { anyone: [true, true, true], read: [false, true, true], operate: [false, false, true] }[role],
     );
-    // Nothing that a user can show opens the service port.
+    // No certificate or token of a user opens the service port.
     expect(serviceGate(path, { certificate: null, token: operate.token })).not.toBeNull();
   });
 
-  it.each(onlyBetween)('%s: nobody', (path) => {
+  it.each(onlyBetween)('%s: refused to everybody', (path) => {
     expect(isIn(path, operate.token)).toBe(false);
   });
 });

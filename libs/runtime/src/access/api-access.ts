@@ -11,7 +11,7 @@ export const API_CLIENT_NAMES: Readonly<Record<ApiRole, string>> = {
   operate: 'operate.clients.spanmesh',
 };
 
-/** What a method asks of its caller; `anyone`: nothing. */
+/** The role that a method asks of its caller; `anyone`: none. */
 export type MethodRole = ApiRole | 'anyone';
 
 /**
@@ -28,7 +28,10 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': 'read',
 };
 
-/** The gate of the API: a token, or a certificate that carries a role's name. `tokens` is asked at each call; null: there are none. */
+/**
+ * The gate of the API: lets in a caller who shows a token, or a certificate that carries a role's name. `tokens` is
+ * called for each call; null: no tokens are configured.
+ */
 export function apiGate(tokens: () => ApiTokens | null): Gate {
   const userOf = apiUserOf(tokens);
   return (path, caller) => {
@@ -47,7 +50,7 @@ export function apiGate(tokens: () => ApiTokens | null): Gate {
   };
 }
 
-/** Who a caller of the API is; null: nobody that is known. */
+/** Which user of the API a caller is; null: none that is known. */
 export function apiUserOf(tokens: () => ApiTokens | null): (caller: Caller) => ApiUser | null {
   return ({ certificate, token }) =>
     token === null ? userOfCertificate(certificate) : (tokens()?.userOf(token) ?? null);

@@ -13,6 +13,6 @@ it.each([
   [call('192.0.2.1:4711', 'alice'), 'user:alice'],
   [call('192.0.2.1:4711'), '192.0.2.1'],
   [call('[2001:db8:1:2::3]:4711'), '2001:db8:1:2::'],
-])('is the user, or the address', (made, principal) => {
+])('is the user, or the address of a caller without a name', (made, principal) => {
   expect(apiPrincipal(made)).toBe(principal);
 });

@@ -5,29 +5,30 @@ import type { Logger } from '../log/logger.ts';
 import { TlsError } from '../secrets/tls-error.ts';
 import { WatchedFiles } from '../tls/watched-files.ts';
 
-/** What a user of the API may do: `read`: look; `operate`: also send messages, set targets, change what is logged. */
+/** What a user of the API may do. `read`: look; `operate`: also send messages, set targets and give orders. */
 export const API_ROLES = ['read', 'operate'] as const;
 export type ApiRole = (typeof API_ROLES)[number];
 
 /** A user of the API. */
 export interface ApiUser {
-  /** For people: who it is. */
+  /** The user's name, shown to people and in logs. */
   readonly name: string;
   readonly role: ApiRole;
 }
 
-/** Tokens that a file may hold; each is compared at every call that shows one. */
+/** Most tokens in a file. Each is compared at every call that shows a token. */
 export const MAX_API_TOKENS = 1000;
-/** Longest token that is looked at, characters; ours have 47. */
+/** Longest token that is compared, characters; our own have 47. */
 export const MAX_TOKEN_CHARS = 512;
-/** Random bytes of a token: nothing to guess, so a plain hash keeps it as well as a slow one would. */
+/** Random bytes of a token. They cannot be guessed, so a plain hash protects them as well as a slow one would. */
 const TOKEN_BYTES = 32;
-/** Lets people and scanners for leaked secrets see what it is. */
+/** Lets people, and scanners for leaked secrets, recognise a token. */
 const TOKEN_PREFIX = 'spm_';
 
 const LINE = /^(\S+)\s+(\S+)\s+sha256:([0-9a-f]{64})$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/;
 
+/** A user with the hash of one of the user's tokens. */
 interface Known extends ApiUser {
   readonly hash: Buffer;
 }
@@ -44,7 +45,10 @@ export class ApiTokens {
     return this.#known.length;
   }
 
-  /** Whose token this is; null: nobody's. Takes the same time whichever it is, and however much of it is right. */
+  /**
+   * The user with this token; null: nobody. Takes the same time whichever user it is, and however many characters are
+   * right.
+   */
   userOf(token: string): ApiUser | null {
     if (token.length > MAX_TOKEN_CHARS) return null;
     const hash = sha256(token);
@@ -57,8 +61,8 @@ export class ApiTokens {
 }
 
 /**
- * Reads lines `NAME ROLE sha256:HEX`; empty lines and lines that begin with # are not looked at. A name may be in several
- * lines, so that a token can be changed without a gap.
+ * Reads lines `NAME ROLE sha256:HEX`; empty lines and lines that begin with # are skipped. A name may have several
+ * lines, so that a token can be replaced without a gap.
  * @throws TlsError bad-tokens: names the line, and repeats nothing of it.
  */
 export function parseApiTokens(file: string, content: Buffer): ApiTokens {
@@ -80,7 +84,7 @@ export function parseApiTokens(file: string, content: Buffer): ApiTokens {
   return new ApiTokens(known);
 }
 
-/** A tokens file, kept up to date once started. @throws TlsError */
+/** A tokens file, read again whenever it changes, once started. @throws TlsError */
 export function watchApiTokens(
   file: string,
   deps: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },

@@ -17,7 +17,7 @@ import {
   takePassedOn,
 } from './passed-on-caller.ts';
 
-/** Why a call is not let in: a sentence for its caller. */
+/** Why a call is refused: a status and a sentence for the caller. */
 export interface Refusal {
   readonly code: status.UNAUTHENTICATED | status.PERMISSION_DENIED;
   readonly details: string;
@@ -25,26 +25,34 @@ export interface Refusal {
 
 export type { Caller } from './passed-on-caller.ts';
 
-/** A call at the gate: who is connected, and for whom he calls. */
+/**
+ * A call at the gate: the process or user at the other end of the connection, and the caller for whom a call is passed
+ * on.
+ */
 export interface GateCaller extends Caller {
-  /** The caller at the process that passes the call on; null, or not there: the caller is the process or user connected here. */
+  /**
+   * The caller at the process that passes the call on. Null or missing: the other end of the connection calls for
+   * itself.
+   */
   readonly onBehalf?: PassedOnCaller | null;
 }
 
-/** Header under which handlers find who makes the call, for logs; whatever the caller himself has put there is taken out. */
+/** Header with the caller's name, for the logs of handlers. A value that the caller has sent is removed. */
 export const USER_HEADER = 'spanmesh-user';
 
-/** Decides about a call of a method (`/package.Service/Method`): null: let in. */
+/** Decides whether a call of a method (`/package.Service/Method`) is let in. Null: yes. */
 export type Gate = (path: string, caller: GateCaller) => Refusal | null;
 
-/** The same caller's refusals, those of a user or else of a host, are logged once in this time, ms. */
+/** Refusals of the same user, or of the same host if no user is known, are logged once in this time, ms. */
 export const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export interface GateDependencies {
   readonly gate: Gate;
-  /** The caller's name, for people; null: none is known. Default: nobody has one. */
+  /** The caller's name, for people; null: unknown. Default: no caller has a name. */
   readonly userOf?: (caller: GateCaller) => string | null;
-  /** Other services pass calls of their users on to this port, and say who those are. Default: nobody is believed that. */
+  /**
+   * Whether other services pass calls of their users on to this port, and say whose. Default: such headers are ignored.
+   */
   readonly takesPassedOn?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -64,9 +72,9 @@ export function gateInterceptor({
   const throttle = new Throttle({ intervalMs: REFUSAL_LOG_INTERVAL_MS }, { clock });
   const refuse = (path: string, call: ServerInterceptingCallInterface, user: string | null, refusal: Refusal): void => {
     refused();
-    // By host: the port of a connection tells nobody anything, and would let one host fill the table.
+    // Limited by host, not by port: the port of a connection identifies nobody, and would let one host fill the table.
     const peer = hostOfPeer(call.getPeer());
-    // Behind a proxy all users come from one host: the refusals of one do not hide those of another.
+    // Behind a proxy all users come from one host: refusals of one user must not hide those of another.
     const { log, suppressed } = throttle.admit(user === null ? peer : `user ${user}`);
     if (log) {
       const who = { peer, ...(user !== null && { user }) };
@@ -96,14 +104,14 @@ export function gateInterceptor({
     });
 }
 
-/** Handlers do not get to see it: what they log cannot hold it. */
+/** The bearer token. It is removed from the headers, so that no handler can log it. */
 function tokenOf(metadata: Metadata): string | null {
   const [value] = metadata.get('authorization');
   metadata.remove('authorization');
   return bearerToken(value);
 }
 
-/** The subject of a certificate may hold what a header may not. */
+/** The headers with the user's name. A certificate's subject may hold characters that a header may not. */
 function named(metadata: Metadata, user: string | null): Metadata {
   metadata.remove(USER_HEADER);
   if (user !== null) metadata.set(USER_HEADER, user.replace(/[^\x20-\x7e]/g, '?'));

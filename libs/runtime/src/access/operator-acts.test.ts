@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** An API with tokens, whose volconf refuses what is called `bad`. */
+/** An API with tokens, whose volconf refuses targets called `bad`. */
 async function api() {
   const told: Happened[] = [];
   const [operate, read] = [
@@ -98,7 +98,7 @@ describe('What an operator does', () => {
     ]);
   });
 
-  it('is told once of a stream, when it begins', async () => {
+  it('is reported once for a stream, when it begins', async () => {
     const { told, operate, client, metadata } = await api();
     const request = { gateway: 'gw', share: 0.5, order: '', deadlineMs: 0 };
     const call = client(TopologyClient).drainGateway(request, metadata(operate));
@@ -118,7 +118,7 @@ describe('What an operator does', () => {
     expect(told).toEqual([]);
   });
 
-  it('is told of a call that is passed on, too, whose request is bytes here', async () => {
+  it('is reported for a call that is passed on, too, whose request is bytes here', async () => {
     const { told, seen, operate, client, metadata } = await api();
     await new Promise((resolve) => {
       client(ProcessClient).setLogLevel(
@@ -131,7 +131,7 @@ describe('What an operator does', () => {
     expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['volconf', 'debug']]);
   });
 
-  it('comes from where the console says, if it shows its key, and nobody else is believed', async () => {
+  it('comes from where the console says, if it shows its key; nobody else is believed', async () => {
     const { told, seen, operate, metadata, set } = await api();
     await set('a', metadata(operate, { [CONSOLE_HEADER]: `${KEY} 192.0.2.7` }));
     await set('b', metadata(operate, { [CONSOLE_HEADER]: `${'cd'.repeat(16)} 192.0.2.7` }));

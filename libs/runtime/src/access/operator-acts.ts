@@ -14,16 +14,19 @@ import { RemoveTargetRequest, SetTargetRequest } from '@spanmesh/proto/v1/volcon
 import type { EventTeller } from '../events/event-teller.ts';
 import { USER_HEADER } from './gate.ts';
 
-/** Header in which the console says for whom it calls: a key that it shares with the API of its process, and a host. */
+/**
+ * Header in which the console names the host for which it calls, behind a key that it shares with the API of its
+ * process.
+ */
 export const CONSOLE_HEADER = 'spanmesh-console';
 
-/** What an act is about, and the rest of it in words. Nothing of a payload, and no secret. */
+/** What an act is about, and its details in words. It holds nothing of a payload, and no secret. */
 interface Act {
   readonly subject: string;
   readonly what: string;
 }
 
-/** The methods that an operator acts by, and how a request is described. */
+/** The methods by which an operator acts, and how each one's request is described. */
 const ACTS: ReadonlyMap<string, (request: unknown) => Act> = new Map<string, (request: unknown) => Act>([
   act('Topology/DrainGateway', DrainGatewayRequest, ({ gateway, share }) => ({
     subject: gateway,
@@ -46,20 +49,20 @@ const ACTS: ReadonlyMap<string, (request: unknown) => Act> = new Map<string, (re
 
 export interface OperatorActsDependencies {
   readonly events: EventTeller;
-  /** Whether the API asks its callers who they are: otherwise the header with the name says nothing. */
+  /** Whether the API asks who its callers are: otherwise the header with the name proves nothing. */
   readonly asksForUsers: boolean;
-  /** Key of the console of this process, by which the API believes it. */
+  /** The key by which the API recognises the console of its own process. */
   readonly consoleKey: string;
 }
 
 /**
- * Tells of each order that an operator gives at this API: who, from where, what, and, if it was refused, why. Inside of the gate: who may
- * not give it has given none. Calls that only read pass as they are.
+ * Reports each order that an operator gives at this API: who, from where, what, and, if it was refused, why. It runs
+ * inside the gate, so calls that the gate refuses are not reported. Calls that only read pass unchanged.
  */
 export function operatorActs(deps: OperatorActsDependencies): ServerInterceptor {
   return ({ path }, call) => {
     const describe = ACTS.get(path);
-    // The library wants its own class, and uses the interface.
+    // The library's type asks for its own class, but it uses only the interface.
     return describe === undefined ? (call as ServerInterceptingCall) : toldCall(call, path, describe, deps);
   };
 }
@@ -120,7 +123,7 @@ function callerOf(
   return { who, from: byConsole ? host : peer.replace(/:\d+$/, ''), byConsole };
 }
 
-/** `request` is what is received on the path; of a call that is passed on, its bytes. */
+/** `request` decodes what is received on the method's path; a call that is passed on carries the request as bytes. */
 function act<Request>(
   method: string,
   type: { decode(bytes: Uint8Array): Request },

@@ -18,7 +18,9 @@ const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
 const issued = (names: string[]) =>
   new X509Certificate(authority.issue({ subject: 'ann', names, roles: ['client'], ...VALID }).cert);
 
-/** A certificate of so many bytes of DER. Signatures differ in length by a byte or two: it is made until it fits. */
+/**
+ * A certificate of exactly `bytes` of DER. Signatures differ in length by a byte or two, so one is made until it fits.
+ */
 function issuedWithBytes(bytes: number): X509Certificate {
   const chars = 1000;
   const name = 'x'.repeat(bytes - issued(['x'.repeat(chars)]).raw.length + chars);
@@ -29,8 +31,8 @@ function issuedWithBytes(bytes: number): X509Certificate {
   throw new Error(`no certificate has ${bytes} bytes`);
 }
 
-describe('whoever has made a call that is passed on', () => {
-  it('is named by what he has shown, to whoever answers, and to nobody after that', () => {
+describe('the caller of a call that is passed on', () => {
+  it('is named by his certificate or token, to the process that answers, and to no process after that', () => {
     const certificate = issued(['operate.clients.spanmesh']);
     const headers = passingOn({ certificate, token: 'spm_x', address: '2001:db8::7' });
     const taken = takePassedOn(headers);
@@ -39,11 +41,11 @@ describe('whoever has made a call that is passed on', () => {
     expect(Object.keys(headers.getMap())).toEqual([FORWARDED_HEADER]);
   });
 
-  it('is nobody where nothing was shown', () => {
+  it('is nobody where neither was shown', () => {
     expect(takePassedOn(passingOn(NOBODY))).toEqual(NOBODY);
   });
 
-  it('is not told of a call that a service has made for itself', () => {
+  it('is not named for a call that a service has made for itself', () => {
     const headers = passingOn({ ...NOBODY, certificate: issued(['topology.spanmesh']), isService: true });
     expect(headers.getMap()).toEqual({ [FORWARDED_HEADER]: '1' });
     expect(takePassedOn(headers)).toBeNull();
@@ -54,7 +56,7 @@ describe('whoever has made a call that is passed on', () => {
     ['no certificate', { 'spanmesh-caller-certificate-bin': Buffer.from('no certificate') }],
     ['a long certificate', { 'spanmesh-caller-certificate-bin': Buffer.alloc(MAX_PASSED_CERTIFICATE_BYTES + 1) }],
     ['no address', { 'spanmesh-caller-address': 'user:ann' }],
-  ])('is not known by %s', (_, headers) => {
+  ])('is not identified by %s', (_, headers) => {
     const metadata = new Metadata();
     metadata.set(FORWARDED_HEADER, 'caller');
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
@@ -63,7 +65,7 @@ describe('whoever has made a call that is passed on', () => {
   });
 
   // Limits: access/passed-on-caller.ts MAX_PASSED_CERTIFICATE_BYTES
-  it('is known by a certificate of the largest size, and not by one that is a byte longer', () => {
+  it('is identified by a certificate of the largest size, and not by one that is a byte longer', () => {
     const largest = issuedWithBytes(MAX_PASSED_CERTIFICATE_BYTES);
     const larger = issuedWithBytes(MAX_PASSED_CERTIFICATE_BYTES + 1);
     const passed = (certificate: X509Certificate) => passingOn({ ...NOBODY, certificate });
@@ -74,7 +76,7 @@ describe('whoever has made a call that is passed on', () => {
     expect(takePassedOn(headers)).toEqual(NOBODY);
   });
 
-  it('is not passed on by what is longer than the other side takes', () => {
+  it('is not passed on by a certificate or token that is longer than the other side takes', () => {
     const many = issued(Array.from({ length: 400 }, (_, i) => `name-${i}.clients.example.org`));
     expect(many.raw.length).toBeGreaterThan(MAX_PASSED_CERTIFICATE_BYTES);
     const headers = passingOn({ certificate: many, token: 'x'.repeat(MAX_TOKEN_CHARS + 1), address: '' });
@@ -82,20 +84,20 @@ describe('whoever has made a call that is passed on', () => {
   });
 });
 
-describe('who has made a call', () => {
+describe('the caller of a call', () => {
   const call = (headers: Record<string, string>) => {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
     return { metadata, getPeer: () => '[2001:db8::1]:4711' };
   };
 
-  it('is what was noted of him, whatever the headers say', () => {
+  it('is the one noted by an interceptor, whatever the headers say', () => {
     const made = call({ 'spanmesh-caller-address': '192.0.2.1', authorization: 'Bearer x' });
     noteCaller(made.metadata, NOBODY);
     expect(callerOf(made)).toBe(NOBODY);
   });
 
-  it('is who is connected where nobody is asked; the headers of a call that is passed on are believed of nobody there', () => {
+  it('is the other end of the connection where no gate asks; there no headers of a call passed on are believed', () => {
     const made = call({ [FORWARDED_HEADER]: 'caller', 'spanmesh-caller-address': '192.0.2.1' });
     expect(callerOf(made)).toEqual({ certificate: null, token: null, address: '2001:db8::1' });
     expect(callerOf(call({ authorization: 'Bearer  abc' })).token).toBe('abc');

@@ -5,27 +5,32 @@ import { MAX_TOKEN_CHARS } from './api-tokens.ts';
 
 /** What is known of a caller. */
 export interface Caller {
-  /** The certificate that was shown, if a CA that we believe has signed it. */
+  /** The certificate that the caller has shown, if a CA that we trust has signed it. */
   readonly certificate: X509Certificate | null;
-  /** The bearer token that was shown, not checked. */
+  /** The bearer token that the caller has shown, unchecked. */
   readonly token: string | null;
 }
 
-/** The caller at the process that was called first. */
+/** The caller of a call that is passed on, at the process that he called first. */
 export interface PassedOnCaller extends Caller {
-  /** The certificate that was shown there: the process that answers decides whether to believe it. */
+  /** The certificate that was shown there: the process that answers decides whether to trust it. */
   readonly certificate: X509Certificate | null;
-  /** From where, as that process saw it: an IP address; empty: it does not say. */
+  /** The IP address of the caller, as that process saw it; empty: the process does not say. */
   readonly address: string;
-  /** It was a service, for itself: a replica that passes such a call on makes it its own. */
+  /**
+   * Whether the caller was a service that called for itself. A replica that passes such a call on calls in its own
+   * name.
+   */
   readonly isService?: boolean;
 }
 
-/** Header of a call that a process has passed on: it is not passed on again. */
+/** Header of a call that a process has passed on. Such a call is not passed on a second time. */
 export const FORWARDED_HEADER = 'spanmesh-forwarded';
-/** Its value where the headers below say who has made the call. */
+/** Value of FORWARDED_HEADER where the headers below say who has made the call. */
 const FOR_CALLER = 'caller';
-/** Its value where the call was a service's own. Replicas of the first version say this of every call. */
+/**
+ * Value of FORWARDED_HEADER where a service called for itself. Replicas of the first version send it with every call.
+ */
 const FOR_SERVICE = '1';
 const TOKEN_HEADER = 'spanmesh-caller-token';
 const CERTIFICATE_HEADER = 'spanmesh-caller-certificate-bin';
@@ -33,25 +38,25 @@ const ADDRESS_HEADER = 'spanmesh-caller-address';
 /** Longest certificate of a user that is passed on, bytes of DER. */
 export const MAX_PASSED_CERTIFICATE_BYTES = 8192;
 
-/** Who has made the calls whose headers these are, as far as an interceptor has noted it. */
+/** The callers that an interceptor has noted, by the headers of their calls. */
 const noted = new WeakMap<Metadata, PassedOnCaller>();
 
-/** For handlers of the call with these headers. */
+/** Notes the caller, for handlers of the call with these headers. */
 export function noteCaller(metadata: Metadata, caller: PassedOnCaller): void {
   noted.set(metadata, caller);
 }
 
-/** The part of the server's side of a call that tells who has made it. */
+/** The part of a call, on the server's side, that says who has made it. */
 export interface CallOfSomebody {
   readonly metadata: Metadata;
   getPeer(): string;
 }
 
-/** Who has made a call, at whichever process. */
+/** Who has made a call, at whichever process it was made. */
 export function callerOf(call: CallOfSomebody): PassedOnCaller {
   const known = noted.get(call.metadata);
   if (known !== undefined) return known;
-  // Nobody is asked here; where the call is passed on to may.
+  // No gate of this process has asked. The process to which the call is passed on may ask, so the token is kept.
   const [value] = call.metadata.get('authorization');
   return { certificate: null, token: bearerToken(value), address: hostOfPeer(call.getPeer()) };
 }
@@ -66,7 +71,7 @@ export function hostOfPeer(peer: string): string {
   return peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-/** Headers for a call that is passed on: who has made it, by what he has shown. Nothing else of his headers goes on. */
+/** Headers for a call that is passed on: they say who has made it, and hold none of that caller's other headers. */
 export function passingOn({ certificate, token, address, isService = false }: PassedOnCaller): Metadata {
   const metadata = new Metadata();
   metadata.set(FORWARDED_HEADER, isService ? FOR_SERVICE : FOR_CALLER);
@@ -79,7 +84,10 @@ export function passingOn({ certificate, token, address, isService = false }: Pa
   return metadata;
 }
 
-/** Takes out of the headers who has made the call at the process that passes it on; null: it is that process's own. */
+/**
+ * Removes from the headers, and returns, the caller at the process that passes the call on; null: that process calls
+ * for itself.
+ */
 export function takePassedOn(metadata: Metadata): PassedOnCaller | null {
   const [mark] = metadata.get(FORWARDED_HEADER);
   const [token] = metadata.get(TOKEN_HEADER);

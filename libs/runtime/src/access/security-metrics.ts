@@ -9,13 +9,14 @@ export interface RefusedCalls {
   service: number;
 }
 
+/** The files and the counts that the metrics show. */
 interface Observed {
   readonly files: { readonly service: TlsFiles | null; readonly api: TlsFiles | null };
   readonly tokens: WatchedFiles<ApiTokens> | null;
   readonly refused: RefusedCalls;
 }
 
-/** What operators should watch: a certificate that nobody renews, files that cannot be used, calls that are refused. */
+/** Metrics that operators should watch: certificates about to expire, files that cannot be used, refused calls. */
 export function registerSecurityMetrics(metrics: Metrics, { files, tokens, refused }: Observed): void {
   const watched = { ...present(files), ...present({ tokens }) };
   metrics.gauge(

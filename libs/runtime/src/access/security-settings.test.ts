@@ -6,14 +6,14 @@ import { securitySettings } from './security-settings.ts';
 const LONGEST_PATH = 4096;
 
 // Limits: access/security-settings.ts MAX_PATH_CHARS
-it('a path is as long as the system takes at most', () => {
+it('a path is at most as long as the system takes', () => {
   const read = (path: string) => readSettings(securitySettings, { env: { SPANMESH_TLS_CA: path }, flags: {} }).tlsCa;
   const longest = `/${'x'.repeat(LONGEST_PATH - 1)}`;
   expect(read(longest)).toBe(longest);
   expect(() => read(`${longest}x`)).toThrow(/^SPANMESH_TLS_CA: .*must have at most 4096 characters/);
 });
 
-it('nothing is secured, and nothing is open to everybody, unless one says so', () => {
+it('by default nothing is secured, and nothing is open to everybody', () => {
   expect(readSettings(securitySettings, { env: {}, flags: {} })).toEqual({
     tlsCa: '',
     tlsCert: '',

@@ -8,7 +8,7 @@ function file({ env, flag, describe }: { env: string; flag: string; describe: st
   return setting({ env, flag, describe, default: '', parse: text({ max: MAX_PATH_CHARS }) });
 }
 
-/** What every process can be told about who may talk to it. Files are read again when they change. docs/tls.md */
+/** Settings of every process about who may connect to it. The files are read again when they change. docs/tls.md */
 export const securitySettings = {
   tlsCa: file({
     env: 'SPANMESH_TLS_CA',

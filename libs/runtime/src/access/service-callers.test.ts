@@ -28,10 +28,10 @@ const tokens = parseApiTokens('tokens', Buffer.from(`${reader.line}\n${operator.
 const users = apiGate(() => tokens);
 const gate = passingGate({ between: serviceGate, users });
 const open = passingGate({ between: serviceGate, users: null });
-/** Of a process whose service port has no TLS. */
+/** The gate of a process whose service port has no TLS. */
 const plain = passingGate({ between: null, users });
 
-/** How the gate answers a service that calls for somebody who has shown this token. */
+/** What the gate answers to a service that passes on the call of a user with this token. */
 function outcome(path: string, service: string, token: string | null, of = gate): string {
   const onBehalf = { certificate: null, token, address: '192.0.2.1' };
   const refusal = of(path, { ...as(service), onBehalf });
@@ -39,7 +39,7 @@ function outcome(path: string, service: string, token: string | null, of = gate)
 }
 
 describe('a call that a service passes on', () => {
-  it.each(SERVICE_NAMES)('by %s is let in as its user is, not as the service', (service) => {
+  it.each(SERVICE_NAMES)('by %s is let in as that user, not as the service', (service) => {
     for (const path of [DRAIN, SET, ROUTE]) {
       expect([path, outcome(path, service, operator.token)]).toEqual([path, 'ok']);
       expect([path, outcome(path, service, reader.token)]).toEqual([path, 'PERMISSION_DENIED']);
@@ -49,14 +49,14 @@ describe('a call that a service passes on', () => {
     for (const path of [TREE, LIST]) expect([path, outcome(path, service, reader.token)]).toEqual([path, 'ok']);
   });
 
-  it('says whose users are asked for', () => {
+  it('is refused with the name of the process whose tokens file does not know the user', () => {
     const onBehalf = { certificate: null, token: 'spm_made_up', address: '' };
     expect(gate(LIST, { ...as(TOPOLOGY_NAME), onBehalf })?.details).toBe(
       'This token is not known here. The call was passed on, and each process asks for itself: give all of them the same users.',
     );
   });
 
-  it('is of the API: nothing else is for users, whoever passes it on', () => {
+  it('is of the API: users may call nothing else, whoever passes the call on', () => {
     expect(outcome(DIAL, VOLCONF_NAME, operator.token)).toBe('PERMISSION_DENIED');
     expect(outcome(DIAL, VOLCONF_NAME, operator.token, open)).toBe('PERMISSION_DENIED');
     expect(outcome('/spanmesh.v1.GatewayControl/Attach', LINK_GATEWAY_NAME, operator.token)).toBe('PERMISSION_DENIED');
@@ -70,7 +70,7 @@ describe('a call that a service passes on', () => {
     expect(outcome(LIST, 'nobody', operator.token)).toBe('UNAUTHENTICATED');
   });
 
-  it('is let in where the API asks nobody, and asks for users also where services have no TLS', () => {
+  it('is let in where the API asks nobody; is checked also where services have no TLS', () => {
     expect(outcome(SET, TOPOLOGY_NAME, null, open)).toBe('ok');
     expect(outcome(SET, 'nobody', null, plain)).toBe('UNAUTHENTICATED');
     expect(outcome(SET, 'nobody', operator.token, plain)).toBe('ok');
@@ -84,13 +84,13 @@ describe('a call that a service makes for itself', () => {
     return gate(path, caller) === null;
   };
 
-  it('is a gateway’s only if nothing is changed by it', () => {
+  it('is allowed to a gateway only if it changes nothing', () => {
     expect([own(TREE, LINK_GATEWAY_NAME), own(DRAIN, LINK_GATEWAY_NAME)]).toEqual([true, false]);
     expect([own(DRAIN, TOPOLOGY_NAME), own(SET, VOLCONF_NAME)]).toEqual([true, true]);
     expect(gate(DRAIN, { ...as(LINK_GATEWAY_NAME) })?.details).toContain('is for topology.spanmesh; the certificate');
   });
 
-  it('is not of what only users call', () => {
+  it('is refused if only users make such calls', () => {
     for (const name of SERVICE_NAMES) expect(own(ROUTE, name)).toBe(false);
     expect([own(LIST, TOPOLOGY_NAME), own(LIST, LINK_GATEWAY_NAME)]).toEqual([false, false]);
   });

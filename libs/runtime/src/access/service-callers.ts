@@ -11,7 +11,10 @@ import {
 import { METHOD_ROLES } from './api-access.ts';
 import type { Gate, GateCaller, Refusal } from './gate.ts';
 
-/** Who may call what on a service port, by the full name of the gRPC service. What is not here is for nobody. */
+/**
+ * Who may call what on a service port, by the full name of the gRPC service. A service that is missing here is refused
+ * to everybody.
+ */
 export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> = {
   'spanmesh.v1.GatewayControl': [LINK_GATEWAY_NAME],
   'spanmesh.v1.Directory': [LINK_GATEWAY_NAME],
@@ -20,21 +23,22 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   'spanmesh.v1.Capture': [TOPOLOGY_NAME],
   'spanmesh.v1.GatewayTraffic': [TOPOLOGY_NAME],
   'spanmesh.v1.Replication': [TOPOLOGY_NAME],
-  // For the debug shell of a gateway, which prints trees, and for replicas that do not lead. Gateways read, see below.
+  // For the debug shell of a gateway, which prints trees, and for replicas that do not lead. Gateways may only read:
+  // see `serviceGate`.
   'spanmesh.v1.Topology': [LINK_GATEWAY_NAME, TOPOLOGY_NAME],
-  // Gateways without NATS.
+  // Gateways that run without NATS report their events by calls.
   'spanmesh.v1.EventReports': [LINK_GATEWAY_NAME],
-  // A replica that begins reads what another one has.
+  // A replica that starts reads the events of another one.
   'spanmesh.v1.Events': [TOPOLOGY_NAME],
   'spanmesh.v1.Volconf': [VOLCONF_NAME],
-  // Not gateways: what was broken into there must not command the others.
+  // Not gateways: a gateway that was broken into must not command the others.
   'spanmesh.v1.ProcessOrders': [TOPOLOGY_NAME, VOLCONF_NAME],
   'grpc.health.v1.Health': SERVICE_NAMES,
   'grpc.reflection.v1.ServerReflection': SERVICE_NAMES,
   'grpc.reflection.v1alpha.ServerReflection': SERVICE_NAMES,
 };
 
-/** Services of the API that every process serves: one that does not answer itself passes the call on to one that does. */
+/** Services of the API that every process serves. A process that cannot answer a call passes it on to one that can. */
 const PASSED_ON: ReadonlySet<string> = new Set([
   'spanmesh.v1.Topology',
   'spanmesh.v1.Events',
@@ -47,22 +51,23 @@ export function isPassedOn(path: string): boolean {
   return PASSED_ON.has(serviceOf(path));
 }
 
-/** The gate of a service port: by the caller's certificate and nothing else; a token of the API is not even looked at. */
+/** The gate of a service port. It looks at the caller's certificate only, never at a token of the API. */
 export const serviceGate: Gate = (path, { certificate }) => {
   if (certificate === null) return withoutCertificate();
   const service = serviceOf(path);
   const callers = SERVICE_CALLERS[service] ?? [];
   const found = callers.filter((name) => carriesName(certificate, name));
-  // Gateways change nothing in their own name: orders of their users are passed on in the users' names.
+  // Gateways change nothing in their own name: they pass on the orders of their users in the users' names.
   const reads = METHOD_ROLES[path] === undefined || METHOD_ROLES[path] === 'read' || METHOD_ROLES[path] === 'anyone';
   if (found.some((name) => reads || name !== LINK_GATEWAY_NAME)) return null;
   return refuse(path, reads ? callers : callers.filter((name) => name !== LINK_GATEWAY_NAME), certificate);
 };
 
 /**
- * The gate of a service port to which other services pass calls of their users on. Who passes one on must be a service, and gives it no
- * right: its first caller must be one who might have made it here. `between`: the gate for services' own calls, null where there is no
- * TLS; `users`: that of this process's API, null where that asks nobody.
+ * The gate of a service port to which other services pass on calls of their users. Only a service may pass a call on,
+ * and its own rights do not count: the user must be allowed to make the call at this process. `between`: the gate for
+ * services' own calls, null where there is no TLS; `users`: the gate of this process's API, null where the API asks
+ * nobody.
  */
 export function passingGate({ between, users }: { readonly between: Gate | null; readonly users: Gate | null }): Gate {
   return (path, caller: GateCaller) => {

@@ -20,7 +20,7 @@ describe('the name of an installation', () => {
     expect(() => read(name)).toThrow(/^SPANMESH_INSTALLATION: /);
   });
 
-  it('never makes the same of different buckets', () => {
+  it('never gives two buckets the same name', () => {
     const names = ['a', 'a-leases', 'leases', 'a-gateways', 'a-leases-targets', '-', '--'];
     const all = names.flatMap((name) => BUCKETS.map((bucket) => bucketOf(name, bucket)));
     expect(new Set(all).size).toBe(names.length * BUCKETS.length);
@@ -51,7 +51,7 @@ describe('two installations on one NATS', () => {
     await server.remove();
   });
 
-  it('do not hear each other', async () => {
+  it('do not receive each other’s messages', async () => {
     const heard: string[] = [];
     const listen = (bus: Bus, name: string) =>
       new Promise<void>((resolve) => {
@@ -64,7 +64,7 @@ describe('two installations on one NATS', () => {
     await Promise.all([alpha, beta].map(({ link }) => link.nats.flush()));
     alpha.publish('events.x.y', Buffer.from('1'));
     beta.publish('events.x.y', Buffer.from('2'));
-    // Each hears what its own says, in order: what it has not heard by then it does not hear.
+    // Each bus receives its own messages in order, so one that has not arrived by the flush will not arrive.
     for (const bus of [alpha, beta]) await bus.link.nats.flush();
     alpha.publish('last', Buffer.from(''));
     beta.publish('last', Buffer.from(''));
@@ -72,7 +72,7 @@ describe('two installations on one NATS', () => {
     expect(heard.sort()).toEqual(['alpha: events.x.y 1', 'alpha: last ', 'beta: events.x.y 2', 'beta: last ']);
   });
 
-  it('do not see what the other stores', async () => {
+  it('do not see each other’s stored values', async () => {
     for (const bucket of BUCKETS) {
       const [one, other] = [await alpha.kv(bucket), await beta.kv(bucket)];
       const told: string[] = [];

@@ -1,11 +1,17 @@
 import { type SettingValues, setting } from './setting.ts';
 import { text } from './setting-types.ts';
 
-/** Longest name of an installation, characters: with a bucket's it is the name of a stream, of which NATS makes directories. */
+/**
+ * Longest name of an installation, characters. With a bucket's name it makes the name of a NATS stream, which NATS uses
+ * as the name of a directory.
+ */
 const MAX_CHARS = 40;
 const NAME = /^[a-z0-9-]+$/;
 
-/** Which installation a process belongs to. Those of one name are one, those of two have nothing to do with each other. */
+/**
+ * Which installation a process belongs to. Processes with the same name form one installation; installations with
+ * different names share nothing.
+ */
 export const installationSetting = {
   installation: setting({
     env: 'SPANMESH_INSTALLATION',

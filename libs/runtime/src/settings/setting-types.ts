@@ -5,11 +5,11 @@ import { MAX_TIMER_MS } from '../clock.ts';
 /** Parsers for Setting.parse. Each throws an Error whose message completes "'value': …". */
 type Parser<T> = (text: string) => T;
 
-/** Longest duration of a setting, ms: 24 days, as long as a timer of Node can be. */
+/** Longest duration of a setting, ms: 24 days, the longest that a timer of Node can run. */
 const MAX_DURATION_MS = MAX_TIMER_MS;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Any text within the given lengths (in characters), optionally of a pattern that `says` describes. */
+/** Any text whose length (in characters) is within the bounds, and that matches `pattern`, which `says` describes. */
 export function text({
   min = 0,
   max = 4096,
@@ -108,7 +108,7 @@ export function listenAddress(): Parser<HostPort> {
   return (written) => parseHostPort(written, { minPort: 0 });
 }
 
-/** The empty text is null ("not set", "switched off"); anything else is for `of`. */
+/** Null for the empty text ("not set", "switched off"); any other text goes to `of`. */
 export function optional<T>(of: Parser<T>): Parser<T | null> {
   return (written) => (written === '' ? null : of(written));
 }

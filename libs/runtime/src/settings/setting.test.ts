@@ -38,7 +38,7 @@ describe('readSettings', () => {
     expect(readSettings(specs, { env: { SPANMESH_DEPTH: '5' }, flags: { '--depth': '6' } }).depth).toBe(6);
   });
 
-  it('names the setting as the operator wrote it, the value and the trouble, in one line', () => {
+  it('names the setting as the operator wrote it, the value and the fault, in one line', () => {
     const fromEnv = errorOf(() => readSettings(specs, { env: { SPANMESH_DMSG_LISTEN: 'foo:99999' }, flags: {} }));
     expect(fromEnv.message).toBe("SPANMESH_DMSG_LISTEN: 'foo:99999': port must be 1..65535");
     expect(fromEnv.setting).toBe('SPANMESH_DMSG_LISTEN');

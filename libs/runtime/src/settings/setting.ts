@@ -12,7 +12,7 @@ export interface Setting<T> {
   readonly describe: string;
   /** Throws an Error whose message says what a good value looks like. */
   readonly parse: (text: string) => T;
-  /** The value is never shown, not even when it cannot be used. */
+  /** The value is never shown, not even in an error about it. */
   readonly secret?: boolean;
 }
 
@@ -25,14 +25,14 @@ export interface SettingSources {
   readonly flags: Record<string, string | undefined>;
 }
 
-/** Where the value of a setting comes from. */
+/** Which source has given the value of a setting. */
 export type SettingSource = 'flag' | 'environment' | 'default';
 
 /** A setting as it was read. */
 export interface ReadSetting {
   /** `SPANMESH_…` */
   readonly env: string;
-  /** As it was written. */
+  /** The text that was parsed. */
   readonly text: string;
   readonly source: SettingSource;
   readonly secret: boolean;
@@ -44,7 +44,7 @@ const readFrom = new WeakMap<
   { readonly read: readonly ReadSetting[]; readonly unknown: readonly UnknownSetting[] }
 >();
 
-/** How these values, as readSettings has returned them, were written, in order of names; others: nothing is known. */
+/** How the values that readSettings has returned were written, sorted by name; an empty list for any other object. */
 export function settingsRead(values: object): readonly ReadSetting[] {
   return readFrom.get(values)?.read ?? [];
 }
@@ -72,7 +72,7 @@ export class SettingError extends Error {
   }
 }
 
-/** Declares a setting; the names are checked so that a slip shows at once. */
+/** Declares a setting. The names are checked, so that a typing error in them shows at once. */
 export function setting<T>(spec: Setting<T>): Setting<T> {
   if (!/^SPANMESH_[A-Z0-9_]+$/.test(spec.env) || !/^--[a-z0-9][a-z0-9-]*$/.test(spec.flag)) {
     throw new TypeError(`bad setting name: ${spec.env} ${spec.flag}`);
