@@ -14,7 +14,7 @@ it.each([
   expect(lineOf(status.UNIMPLEMENTED, '', { address: 'h:7987', service })).toContain(line);
 });
 
-it('knows the port for peers', () => {
+it('recognises the port for peers', () => {
   const service = 'spanmesh.v1.Topology';
   const dropped = 'No connection established. Last error: Failed to connect.';
   expect(lineOf(status.UNAVAILABLE, dropped, { address: 'h:9987', service })).toContain('is the port for DMSG peers');
@@ -41,7 +41,7 @@ it.each([
   expect(lineOf(status.UNAVAILABLE, details, { address, service })).toContain(`cannot reach ${address}: ${line}`);
 });
 
-it('shows a label in what the API says as it was typed', () => {
+it('prints a label in the API’s error as it was typed', () => {
   const details = Buffer.from('There is no node größe.').toString('latin1');
   const context = { address: 'h:7987', service: 'spanmesh.v1.Topology' };
   expect(lineOf(status.NOT_FOUND, details, context)).toBe('There is no node größe.');

@@ -4,7 +4,7 @@ import { START_COMMAND } from '@spanmesh/runtime/process/commands';
 import { Failure } from '../failure.ts';
 import { printableSentence } from '../output/label.ts';
 
-/** About a failed call, beside its error. */
+/** The circumstances of a failed call that its error does not hold. */
 export interface CallContext {
   readonly address: string;
   readonly timeoutMs: number;
@@ -14,10 +14,13 @@ export interface CallContext {
   readonly late?: boolean;
 }
 
-/** One line about a failed call, for the person who typed the command. Anything but a gRPC error is given back as it is. */
+/**
+ * One line about a failed call, for the person who typed the command. An error that is not gRPC's is returned
+ * unchanged.
+ */
 export function failureOf(error: unknown, { address, timeoutMs, service, late = false }: CallContext): unknown {
   if (!isServiceError(error)) return error;
-  // There may be a label in it, as it was typed.
+  // The API's sentence may quote a label, which is printed as it was typed.
   const details = printableSentence(error.details);
   if (late || error.code === status.DEADLINE_EXCEEDED) {
     const line = dmsgPort(address, '') ?? `${address} did not answer within ${timeoutMs / 1000} s`;
@@ -31,7 +34,7 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
     case status.UNAVAILABLE: {
       const trouble = dmsgPort(address, error.details) ?? tlsTrouble(address, details);
       if (trouble !== null) return new Failure('refused', trouble, { cause: error });
-      // What grpc-js says of an answer that is no HTTP/2.
+      // grpc-js says this when the answer is no HTTP/2.
       if (/Last error: Protocol error/.test(error.details)) {
         return new Failure('refused', `${address} does not speak gRPC`, { cause: error, stranger: address });
       }
@@ -52,7 +55,10 @@ function notNow(address: string, details: string): string {
   return `${address} is not available now: ${details}`;
 }
 
-/** What may be wrong where no connection can be made; null: one can. grpc-js says so only in its text. */
+/**
+ * What may be wrong when no connection can be made; null: a connection was made. grpc-js tells the cases apart only in
+ * its text.
+ */
 function unreachable(address: string, details: string): string | null {
   if (/^Name resolution failed|ENOTFOUND/.test(details))
     return `cannot reach ${address}: no host of this name is known`;
@@ -61,7 +67,7 @@ function unreachable(address: string, details: string): string | null {
   return /^No connection established|ECONNREFUSED/.test(details) ? nobodyAt(address) : null;
 }
 
-/** Nobody listens there, as far as can be told. */
+/** A sentence for an address at which, as far as can be told, nobody listens. */
 export function nobodyAt(address: string): string {
   const hint = isLoopbackHost(parseHostPort(address).host)
     ? `try \`${START_COMMAND}\``
@@ -69,7 +75,7 @@ export function nobodyAt(address: string): string {
   return `cannot reach ${address}: is spanmesh running? ${hint}`;
 }
 
-/** What the commands of a service are, and where it is served when every service has a process of its own. */
+/** The commands that need a service, and where it is served when every service has a process of its own. */
 const SERVED: Readonly<Record<string, { readonly commands: string; readonly where: string }>> = {
   'spanmesh.v1.Topology': {
     commands: 'trees, lists, explain, watch and status',
@@ -93,16 +99,21 @@ function notServed(address: string, service: string): string {
   return `${address} does not serve ${known.commands}: that is ${known.where}; give its --address`;
 }
 
-/** Ports that peers connect to: that of the protocol, and the one that spanmesh has by default. */
+/** Ports that peers connect to: the protocol's own, and spanmesh's default. */
 const DMSG_PORTS = /:(987|9987)$/;
 
-/** Said of the port for peers, where nobody answers gRPC; null: it is another port, or nothing listens at all. */
+/**
+ * A sentence about the port for peers, where nobody answers gRPC; null: it is another port, or nothing listens there.
+ */
 function dmsgPort(address: string, details: string): string | null {
   if (!DMSG_PORTS.test(address) || /ECONNREFUSED|^Name resolution failed/.test(details)) return null;
   return `${address} is the port for DMSG peers: the API is on another one, 7987 unless set otherwise`;
 }
 
-/** What to do about a connection that TLS has ended; null: it was something else. The texts are those of Node and OpenSSL. */
+/**
+ * What to do about a connection that TLS has ended; null: TLS was not the cause. The texts are those of Node and
+ * OpenSSL.
+ */
 function tlsTrouble(address: string, details: string): string | null {
   const name = /its certificate is that of .*? or [a-z.]+/.exec(details);
   if (name !== null) return `${address} is somebody else: ${name[0]}`;
@@ -115,7 +126,7 @@ function tlsTrouble(address: string, details: string): string | null {
   if (/wrong version number|packet length too long/i.test(details)) {
     return `${address} does not speak TLS: leave out --ca (and SPANMESH_CA)`;
   }
-  // Connected, and closed before a word was said.
+  // The connection was made, and closed before a byte was exchanged.
   if (/Last error: Failed to connect/.test(details)) return `${address} hangs up: if it has TLS, give --ca`;
   return null;
 }

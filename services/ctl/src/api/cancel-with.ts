@@ -1,4 +1,7 @@
-/** Cancels a call when the signal says so, at once if it has said so already: then it says it to nobody any more. @returns what lets go of the signal */
+/**
+ * Cancels a call when the signal is aborted, or at once if it is aborted already, since such a signal sends no event.
+ * @returns a function that stops listening to the signal
+ */
 export function cancelWith(call: { cancel(): void }, signal: AbortSignal | undefined): () => void {
   const cancel = (): void => call.cancel();
   if (signal?.aborted === true) cancel();

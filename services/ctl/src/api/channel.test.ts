@@ -12,7 +12,7 @@ import { CHANNEL_OPTIONS, callUnary, MAX_ANSWER_BYTES } from './channel.ts';
 
 // Limits: api/channel.ts MAX_ANSWER_BYTES
 it('takes an answer of 16 MiB, and no larger one', async () => {
-  // Its field begins with 5 bytes: tag and length.
+  // The field of the answer begins with 5 bytes: tag and length.
   const largest = 'x'.repeat(MAX_ANSWER_BYTES - 5);
   const answers = [largest, `${largest}x`];
   const server = new GrpcServer(

@@ -16,7 +16,7 @@ const FIRST_RECONNECT_MS = 200;
 
 export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
-  // The API is near; an http_proxy in the environment is for the web.
+  // The API is near; an http_proxy of the environment is meant for the web.
   'grpc.enable_http_proxy': 0,
   'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_MS,
   'grpc.max_reconnect_backoff_ms': LONGEST_RECONNECT_MS,

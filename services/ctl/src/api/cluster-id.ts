@@ -7,7 +7,8 @@ import { dialectFilter } from './dialect-filter.ts';
 import type { TopologyApi } from './topology-api.ts';
 
 /**
- * The id of the cluster that was typed: its id in whatever case, or its label (as the API has it) if that is one cluster's only.
+ * The id of the cluster that was typed, either by its id in upper or lower case, or by its label (as the API shows it)
+ * if only one cluster has that label.
  * @throws Failure usage: none has this label, or several have it; and what the call throws
  */
 export async function clusterIdOf(

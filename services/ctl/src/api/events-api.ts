@@ -13,20 +13,20 @@ import { pagesOf } from './pages.ts';
 
 const SERVICE = 'spanmesh.v1.Events';
 
-/** Which events are asked for. */
+/** The filters of a list of events. */
 export type EventQuery = Pick<ListEventsRequest, 'kinds' | 'since' | 'subject'>;
 
-/** All pages of a list. */
+/** All pages of a list of events. */
 export interface EventListing {
   readonly events: Event[];
-  /** A watch from here misses nothing. */
+  /** A watch that resumes from this token misses nothing. */
   readonly resumeToken: string;
   readonly lost: number;
 }
 
 /** The Events service as the commands use it. */
 export class EventsApi {
-  /** For `failureOf`. */
+  /** The circumstances of a call, for `failureOf`. */
   readonly context: CallContext;
   readonly #client: EventsClient;
 
@@ -52,7 +52,7 @@ export class EventsApi {
     return { events, resumeToken, lost };
   }
 
-  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  /** Watches events. Errors of the stream are ServiceErrors, which `failureOf` explains. */
   watch(request: WatchEventsRequest): ClientReadableStream<WatchEventsResponse> {
     return this.#client.watchEvents(request);
   }

@@ -55,7 +55,7 @@ async function serve(security: object): Promise<string> {
   return `127.0.0.1:${port}`;
 }
 
-/** `spanmesh clusters`: its exit code and what it said. */
+/** Runs `spanmesh clusters`: its exit code and what it printed. */
 async function clusters(address: string, args: string[], env: Record<string, string> = {}): Promise<[number, string]> {
   const terminal = new RecordingTerminal({ SPANMESH_ADDRESS: address, ...env });
   const code = await main(
@@ -74,16 +74,16 @@ describe('a command', () => {
     expect(await clusters(secure, args)).toEqual([0, '']);
   });
 
-  it('takes all of it from the environment as well', async () => {
+  it('takes all these options from the environment as well', async () => {
     const env = { SPANMESH_CA: file('a/ca.crt'), SPANMESH_TOKEN: ann.token };
     expect(await clusters(secure, [], env)).toEqual([0, '']);
     const files = { SPANMESH_CA: file('a/ca.crt'), SPANMESH_TOKEN_FILE: file('token') };
     expect(await clusters(secure, [], files)).toEqual([0, '']);
-    // What is typed counts.
+    // A typed option wins over the environment.
     expect(await clusters(secure, ['--token-file', '@token'], { ...env, SPANMESH_TOKEN: 'x' })).toEqual([0, '']);
   });
 
-  it('shows a token without TLS to this host only', async () => {
+  it('shows a token without TLS only to the loopback address', async () => {
     expect(await clusters(plain, ['--token-file', '@token'])).toEqual([0, '']);
     expect(await clusters('192.0.2.1:7987', ['--token-file', '@token'])).toEqual([
       2,

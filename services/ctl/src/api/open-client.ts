@@ -19,7 +19,7 @@ import type { ApiAccess } from '../api-access.ts';
 import { Failure } from '../failure.ts';
 import { CHANNEL_OPTIONS } from './channel.ts';
 
-/** Where the API is, and what opens it. */
+/** Where the API is, and the certificates and token that give access to it. */
 export interface ApiTarget {
   /** `host:port` */
   readonly address: string;
@@ -29,12 +29,12 @@ export interface ApiTarget {
 /** A client class as ts-proto generates it. */
 type ClientClass<C> = new (address: string, credentials: ChannelCredentials, options: Partial<ClientOptions>) => C;
 
-/** The CAs of this system, in place of a file. */
+/** Stands for the system's CAs where a file's name is expected. */
 const SYSTEM = 'system';
 
 /**
- * A client of the API. Reads what `access` names.
- * @throws Failure usage: a file that cannot be used; a token that anybody on the way could read.
+ * A client of the API. Reads the files that `access` names.
+ * @throws Failure usage: a file that cannot be used; a token that would be sent unencrypted over a network
  */
 export function openClient<C>(Client: ClientClass<C>, { address, access = {} }: ApiTarget): C {
   try {
@@ -74,7 +74,7 @@ function tls(access: ApiAccess, host: string): Channel {
   const context = createSecureContext({ ...TLS_VERSION, ...(ca !== null && { ca }), ...ownCertificate(access) });
   return {
     credentials: credentials.createFromSecureContext(context, { checkServerIdentity: identityOf(host, ca !== null) }),
-    // Also the name that is asked for: an address must not be one (RFC 6066).
+    // This is also the name in the TLS server name extension, which must not be an address (RFC 6066).
     options: { 'grpc.ssl_target_name_override': isIP(host) === 0 ? host : API_NAME },
   };
 }
@@ -102,7 +102,7 @@ function readToken({ token, tokenFile }: ApiAccess): string | null {
   const text = tokenFile !== undefined && token === undefined ? readSecretFile(tokenFile).toString('utf8') : token;
   if (text === undefined) return null;
   const shown = text.trim();
-  // Characters that a header may hold; the token itself must not be in the message.
+  // Characters that a header may hold. The error does not show the token.
   if (!/^[\x21-\x7e]+$/.test(shown)) {
     throw new Failure(
       'usage',
@@ -112,7 +112,7 @@ function readToken({ token, tokenFile }: ApiAccess): string | null {
   return shown;
 }
 
-/** RFC 6750. By hand, because grpc-js has no credentials of calls for plaintext. */
+/** Adds the token to the headers (RFC 6750). Done by hand, because grpc-js refuses call credentials without TLS. */
 function showing(token: string): Interceptor {
   return (options, next) =>
     new InterceptingCall(next(options), {

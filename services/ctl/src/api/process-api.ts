@@ -32,7 +32,7 @@ export class ProcessApi {
   }
 
   /**
-   * What processes know of themselves, as they answer.
+   * The answers of processes about themselves, as they arrive.
    * @throws Failure
    */
   async *inspect(process: string): AsyncGenerator<InspectResponse, void, undefined> {

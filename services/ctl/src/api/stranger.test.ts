@@ -19,7 +19,7 @@ async function listening(server: Server): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** One page for whatever is asked for. */
+/** A server that answers every request with one page. */
 const pages = (type: string, body: string) =>
   listening(
     createHttpServer((_request, response) => {
@@ -29,14 +29,14 @@ const pages = (type: string, body: string) =>
     }),
   );
 
-/** What a command says that is told this address. */
+/** The error of a command that is given this address. */
 async function said(address: string): Promise<string> {
   const terminal = new RecordingTerminal({ SPANMESH_ADDRESS: address });
   expect(await main(['nodes'], terminal)).toBe(1);
   return terminal.noted;
 }
 
-it('knows the HTTP port of a process', async () => {
+it('recognises the HTTP port of a process', async () => {
   const logger = createLogger({ level: 'silent', service: 'test' });
   const listen = { host: '127.0.0.1', port: 0 };
   const server = new HttpServer({ listen, setting: 'TEST' }, { ready: () => null, metrics: new Metrics(), logger });
@@ -47,7 +47,7 @@ it('knows the HTTP port of a process', async () => {
   );
 });
 
-it('knows the console', async () => {
+it('recognises the console', async () => {
   const address = await pages('text/html; charset=utf-8', '<!doctype html><title>spanmesh</title>');
   expect(await said(address)).toContain(
     `${address} is the port of the console, for browsers: the API is on another one`,
@@ -61,11 +61,11 @@ it('looks at the beginning of a page only', async () => {
   expect(await aboutStranger(await page(4097))).toContain('is a web server');
 });
 
-it('knows that it is a web server', async () => {
+it('recognises another web server', async () => {
   expect(await said(await pages('text/plain', 'hello'))).toContain('is a web server: the API is on another one');
 });
 
-it('says of others that they do not speak gRPC', async () => {
+it('says of other servers that they do not speak gRPC', async () => {
   const address = await listening(createServer((socket) => socket.end('220 mail.example ESMTP\r\n')));
   expect(await said(address)).toBe(
     `spanmesh: ${address} does not speak gRPC; if it is the port for DMSG peers, the API is on another one, 127.0.0.1:7987 unless set otherwise\n`,

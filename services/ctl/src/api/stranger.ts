@@ -1,11 +1,11 @@
 import { formatHostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { whoListens } from './who-listens.ts';
 
-/** APIs by the HTTP ports of the same processes, as they are unless set otherwise (docs/cli.md, "run"). */
+/** Default ports of the API, by the default HTTP ports of the same processes (docs/cli.md, "run"). */
 const API_PORTS: Readonly<Record<number, number>> = { 8987: 7987, 8988: 7988, 8985: 7985 };
 const USUAL_API_PORT = 7987;
 
-/** One line about who it is that listens at an address and does not speak gRPC, and where the API is. */
+/** One line about the server at an address that does not speak gRPC, and where the API is. */
 export async function aboutStranger(address: string): Promise<string> {
   const { host, port } = parseHostPort(address);
   const api = formatHostPort({ host, port: API_PORTS[port] ?? USUAL_API_PORT });

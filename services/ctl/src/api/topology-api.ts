@@ -36,14 +36,14 @@ type Filter<T> = Omit<T, keyof PageRequest>;
 /** All pages of a list. */
 export interface Listing<T> {
   readonly items: T[];
-  /** Revision of the first page: a watch from there misses nothing. */
+  /** Revision of the first page: a watch that resumes from it misses nothing. */
   readonly revision: string;
 }
 
-/** Counters of all gateways that have answered. */
+/** Counters from all gateways that have answered. */
 export interface TrafficListing {
   readonly items: TrafficCounters[];
-  /** Ids of the gateways that have not, each once. */
+  /** Ids of the gateways that have not answered, each once. */
   readonly silentGateways: readonly string[];
 }
 
@@ -54,8 +54,8 @@ interface Page<T> {
 }
 
 /**
- * The Topology service as the commands use it: lists with all their pages, trees whole, one Failure for whatever goes wrong.
- * `timeoutMs` is for each answer (each page, each part), not for a list as a whole.
+ * The Topology service as the commands use it: lists with all their pages, trees whole, one Failure for whatever goes
+ * wrong. `timeoutMs` is for each answer (each page, each part), not for a list as a whole.
  */
 export class TopologyApi {
   readonly address: string;
@@ -69,7 +69,7 @@ export class TopologyApi {
     this.#client = openClient(TopologyClient, target);
   }
 
-  /** For `failureOf`. */
+  /** The circumstances of a call, for `failureOf`. */
   get context(): CallContext {
     return { address: this.address, timeoutMs: this.#timeoutMs, service: SERVICE };
   }
@@ -126,7 +126,7 @@ export class TopologyApi {
     return { items, silentGateways: [...silent] };
   }
 
-  /** All pages as one answer. */
+  /** All pages of an explanation, as one answer. */
   async explain(node: string, connection: string): Promise<ExplainResponse> {
     let whole: ExplainResponse | undefined;
     const fetch = (page: PageRequest) => this.#unary(this.#client.explain, { node, connection, ...page });
@@ -145,12 +145,15 @@ export class TopologyApi {
     return this.#unary(this.#client.closeConnection, request);
   }
 
-  /** How far a drain is, as it goes on; the first answer must come in time. */
+  /** The progress of a drain, as it is reported; the first answer must come in time. */
   async *drain(request: DrainGatewayRequest): AsyncGenerator<DrainGatewayResponse, void, undefined> {
     yield* messagesOf(this.#client.drainGateway(request), this.context);
   }
 
-  /** What passes on a connection, as it comes; the first answer must come in time. The signal ends it. */
+  /**
+   * The messages of a connection, as they are captured; the first answer must come in time. The signal ends the
+   * capture.
+   */
   async *capture(
     request: CaptureConnectionRequest,
     signal?: AbortSignal,
@@ -162,12 +165,12 @@ export class TopologyApi {
     }
   }
 
-  /** The trees, part by part, as they come. Each part must come in time. */
+  /** The trees in parts, as they arrive. Each part must come in time. */
   async *tree(request: GetTreeRequest): AsyncGenerator<GetTreeResponse, void, undefined> {
     yield* messagesOf(this.#client.getTree(request), this.context, { hurries: () => true });
   }
 
-  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  /** Watches the trees. Errors of the stream are ServiceErrors, which `failureOf` explains. */
   watch(request: WatchRequest): ClientReadableStream<WatchResponse> {
     return this.#client.watch(request);
   }
@@ -187,7 +190,7 @@ export class TopologyApi {
   }
 }
 
-/** Adds what the next page says: of a LNK_CONN that was begun, further verdicts. */
+/** Adds the next page to the answer. A page may continue a LNK_CONN of the page before with further verdicts. */
 function addLnkConns(whole: ExplainResponse, { lnkConns }: ExplainResponse): void {
   for (const one of lnkConns) {
     const begun = whole.lnkConns.at(-1);

@@ -18,7 +18,7 @@ const SERVICE = 'spanmesh.v1.Volconf';
 
 /** The Volconf service as the commands use it: lists with all their pages, one Failure for whatever goes wrong. */
 export class VolconfApi {
-  /** For `failureOf`. */
+  /** The circumstances of a call, for `failureOf`. */
   readonly context: CallContext;
   readonly #client: VolconfClient;
 
@@ -39,13 +39,13 @@ export class VolconfApi {
     return all;
   }
 
-  /** The first of the targets that are being connected, or wait for the next try. */
+  /** The first page of the targets that are being connected, or wait for the next attempt. */
   tried(): Promise<ListTargetsResponse> {
     const state = TargetState.TARGET_STATE_CONNECT;
     return this.#unary(this.#client.listTargets, { state, mediaId: '', pageSize: TARGETS_LOOKED_AT, pageToken: '' });
   }
 
-  /** undefined: the service has forgotten to fill in the answer. */
+  /** The target; undefined if the answer has none, which is a fault of the service. */
   async target(name: string): Promise<Target | undefined> {
     return (await this.#unary(this.#client.getTarget, { name })).target;
   }
@@ -58,7 +58,7 @@ export class VolconfApi {
     await this.#unary(this.#client.removeTarget, { name });
   }
 
-  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  /** Watches the targets. Errors of the stream are ServiceErrors, which `failureOf` explains. */
   watch(): ClientReadableStream<WatchTargetsResponse> {
     return this.#client.watchTargets({});
   }

@@ -1,12 +1,15 @@
 import { get } from 'node:http';
 import { parseHostPort } from '@spanmesh/runtime/address';
 
-/** `health`: the port of a process for health and metrics; `console`; `web`: some other HTTP; `other`: no HTTP. */
+/**
+ * What answers at an address. `health`: a process's port for health and metrics; `console`; `web`: another HTTP server;
+ * `other`: no HTTP.
+ */
 export type Listener = 'health' | 'console' | 'web' | 'other';
 
 /** Longest wait for an answer, ms. */
 const PATIENCE_MS = 1000;
-/** Longest answer that is looked at, bytes: what tells them apart comes first. */
+/** Longest part of an answer that is read, bytes: the texts that tell the servers apart come first. */
 const MAX_BODY_BYTES = 4096;
 
 interface Page {
@@ -15,7 +18,7 @@ interface Page {
   readonly body: string;
 }
 
-/** Who listens where no API answers: asks for two pages. */
+/** Finds out what listens where no API answers, by asking for two pages. */
 export async function whoListens(address: string): Promise<Listener> {
   const health = await page(address, '/livez');
   if (health === null) return 'other';
@@ -24,7 +27,7 @@ export async function whoListens(address: string): Promise<Listener> {
   return front?.type.startsWith('text/html') && /<title>[^<]*spanmesh/i.test(front.body) ? 'console' : 'web';
 }
 
-/** null: no HTTP. */
+/** The page at a path; null: the server does not speak HTTP. */
 function page(address: string, path: string): Promise<Page | null> {
   const { host, port } = parseHostPort(address);
   return new Promise((resolve) => {

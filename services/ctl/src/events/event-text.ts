@@ -3,10 +3,10 @@ import { EVENT_KINDS, eventKindName } from '@spanmesh/runtime/events/event-kind-
 import { printableSentence } from '../output/label.ts';
 import { dialectName, quoted } from '../views/words.ts';
 
-/** Names of all kinds. */
+/** Names of all kinds of event. */
 export const KIND_NAMES: readonly string[] = [...EVENT_KINDS.keys()];
 
-/** How an event looks at a glance. */
+/** In which colour an event is shown. */
 export type EventTone = 'good' | 'warn' | 'bad' | 'plain';
 
 const TONES: Readonly<Record<string, EventTone>> = {
@@ -25,7 +25,7 @@ const TONES: Readonly<Record<string, EventTone>> = {
   'limit-hit': 'bad',
 };
 
-/** Name of its kind, for people. */
+/** The name of an event's kind, for people. */
 export function kindText({ kind }: Event): string {
   return eventKindName(kind);
 }
@@ -42,7 +42,7 @@ export function eventText(event: Event): string {
   return parts(printableSentence(event.subject), ...shown, times);
 }
 
-/** A text, or what a peer calls itself. */
+/** A detail of an event: a plain text, or the label of a peer, which is quoted. */
 type Detail = string | { readonly label: string };
 
 function details({ subject, peer, target, member, drain, files, limit, operator }: Event): readonly Detail[] {

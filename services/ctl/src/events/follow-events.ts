@@ -9,13 +9,16 @@ export interface FollowEventsDependencies {
   readonly api: Pick<EventsApi, 'watch' | 'context'>;
   /** Takes each event in order; the next one waits until it is done. */
   readonly onEvent: (event: Event) => Promise<void>;
-  /** Something that people may want to know; a line. */
+  /** Called with a line that people may want to know. */
   readonly onNote: (line: string) => void;
-  /** Ends it. */
+  /** Ends the following of events. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Follows events until the signal says so, over fail-overs and restarts; each is handed on once. @throws Failure */
+/**
+ * Follows events until the signal is aborted, over fail-overs and restarts; each event is handed on once. @throws
+ * Failure
+ */
 export async function followEvents(query: EventQuery, deps: FollowEventsDependencies): Promise<void> {
   const { api, onEvent, onNote, signal } = deps;
   const { context } = api;

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { MAX_REMEMBERED, SeenEvents } from './seen-events.ts';
 
 // Limits: events/seen-events.ts MAX_REMEMBERED
-it('so many events are remembered; then the first is forgotten', () => {
+it('8192 events are remembered; then the first is forgotten', () => {
   const events = Array.from({ length: MAX_REMEMBERED + 1 }, (_, n) => Event.fromPartial({ id: `${n}` }));
   const [first, ...others] = events;
   const seen = new SeenEvents();

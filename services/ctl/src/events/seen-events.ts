@@ -1,13 +1,13 @@
 import type { Event } from '@spanmesh/proto/v1/events';
 
-/** Events that are remembered. */
+/** Most events whose ids are remembered. */
 export const MAX_REMEMBERED = 8192;
 
-/** Which events have been seen: another replica may tell some once more. */
+/** Remembers which events have been seen, because another replica may send some of them again. */
 export class SeenEvents {
   readonly #ids = new Set<string>();
 
-  /** The events that were not seen before. */
+  /** The events that were not seen before; they count as seen from now on. */
   fresh(events: readonly Event[]): Event[] {
     return events.filter(({ id }) => {
       if (this.#ids.has(id)) return false;

@@ -84,7 +84,7 @@ const message = (...some: Event[]) =>
   WatchEventsResponse.fromPartial({ events: some, resumeToken: some.at(-1)?.id ?? '' });
 
 describe('spanmesh events', () => {
-  it('prints a line for each, with times, and nothing that a terminal would obey', async () => {
+  it('prints a line for each, with times, and no control characters', async () => {
     expect(await run()).toBe(0);
     const at = '2026-01-31 12:00:00Z';
     expect(terminal.printed.split('\n')).toEqual([
@@ -101,13 +101,13 @@ describe('spanmesh events', () => {
     expect(terminal.noted).toBe('spanmesh: 3 more were lost on their way to this replica\n');
   });
 
-  it('prints the last ones', async () => {
+  it('prints the last so many events', async () => {
     expect(await run('--limit', '2')).toBe(0);
     expect(terminal.printed.split('\n').map((line) => line.split(' ')[2])).toEqual(['keys-bad', 'kind-63', undefined]);
     expect(await run('--limit', '2', '--follow')).toBe(2);
   });
 
-  it('asks for kinds, a time and a subject', async () => {
+  it('asks for events by kind, time and subject', async () => {
     expect(await run('--kind', 'peer-up, peer-down', '--since', '10m', '--subject', 'x')).toBe(0);
     const [asked] = events.listed;
     expect(asked).toMatchObject({ kinds: [1, 2], subject: 'x' });
@@ -127,7 +127,7 @@ describe('spanmesh events', () => {
     expect(documents[0]).toMatchObject({ kind: 'EVENT_KIND_PEER_DOWN', subject: 'gw.1:1', time: TIME.toISOString() });
   });
 
-  it('follows over a broken stream, from the last token, and prints each once', async () => {
+  it('follows events over a broken stream, from the last token, and prints each once', async () => {
     const [one, two, three] = EVENTS as [Event, Event, Event];
     events.watches.push(
       (call) => {
@@ -152,7 +152,7 @@ describe('spanmesh events', () => {
     expect(terminal.noted).toMatch(/trying again\n.*following again\n.*some events are not there any more\n$/);
   });
 
-  it('fails when it cannot be followed to begin with, and ends after the time given', async () => {
+  it('fails when the first attempt to follow fails, and ends after the time given', async () => {
     expect(await run('--follow')).toBe(1);
     events.watches.push((call) => call.write(message()));
     expect(await run('--follow', '--duration', '1s')).toBe(0);

@@ -14,12 +14,14 @@ import { followEvents } from './follow-events.ts';
 export interface EventsAsked {
   /** Names of kinds; none: all. */
   readonly kinds: readonly string[];
-  /** Only what happened in this time until now, ms; undefined: all that is known (when it is followed: nothing). */
+  /**
+   * Only events of the last so many ms; undefined: all events that are known (when they are followed: only new ones).
+   */
   readonly sinceMs?: number | undefined;
   readonly subject: string;
-  /** Only so many, the last ones; 0: all. */
+  /** Only the last so many events; 0: all. */
   readonly limit: number;
-  /** Go on with what comes, until the signal says so. */
+  /** Go on with new events, until the signal is aborted. */
   readonly follow: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly options: ApiOptions;
@@ -58,7 +60,7 @@ export async function showEvents(
   }
 }
 
-/** One line: when, what kind, and the rest. */
+/** An event as one line: time, kind, then the sentence about it. */
 export function eventLine(event: Event, paint: Paint): string {
   const tone = eventTone(event);
   const kind = kindText(event).padEnd(KIND_WIDTH);

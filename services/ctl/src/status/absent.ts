@@ -9,7 +9,7 @@ import {
 import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
 
-/** What to do about a refusal, by its cause. */
+/** What to do about a process that was refused, by the cause. */
 const REMEDIES: Readonly<Partial<Record<RefusalCause, string>>> = {
   [RefusalCause.REFUSAL_CAUSE_NAME_TAKEN]: 'give each gateway a SPANMESH_GATEWAY_NAME of its own',
   [RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION]: 'set SPANMESH_INSTALLATION to the same name in all processes',
@@ -20,7 +20,10 @@ const REMEDIES: Readonly<Partial<Record<RefusalCause, string>>> = {
   [RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED]: 'give it a certificate for its own name (docs/tls.md)',
 };
 
-/** Processes that were there and are not, a sentence each. A gateway that is still shown among the others is told of there. */
+/**
+ * Processes that are missing, a sentence each. A missing gateway that the table of gateways still shows is reported
+ * with the gateways.
+ */
 export function missingProblems({ missing, gateways }: GetStatusResponse): string[] {
   const shown = new Set(gateways.map(gatewayId));
   return missing
@@ -31,7 +34,7 @@ export function missingProblems({ missing, gateways }: GetStatusResponse): strin
     });
 }
 
-/** Processes that were refused and not taken on since, a sentence each. */
+/** Processes that topology has refused and not taken on since, a sentence each. */
 export function refusedProblems({ refused }: GetStatusResponse): string[] {
   return refused.map((process) => {
     const remedy = REMEDIES[process.cause] ?? '';

@@ -1,7 +1,10 @@
 import type { NatsCopies } from '@spanmesh/proto/v1/process';
 import { printable } from '../output/printable.ts';
 
-/** Buckets of which NATS keeps fewer copies than the settings ask for, one sentence for all that are alike. */
+/**
+ * Buckets of which NATS keeps fewer copies than the settings ask for: one sentence for all buckets with the same
+ * numbers.
+ */
 export function copiesProblems(copies: readonly NatsCopies[]): string[] {
   const alike = new Map<string, { readonly example: NatsCopies; readonly buckets: string[] }>();
   for (const one of copies) {

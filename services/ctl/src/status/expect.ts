@@ -2,7 +2,7 @@ import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import type { Status } from './problems.ts';
 
-/** What can be counted: `standalone` is each of the three. */
+/** Services that can be counted; a `standalone` process counts as one of each. */
 const SERVICES = ['topology', 'link-gateway', 'volconf'] as const;
 
 type ExpectedService = (typeof SERVICES)[number];
@@ -13,7 +13,7 @@ export type Expected = ReadonlyMap<ExpectedService, number>;
 const WORD = /^([a-z-]+)=(\d{1,5})$/;
 
 /**
- * `topology=2,link-gateway=3`.
+ * Reads `topology=2,link-gateway=3`.
  * @throws Failure usage: anything else
  */
 export function parseExpected(text: string): Expected {
@@ -38,7 +38,9 @@ export function fewerThanExpected(expected: Expected, status: Status): string[] 
   });
 }
 
-/** A gateway counts once topology has it; a topology replica once it follows, leads, or runs. */
+/**
+ * The number of processes. A gateway counts once topology has it; a topology replica once it follows, leads, or runs.
+ */
 function countOf(service: ExpectedService, { topology, processes }: Status): number {
   if (service === 'link-gateway') return topology.gateways.filter(({ attached }) => attached).length;
   if (service === 'topology') return topology.replicas.length;

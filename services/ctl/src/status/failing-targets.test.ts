@@ -7,25 +7,25 @@ const target = (name: string, attempts: number, lastError: string) =>
 const all = (...targets: Target[]) => ({ targets, nextPageToken: '' });
 
 describe('targets that volconf cannot reach', () => {
-  it('are none while they are tried for the first time, or could not be asked for', () => {
+  it('do not include targets in their first attempt, and are empty when volconf could not be asked', () => {
     expect(failingTargetsNote(all(target('a', 1, ''), target('b', 0, '')))).toEqual([]);
     expect(failingTargetsNote(all())).toEqual([]);
     expect(failingTargetsNote(null)).toEqual([]);
   });
 
-  it('are none that were lost and are tried for the first time since', () => {
+  it('do not include targets whose connection was lost and is in its first attempt since', () => {
     const dialled = (attempts: number) => ({ ...target('a', attempts, 'the connection was lost'), gateway: 'gw.1' });
     expect(failingTargetsNote(all(dialled(1)))).toEqual([]);
     expect(failingTargetsNote(all(dialled(2)))).toHaveLength(1);
   });
 
-  it('are named with what went wrong last, without control characters', () => {
+  it('are named with their last error, without control characters', () => {
     expect(failingTargetsNote(all(target('a', 1, ''), target('lab', 2, 'refused \x1b[2J')))).toEqual([
       'volconf cannot reach 1 target: lab (span:lab.example): refused \\x1b[2J',
     ]);
   });
 
-  it('are three at most that are named, and where there are more pages there are more', () => {
+  it('are named up to three, and counted with "at least" where there are more pages', () => {
     const targets = ['a', 'b', 'c', 'd'].map((name) => target(name, 1, 'gone'));
     const [note] = failingTargetsNote({ targets, nextPageToken: 'd' });
     expect(note).toMatch(

@@ -7,18 +7,18 @@ import { missingProblems, refusedProblems } from './absent.ts';
 import { copiesProblems } from './copies.ts';
 import { failingTargetsNote, type TriedTargets } from './failing-targets.ts';
 
-/** What `spanmesh status` has asked for. */
+/** The answers that `spanmesh status` works with. */
 export interface Status {
   readonly topology: GetStatusResponse;
   /** null: the replica that was asked knows nothing of processes (an older release). */
   readonly processes: ListProcessesResponse | null;
-  /** null: nobody could be asked for them. */
+  /** null: volconf did not answer. */
   readonly tried: TriedTargets | null;
 }
 
-/** A lease that was not renewed for so long is worth a word, ms: leaders renew several times a second. */
+/** A leader whose last renewal is older than this is reported, ms: leaders renew several times a second. */
 export const LATE_LEASE_MS = 5000;
-/** A standby that answers from what is so old is far behind, ms. */
+/** A standby whose copy is older than this is reported as far behind, ms. */
 export const FAR_BEHIND_MS = 5000;
 
 /** Everything that an operator should look at, a sentence each, the worst first; empty: the installation is well. */
@@ -42,7 +42,7 @@ export function problemsOf({ topology, processes }: Status): string[] {
   ];
 }
 
-/** Sentences about things that are no fault, and worth knowing all the same. */
+/** Sentences about conditions that are no fault but worth knowing. */
 export function notesOf({ topology, processes, tried }: Status): string[] {
   const all = processes?.processes ?? [];
   const mayHaveStandby = all.some(({ service, usesNats }) => service === 'topology' && usesNats);
@@ -56,7 +56,10 @@ export function notesOf({ topology, processes, tried }: Status): string[] {
   ];
 }
 
-/** The installation does what it is to do; who is kept from more may be an attacker, or somebody who needs more. */
+/**
+ * Notes, not problems: the installation works, and the principal at a limit may be an attacker or somebody who needs a
+ * higher limit.
+ */
 function limitNotes({ id, atLimits }: ProcessInfo): string[] {
   return atLimits.map(({ limit, principal, times, forSeconds, value, ofAll, withheld }) => {
     const bound = ofAll
@@ -127,7 +130,7 @@ function replicaProblems({ address, role, hasState, lagMs }: ReplicaStatus): str
   return lagMs < FAR_BEHIND_MS ? [] : [`${who} is ${seconds(lagMs)} behind the leader`];
 }
 
-/** An installation may do without volconf; one that has it wants it to work. */
+/** An installation may run without volconf; if it has volconf replicas, they must work. */
 function volconfProblems(processes: readonly ProcessInfo[]): string[] {
   const replicas = processes.filter(({ service }) => service === 'volconf' || service === 'standalone');
   if (replicas.length === 0 || replicas.some(({ leads }) => leads.includes('volconf'))) return [];
@@ -153,18 +156,18 @@ function processProblems({
   ];
 }
 
-/** For how long the one that was called has been without NATS. */
+/** For how long the process that was asked has been without NATS. */
 function sinceWhen({ processes, answeredBy }: ListProcessesResponse): string {
   const called = processes.find(({ id, natsConnected }) => id === answeredBy && !natsConnected);
   return forHowLong(called?.natsForSeconds ?? 0);
 }
 
-/** Empty of a release that does not say. */
+/** A duration with `for`; empty for 0, which older releases send because they do not know it. */
 function forHowLong(seconds: number): string {
   return seconds === 0 ? '' : ` for ${ageText(seconds)}`;
 }
 
-/** Also of processes that do not answer for themselves, as releases before do not. */
+/** Compares replicas and gateways too, because processes of older releases do not answer for themselves. */
 function versionProblems({ replicas, gateways }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {
   const versions = new Set([...processes, ...replicas, ...gateways].map(({ version }) => printable(version)));
   versions.delete('');

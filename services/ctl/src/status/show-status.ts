@@ -19,7 +19,7 @@ import { notesOf, problemsOf, type Status } from './problems.ts';
 import { type Findings, STATUS_COLUMNS, selectStatus, statusText } from './status-view.ts';
 
 /**
- * Prints how the installation is; `expected`: how many processes there should be at least.
+ * Prints the state of the installation; `expected`: the least number of processes of each service.
  * @throws Failure also if there are problems: exit code 1
  */
 export async function showStatus(options: ListOptions, expected: Expected, terminal: Terminal): Promise<void> {
@@ -29,7 +29,7 @@ export async function showStatus(options: ListOptions, expected: Expected, termi
   if (length > 0) throw new Failure('refused', `not healthy: ${count(length, 'problem')}`);
 }
 
-/** Longest wait for targets, ms: they are not what status is asked for first. */
+/** Longest wait for volconf's answer, ms: failing targets are only a note of the status. */
 const TARGETS_WAIT_MS = 2000;
 
 interface StatusLook extends Look {
@@ -48,7 +48,7 @@ function lookAt(status: Status, expected: Expected, options: ListOptions): Statu
   };
 }
 
-/** The last line says how many more there are. */
+/** The first lines, at most `most`; the last one says how many more there are. */
 function linesThatFit(text: string, most: number, paint: Paint): string {
   const lines = text.trimEnd().split('\n');
   if (lines.length <= most) return text;
@@ -77,7 +77,7 @@ async function fetchStatus(options: ApiOptions): Promise<Status> {
         if (isUnknownService(error)) return null;
         throw error;
       }),
-      // There may be no volconf, or nobody who leads it, which is said otherwise.
+      // There may be no volconf, or no leader of it: other parts of the status report that.
       volconfApi.tried().catch(() => null),
     ]);
     return { topology, processes, tried };
@@ -88,7 +88,7 @@ async function fetchStatus(options: ApiOptions): Promise<Status> {
   }
 }
 
-/** In the middle of an upgrade the one that is asked may not know it yet. */
+/** During an upgrade the replica that is asked may not know the service yet. */
 function isUnknownService(error: unknown): boolean {
   const cause = error instanceof Failure ? error.cause : undefined;
   return isServiceError(cause) && cause.code === grpcStatus.UNIMPLEMENTED;

@@ -44,7 +44,7 @@ const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
   { heading: 'VERSION', narrow: 'omit', text: (p) => printable(p.version) },
 ];
 
-/** A sentence each. */
+/** What is reported above the tables, a sentence each. */
 export interface Findings {
   readonly problems: readonly string[];
   readonly notes: readonly string[];
@@ -62,7 +62,7 @@ export interface StatusLayout {
   readonly paint: Paint;
 }
 
-/** A status with those rows only that are selected, in their order. */
+/** A status with only the selected rows, sorted as selected. */
 export function selectStatus({ topology, processes, tried }: Status, selection: Selection): Status {
   const rows = <T>(columns: readonly Column<T>[], all: readonly T[]): T[] => [
     ...(selectPart({ columns, rows: all }, { ...selection, columns: null }, true)?.rows ?? []),
@@ -78,7 +78,7 @@ export function selectStatus({ topology, processes, tried }: Status, selection: 
   };
 }
 
-/** How the installation is: problems first, then who there is. */
+/** The status as text: problems first, then the tables of replicas, gateways and processes. */
 export function statusText(status: Status, { problems, notes }: Findings, layout: StatusLayout): string {
   const { topology, processes } = status;
   const { leader, counts } = topology;
@@ -109,7 +109,7 @@ export function statusText(status: Status, { problems, notes }: Findings, layout
   return parts.filter((part) => part !== '').join('\n');
 }
 
-/** Empty: none of the columns is asked for. */
+/** A table; empty if none of its columns is selected. */
 function tableText<T>(table: Selectable<T>, { selection, isWide, paint, width }: StatusLayout): string {
   const part = selectPart(table, selection, isWide);
   return part === null ? '' : renderTable(part.columns, part.rows, paint, width);

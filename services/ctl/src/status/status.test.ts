@@ -79,31 +79,31 @@ describe('copies that NATS keeps', () => {
     expect(copiesProblems([copies('a', 1, 1), copies('b', 3, 3)])).toEqual([]);
   });
 
-  it('are one when some are missing, and said once for all that are alike', () => {
+  it('are one problem when some are missing, and one sentence for all buckets with the same numbers', () => {
     expect(copiesProblems([copies('a', 3, 2), copies('b', 3, 2), copies('c', 5, 4)])).toEqual([
       'NATS keeps a, b in 2 of 3 copies: start the NATS servers that are missing; when another one goes, nothing can be stored',
       'NATS keeps c in 4 of 5 copies: start the NATS servers that are missing',
     ]);
   });
 
-  it('are one when nobody can tell, as without a majority', () => {
+  it('are a problem when nobody can tell how many there are, as without a majority', () => {
     expect(copiesProblems([copies('a', 3, 0, 'JetStream: TIMEOUT\x1b')])).toEqual([
       'NATS does not say in how many copies it keeps a: JetStream: TIMEOUT\\x1b',
     ]);
   });
 
-  it('are asked about by status', () => {
+  it('are shown by spanmesh status', () => {
     const status = statusWith({});
     const processes = { ...status.processes!, natsCopies: [copies('a', 3, 2)] };
     expect(problemsOf({ ...status, processes })).toEqual([expect.stringMatching(/^NATS keeps a in 2 of 3 copies/)]);
   });
 });
 
-describe('what is a problem', () => {
-  it('nothing, if all is well', () => {
+describe('problems', () => {
+  it('there are none if all is well', () => {
     expect(problemsOf(statusWith({}))).toEqual([]);
     expect(problemsOf(statusWith({ processes: null }))).toEqual([]);
-    // An installation without volconf does not want it.
+    // An installation without volconf processes does not need volconf.
     expect(problemsOf(statusWith({ processes: [GATEWAY_PROCESS, TOPOLOGY_PROCESS] }))).toEqual([]);
   });
 
@@ -258,7 +258,7 @@ describe('what is a problem', () => {
 });
 
 describe('a gateway that is not attached', () => {
-  it('is told of once', () => {
+  it('is reported once', () => {
     const missing = {
       kind: ProcessKind.PROCESS_KIND_LINK_GATEWAY,
       name: 'gw-1',
@@ -273,10 +273,10 @@ describe('a gateway that is not attached', () => {
   });
 });
 
-describe('what is no problem and worth a word', () => {
+describe('notes, which are no problems', () => {
   const alone = topologyWith({ replicas: [REPLICAS[0]!] });
 
-  it('is a topology without a standby that might have one', () => {
+  it('name a topology without a standby, where it might have one', () => {
     const processes = [{ ...TOPOLOGY_PROCESS, usesNats: true, natsConnected: true }];
     expect(notesOf(statusWith({ topology: alone, processes }))).toEqual([
       expect.stringMatching(/^topology has no standby/),
@@ -304,8 +304,8 @@ describe('what is no problem and worth a word', () => {
   });
 });
 
-describe('how many are expected', () => {
-  it('is a list of services with a number each', () => {
+describe('the expected numbers of processes', () => {
+  it('are a list of services with a number each', () => {
     expect([...parseExpected('topology=2, link-gateway=3,volconf=0')]).toEqual([
       ['topology', 2],
       ['link-gateway', 3],
@@ -318,7 +318,7 @@ describe('how many are expected', () => {
     (text) => expect(() => parseExpected(text)).toThrow(/--expect takes/),
   );
 
-  it('is a problem where there are fewer, and none where there are more', () => {
+  it('are a problem where there are fewer, and none where there are more', () => {
     const status = statusWith({
       topology: topologyWith({ gateways: [GATEWAY, { ...GATEWAY, name: 'gw-2', attached: false }] }),
     });
@@ -330,7 +330,7 @@ describe('how many are expected', () => {
     ]);
   });
 
-  it('is one of each in a standalone process', () => {
+  it('count a standalone process as one of each', () => {
     const processes = [{ ...TOPOLOGY_PROCESS, service: 'standalone' }];
     expect(fewerThanExpected(parseExpected('volconf=1'), statusWith({ processes }))).toEqual([]);
   });
@@ -358,7 +358,7 @@ describe('spanmesh status', () => {
     return main(['status', ...args, '--address', server.address], terminal);
   }
 
-  it('says that all is well, and who there is', async () => {
+  it('says that all is well, and which processes there are', async () => {
     expect(await run()).toBe(0);
     const lines = terminal.printed.split('\n');
     expect(lines[0]).toBe('healthy');
@@ -366,13 +366,13 @@ describe('spanmesh status', () => {
     expect(terminal.printed).toMatch(/^192\.0\.2\.2:7986 +standby +0\.1 s +0\.1\.0$/m);
     expect(terminal.printed).toMatch(/^gw-1\.0badcafe +attached +4 +0 +3 +12 +0\.1\.0$/m);
     expect(terminal.printed).toMatch(/^volconf-a-9 +- +volconf +yes /m);
-    // Which process a gateway is: that is what one looks for when it is missing.
+    // A gateway's row names its process: this is what one looks for when it is missing.
     expect(terminal.printed).toMatch(/^link-gateway-a-8 +gw-1\.0badcafe +- +yes /m);
     expect(lines.at(-2)).toBe('4 connections, 1 cluster, 3 nodes, 3 links, 12 relays');
     expect(terminal.noted).toBe('');
   });
 
-  it('says problems first, and fails', async () => {
+  it('prints problems first, and fails', async () => {
     topology = topologyWith({ leader: undefined, gateways: [{ ...GATEWAY, draining: true }] });
     expect(await run()).toBe(1);
     const lines = terminal.printed.split('\n');
@@ -382,7 +382,7 @@ describe('spanmesh status', () => {
     expect(terminal.noted).toBe('spanmesh: not healthy: 2 problems\n');
   });
 
-  it('says what is expected and not there, and fails', async () => {
+  it('names expected processes that are missing, and fails', async () => {
     expect(await run(['--expect', 'topology=2,link-gateway=2'])).toBe(1);
     expect(terminal.printed).toMatch(/^1 problem\n {2}1 of 2 expected processes of link-gateway are there\n/);
     expect(await run(['--expect', 'gateways=2'])).toBe(2);
@@ -401,7 +401,7 @@ describe('spanmesh status', () => {
     });
   });
 
-  it('has the columns, and in each table the rows, that are asked for', async () => {
+  it('prints the columns, and in each table the rows, that are asked for', async () => {
     expect(await run(['--columns', 'process,pid,version', '--sort=-process', '--limit', '2'])).toBe(0);
     const tables = terminal.printed.split('\n\n').slice(2, -1);
     expect(tables).toEqual([
@@ -417,7 +417,7 @@ describe('spanmesh status', () => {
     });
   });
 
-  it('leaves out a table of which no column is asked for, and refuses columns of none', async () => {
+  it('leaves out a table of which no column is asked for, and refuses columns that no table has', async () => {
     expect(await run(['--columns', 'gateway,state'])).toBe(0);
     expect(terminal.printed).toMatch(/renewed 0\.3 s ago\n\nGATEWAY +STATE\n\S+ +attached\n\n4 connections/);
     expect(await run(['--sort', 'colour'])).toBe(2);
@@ -434,7 +434,7 @@ describe('spanmesh status', () => {
     expect(terminal.printed).toMatch(/^PROCESS +SERVICE +HOST +PID +GATEWAY ID +LEADS/m);
   });
 
-  it('is shown in place, as much as fits, and fails in the end for what it has seen last', async () => {
+  it('is redrawn in place, as much as fits, and fails in the end if the last status had problems', async () => {
     topology = topologyWith({ gateways: [{ ...GATEWAY, draining: true }] });
     await run();
     terminal.printed = '';
@@ -454,7 +454,7 @@ describe('spanmesh status', () => {
     expect(await done).toBe(0);
   });
 
-  it('does with what a release before answers', async () => {
+  it('prints what it can of an older release’s answer', async () => {
     expect(await run([], { withProcesses: false })).toBe(0);
     expect(terminal.printed).not.toContain('PROCESS');
   });

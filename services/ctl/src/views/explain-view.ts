@@ -9,7 +9,7 @@ import { printable } from '../output/printable.ts';
 import { type Column, renderTable } from '../output/table.ts';
 import { clusterText, count, dialectName, dialectOf, distText, peerType, quoted } from './words.ts';
 
-/** Each reason in words that need no manual. */
+/** The reasons of verdicts, in words that need no manual. */
 export const REASONS: Readonly<Record<VerdictReason, string>> = {
   [VerdictReason.VERDICT_REASON_UNSPECIFIED]: 'no reason given',
   [VerdictReason.VERDICT_REASON_TAKEN]: 'taken',
@@ -38,7 +38,10 @@ const COLUMNS: readonly Column<LinkVerdict>[] = [
   { heading: 'WHY', text: (v) => REASONS[v.reason] },
 ];
 
-/** The answer of Explain: who was meant, then for each LNK_CONN the node's links in order with their verdicts. */
+/**
+ * The answer of Explain: the node and the connection that were meant, then for each LNK_CONN the node's links in order
+ * with their verdicts.
+ */
 export function renderExplanation(answer: ExplainResponse, paint: Paint): string {
   const { node, connection } = answer;
   const lines = [

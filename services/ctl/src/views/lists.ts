@@ -24,7 +24,7 @@ import {
   missingTraffic,
 } from './traffic-columns.ts';
 
-/** What the commands that print one list have typed. */
+/** The options of a command that prints one list. */
 export interface ListQuery {
   readonly filters: FilterOptions;
   readonly options: ListOptions;
@@ -33,7 +33,7 @@ export interface ListQuery {
 /** How one kind of list is asked for and printed. */
 interface ListKind<T> {
   readonly columns: readonly Column<T>[];
-  /** `needs`: whether a column is shown or sorted by. */
+  /** Fetches the list. `needs`: whether a column is shown, or sorted by. */
   fetch(api: TopologyApi, filters: FilterOptions, needs: (column: Column<T>) => boolean): Promise<Listed<T>>;
 }
 
@@ -67,7 +67,7 @@ const CONNECTIONS: ListKind<ConnectionRow> = {
   fetch: async (api, { dialect, gateway = '' }, needs) => {
     const listing = await api.connections({ dialect: dialectFilter(dialect), gateway });
     const document = (rows: ConnectionRow[], revision: string): unknown => {
-      // Each in its list: of `ListTraffic` there is `top`.
+      // The JSON document leaves the counters out: `spanmesh top` prints those.
       const connections = rows.map(({ traffic: _, ...connection }) => connection);
       return protobufJson(ListConnectionsResponse, { connections, revision, ...LAST_PAGE });
     };
@@ -87,7 +87,7 @@ const RELAYS: ListKind<Relay> = {
   columns: RELAY_COLUMNS,
   fetch: async (api, { dialect, cluster = '', node = '', connection = '', link = '' }) => {
     const { items, revision } = await api.relays({ dialect: dialectFilter(dialect), node, connection, link });
-    // The API has no such filter.
+    // The API cannot filter relays by cluster.
     const ofCluster = cluster === '' ? items : items.filter((relay) => relay.node?.cluster?.id === cluster);
     return listed({ items: ofCluster, revision }, (relays) =>
       protobufJson(ListRelaysResponse, { relays, revision, ...LAST_PAGE }),
@@ -95,7 +95,7 @@ const RELAYS: ListKind<Relay> = {
   },
 };
 
-/** For the types only: all pages are there, so there is no next one, and the document does not speak of it. */
+/** The type of a page asks for a token, but all pages are there, so the document does not show it. */
 const LAST_PAGE = { nextPageToken: '' };
 
 function listed<T>({ items, revision }: Listing<T>, documentOf: (items: T[], revision: string) => unknown): Listed<T> {
@@ -118,7 +118,7 @@ export type ListName = keyof typeof KINDS;
  * @throws Failure
  */
 export function showList(name: ListName, query: ListQuery, terminal: Terminal): Promise<void> {
-  // Each kind fits itself; that cannot be said of the union of them.
+  // Each kind fits its own rows, which the type of the union cannot express.
   return show(KINDS[name] as ListKind<unknown>, query, terminal);
 }
 

@@ -14,7 +14,7 @@ export interface ExplainQuery {
 }
 
 /**
- * Asks why, and prints the answer.
+ * Asks why the node's links are relayed to the connection or not, and prints the answer.
  * @throws Failure
  */
 export async function showExplanation({ node, connection, options }: ExplainQuery, terminal: Terminal): Promise<void> {

@@ -66,7 +66,7 @@ export const CONNECTION_COLUMNS: readonly Column<Connection>[] = [
   { heading: 'RELAYS', align: 'right', text: (c) => String(c.relays) },
   { heading: 'SINCE', narrow: 'omit', text: (c) => timeText(c.since) },
   { heading: 'STATE', text: connectionState, role: (c) => (c.closing === '' ? suspect(c) : 'warn') },
-  // Whose peer it is: what LNK_CONN says, and who wanted a connection that we dialled.
+  // Whose connection it is: the label of LNK_CONN, and the target for which volconf has dialled it.
   {
     heading: 'LABEL',
     narrow: 'cut',

@@ -19,7 +19,7 @@ async function conns(...args: string[]): Promise<RecordingTerminal> {
   return terminal;
 }
 
-it('conns -o wide shows what has passed, and says whose is missing', async () => {
+it('conns -o wide shows each connection’s traffic, and names gateways that have not answered', async () => {
   server.connections = [CONNECTION, { ...CONNECTION, id: 'gw.2:7' }];
   const counters = TrafficCounters.fromPartial({
     kind: TrafficKind.TRAFFIC_KIND_CONNECTION,
@@ -46,7 +46,7 @@ it('conns -o wide shows what has passed, and says whose is missing', async () =>
   expect(server.trafficAsked).toMatchObject([{ gateway: 'gw', kinds }]);
 });
 
-it('conns asks for nothing of it otherwise', async () => {
+it('conns does not ask for traffic otherwise', async () => {
   await conns();
   await conns('-o', 'json');
   expect(server.trafficAsked).toEqual([]);

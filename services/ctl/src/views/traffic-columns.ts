@@ -5,7 +5,7 @@ import { quantity } from '../output/quantity.ts';
 import type { Column } from '../output/table.ts';
 import { CONNECTION_COLUMNS } from './tables.ts';
 
-/** A connection, with what has passed on it if that was asked for and is known. */
+/** A connection with its traffic counters, if they were asked for and are known. */
 export interface ConnectionRow extends Connection {
   readonly traffic?: TrafficCounters | undefined;
 }
@@ -31,22 +31,22 @@ const TRAFFIC_COLUMNS: readonly Column<ConnectionRow>[] = [
   counted('PAUSES', (one) => one.pauses),
 ];
 
-/** Columns that are as wide as what peers and operators write: they stay last. */
+/** Columns as wide as the texts of peers and operators: they stay last. */
 const LAST = new Set(['LABEL', 'WANTED BY']);
 
-/** The columns of connections, with what has passed on each so far. */
+/** The columns of connections, and those of their traffic so far. */
 export const CONNECTION_COLUMNS_WITH_TRAFFIC: readonly Column<ConnectionRow>[] = [
   ...CONNECTION_COLUMNS.filter(({ heading }) => !LAST.has(heading)),
   ...TRAFFIC_COLUMNS,
   ...CONNECTION_COLUMNS.filter(({ heading }) => LAST.has(heading)),
 ];
 
-/** True for a column whose numbers gateways have to be asked for. */
+/** True for a column whose numbers come from the gateways, which must be asked. */
 export function isTrafficColumn(column: Column<ConnectionRow>): boolean {
   return TRAFFIC_COLUMNS.includes(column);
 }
 
-/** That these gateways have not answered, for people. */
+/** A line, for people, that these gateways have not answered. */
 export function missingTraffic(gateways: readonly string[]): string {
   return `missing: ${gateways.map(printable).join(', ')} (no answer)`;
 }

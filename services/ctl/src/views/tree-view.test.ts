@@ -21,13 +21,13 @@ describe('renderTree', () => {
     `);
   });
 
-  it('says so when there is nothing', () => {
+  it('prints a sentence when the tree is empty', () => {
     expect(renderTree([], plain)).toBe('0 clusters, 0 nodes, 0 links, 0 relays\n');
   });
 });
 
 describe('TreeAssembly', () => {
-  it('puts a cluster together that comes in several parts', () => {
+  it('joins the parts of a cluster', () => {
     const [linkid, circuit] = exampleTrees();
     const assembly = new TreeAssembly();
     assembly.add({ clusters: [linkid!, { cluster: CLUSTER, nodes: circuit!.nodes.slice(0, 1) }], revision: '1-7' });
@@ -36,7 +36,7 @@ describe('TreeAssembly', () => {
     expect(assembly.revision).toBe('1-7');
   });
 
-  it('puts a node together that comes in several parts, and a link with its relays', () => {
+  it('joins the parts of a node, and of a link with its relays', () => {
     const [linkid, circuit] = exampleTrees();
     const [first, ...others] = circuit!.nodes;
     const [link, ...links] = first!.links;

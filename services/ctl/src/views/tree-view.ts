@@ -9,7 +9,7 @@ const LAST_BRANCH = '└── ';
 const TRUNK = '│   ';
 const NO_TRUNK = '    ';
 
-/** Puts the parts of a streamed tree together: a cluster that goes on in the next part becomes one again. */
+/** Joins the parts of a streamed tree: a cluster that continues in the next part becomes one again. */
 export class TreeAssembly {
   readonly clusters: ClusterTree[] = [];
   revision = '';
@@ -27,7 +27,7 @@ export class TreeAssembly {
   }
 }
 
-/** A node with very many links comes in several parts. */
+/** Adds a node, or its next part: a node with very many links comes in several parts. */
 function addNode(nodes: NodeTree[], node: NodeTree): void {
   const last = nodes.at(-1);
   if (last === undefined || !isSame(last.node?.key, node.node?.key)) {
@@ -36,18 +36,21 @@ function addNode(nodes: NodeTree[], node: NodeTree): void {
   }
   for (const link of node.links) {
     const begun = last.links.at(-1);
-    // So does a link with very many relays.
+    // A link with very many relays comes in several parts, too.
     if (begun !== undefined && begun.link?.id === link.link?.id) begun.relays.push(...link.relays);
     else last.links.push(link);
   }
 }
 
-/** Keys are plain messages of strings and numbers in a fixed order. */
+/** Compares keys, which are plain messages of strings and numbers with their fields in a fixed order. */
 function isSame(a: object | undefined, b: object | undefined): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** The trees as tree(1) would draw them: clusters, their nodes, the nodes' links, the links' relays; then how many of each. */
+/**
+ * The trees as tree(1) would draw them: clusters, their nodes, the nodes' links, the links' relays; below them the
+ * number of each.
+ */
 export function renderTree(clusters: readonly ClusterTree[], paint: Paint): string {
   const lines: string[] = [];
   let nodes = 0;
@@ -79,7 +82,7 @@ export function renderTree(clusters: readonly ClusterTree[], paint: Paint): stri
   return `${lines.join('\n')}\n`;
 }
 
-/** Draws a line for each item, and gives it back with the trunk that what is below it hangs on. */
+/** Draws a line for each item, and yields the item with the prefix of the lines below it. */
 function* branches<T>(
   items: readonly T[],
   trunk: string,
@@ -103,7 +106,7 @@ function nodeLine({ node }: NodeTree, paint: Paint): string {
   return parts.filter(Boolean).join(' ');
 }
 
-/** circuit: the label is part of the key; linkid: of the node, for display. */
+/** The label of a node. In circuit it is part of the key; in linkid the node has it, for display only. */
 function nodeLabel(node: Node): string {
   return node.label === '' ? (node.key?.label ?? '') : node.label;
 }

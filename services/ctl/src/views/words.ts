@@ -21,7 +21,7 @@ export function pfsType(type: number, peer: number): string {
   return pfsTypeName(type, peer) ?? String(type);
 }
 
-/** A cluster where its id is too much: its label, or its id if it has none. */
+/** The name of a cluster where there is no space for its id: its label, or its id if it has no label. */
 export function clusterName(key: ClusterKey | undefined): string {
   return key === undefined ? '' : printableLabel(key.peerLabel) || printable(key.id);
 }

@@ -5,7 +5,7 @@ import { printable } from '../output/printable.ts';
 import { pfsType, quoted, timeText } from '../views/words.ts';
 import { originName, stateName, stateRole, targetDialect } from './target-words.ts';
 
-/** Everything that is known of a target, a line each; what is not known is left out. */
+/** Everything that is known of a target, a line for each fact; unknown ones are left out. */
 export function describeTarget(target: Target, paint: Paint): string {
   const role = stateRole(target);
   const state = stateName(target.state);
@@ -30,7 +30,7 @@ export function describeTarget(target: Target, paint: Paint): string {
   return shown.map(([name, text]) => `${name.padEnd(width)}  ${text}\n`).join('');
 }
 
-/** What the volume wrote. */
+/** The fields of the LNK_VOLCONF that a volume has sent for this slot. */
 function slotLines(slot: Slot): (readonly [string, string])[] {
   const held = [slot.heldBack ? 'held back: a better slot is up' : '', slot.pending ? 'a newer copy is pending' : ''];
   return [

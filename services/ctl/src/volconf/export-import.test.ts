@@ -34,13 +34,13 @@ const EXPORTED =
   '{"name":"lab","path":"span:lab.example:988","dialect":"auto"}\n';
 
 describe('spanmesh volconf export', () => {
-  it("prints an operator's targets in order of their names, and not what volumes ask for", async () => {
+  it('prints an operator’s targets in order of their names, and none of the volumes’ targets', async () => {
     expect(await run('', 'export')).toEqual({ code: 0, printed: EXPORTED, noted: '' });
   });
 });
 
 describe('spanmesh volconf import', () => {
-  it('changes nothing if it is what is there', async () => {
+  it('changes nothing if the file has the present targets', async () => {
     const { code, printed } = await run(EXPORTED, 'import', '-', '--prune');
     expect([code, printed]).toEqual([0, '0 added, 0 changed, 0 removed, 2 as they were\n']);
     expect(volconf.sets).toEqual([]);
@@ -56,7 +56,7 @@ describe('spanmesh volconf import', () => {
     '+ new span:n.example circuit\n' +
     '- a.b span:[2001:db8::1]:987 linkid\n';
 
-  it('adds, changes and, if told so, removes', async () => {
+  it('adds, changes and, with --prune, removes targets', async () => {
     const file = join(directory, 'targets');
     writeFileSync(file, FILE);
     const { code, printed } = await run('', 'import', file, '--prune');
@@ -68,12 +68,12 @@ describe('spanmesh volconf import', () => {
     expect(volconf.targets.map(({ name }) => name)).not.toContain('a.b');
   });
 
-  it('leaves what the file does not have, unless it is told', async () => {
+  it('keeps targets that the file does not have, without --prune', async () => {
     expect((await run(FILE, 'import', '-')).printed).toMatch(/1 added, 1 changed, 0 removed, 0 as they were\n$/);
     expect(volconf.targets.map(({ name }) => name)).toContain('a.b');
   });
 
-  it('only says what it would do, with --dry-run', async () => {
+  it('only prints what it would do, with --dry-run', async () => {
     const { code, printed } = await run(FILE, 'import', '-', '--prune', '--dry-run');
     expect(code).toBe(0);
     expect(printed).toBe(`${STEPS}nothing was done; it would be: 1 added, 1 changed, 1 removed, 0 as they were\n`);
@@ -104,7 +104,7 @@ describe('spanmesh volconf import', () => {
     expect(noted).toBe('spanmesh: standard input:4: new: The path makes no sense. (1 of 2 changes made)\n');
   });
 
-  it('says that a file is not there', async () => {
+  it('says that the file does not exist', async () => {
     const { code, noted } = await run('', 'import', join(directory, 'none'));
     expect(code).toBe(2);
     expect(noted).toMatch(/none: there is no such file or directory$/m);

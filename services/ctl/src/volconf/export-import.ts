@@ -16,9 +16,9 @@ type Api = ApiTarget & { readonly timeoutMs: number };
 export interface ImportQuery {
   /** `-`: standard input. */
   readonly file: string;
-  /** Only says what would be done. */
+  /** Only print the changes, without making them. */
   readonly dryRun: boolean;
-  /** Also removes targets that the file does not have. */
+  /** Also remove targets that the file does not have. */
   readonly prune: boolean;
 }
 
@@ -42,13 +42,13 @@ export async function exportTargets(options: Api, terminal: Terminal): Promise<v
 }
 
 /**
- * Sets the targets of a file, and prints what it changes. The same again changes nothing.
+ * Sets the targets of a file, and prints the changes. A second run with the same file changes nothing.
  * @throws Failure
  */
 export async function importTargets(query: ImportQuery, options: Api, terminal: Terminal): Promise<void> {
   const { file, dryRun, prune } = query;
   const name = file === '-' ? 'standard input' : file;
-  // All of it before anything is changed.
+  // The whole file is checked before anything is changed.
   const wanted = parseTargetLines(name, await read(file, terminal));
   const api = new VolconfApi(options);
   try {
@@ -81,7 +81,7 @@ async function read(file: string, terminal: Terminal): Promise<string> {
   }
 }
 
-/** By name, in order of their names. */
+/** The targets that operators have set, in order of their names. */
 async function operatorTargets(api: VolconfApi): Promise<Map<string, WantedTarget>> {
   const all = await api.targets({ state: TargetState.TARGET_STATE_UNSPECIFIED, mediaId: '' });
   return new Map(
@@ -132,7 +132,7 @@ function summary(steps: readonly Step[], wanted: readonly WantedLine[], dryRun: 
   return dryRun ? `nothing was done; it would be: ${text}` : text;
 }
 
-/** Which target the service does not take; those before it are set. */
+/** The error, with the line of the target that the service has refused; the targets before it are set. */
 function located(error: unknown, file: string, step: Step, { done, all }: { done: number; all: number }): unknown {
   if (!(error instanceof Failure)) return error;
   const where = step.kind === 'remove' ? step.was.name : `${file}:${step.target.line}: ${step.target.name}`;

@@ -11,16 +11,16 @@ export interface FollowTargetsDependencies {
   readonly api: VolconfApi;
   /** Takes each change in order; the next one waits until it is done. */
   readonly onNews: (news: TargetNews) => Promise<void>;
-  /** Something that people may want to know; a line. */
+  /** Called with a line that people may want to know. */
   readonly onNote: (line: string) => void;
 }
 
 /**
- * Follows the targets for ever: all of them at first, then the ones that change. When the watch ends by itself it begins again;
- * each watch begins with all targets, so what is new is found by comparing, and nothing is reported twice or missed.
+ * Follows the targets for ever: all of them at first, then each that changes. When the watch ends it is begun again.
+ * Each watch begins with all targets, so changes are found by comparing: none is reported twice or missed.
  *
- * Where it is: beginning (targets come until `current`) → current (changes come) → (the stream ended) waiting → beginning.
- * Only what fails before the first `current`, or for good, is thrown.
+ * Its course: beginning (targets come until `current`) → current (changes come) → (the stream ended) waiting →
+ * beginning. Only an error before the first `current`, or one that is final, is thrown.
  */
 export class TargetFollower {
   readonly #deps: FollowTargetsDependencies;
@@ -36,7 +36,7 @@ export class TargetFollower {
   }
 
   /**
-   * Until the signal is aborted.
+   * Follows until the signal is aborted.
    * @throws Failure
    */
   async run(): Promise<void> {

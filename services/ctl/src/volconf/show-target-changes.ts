@@ -16,8 +16,8 @@ export interface TargetWatchQuery {
 }
 
 /**
- * Prints all targets, then each that changes, until the signal says so (without one: for ever). JSON: one document a line, a
- * WatchTargetsResponse with the `time` at which it came here.
+ * Prints all targets, then each that changes, until the signal is aborted (without a signal: for ever). JSON: one
+ * document a line, a WatchTargetsResponse with the `time` at which it was received.
  * @throws Failure
  */
 export async function showTargetChanges({ options, signal }: TargetWatchQuery, terminal: Terminal): Promise<void> {

@@ -38,7 +38,7 @@ export function listTargets(filters: TargetFilters, options: ListOptions, termin
   });
 }
 
-/** All pages are there, so it does not speak of the next one. */
+/** The JSON document of all targets. It has no token of a next page, since all pages are there. */
 function targetsDocument(targets: readonly Target[]): unknown {
   const whole = { targets: [...targets], nextPageToken: '' };
   const { nextPageToken: _, ...document } = protobufJson(ListTargetsResponse, whole) as { nextPageToken: string };

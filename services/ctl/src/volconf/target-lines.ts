@@ -4,17 +4,17 @@ import { z } from 'zod';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 
-/** Largest file that is read, characters: far above what an installation has targets. */
+/** Largest file that is read, characters: far more than the targets of any installation need. */
 export const MAX_TARGETS_FILE_CHARS = 16 * 1024 * 1024;
 
-/** An operator's target as a file has it. */
+/** An operator's target as a line of the file holds it. */
 export interface WantedTarget {
   readonly name: string;
   readonly path: string;
   readonly dialect: 'auto' | DialectName;
 }
 
-/** The same with its line number. */
+/** A wanted target with its line number in the file. */
 export interface WantedLine extends WantedTarget {
   readonly line: number;
 }
@@ -31,7 +31,7 @@ export function wantedOf({ name, path, dialect }: Target): WantedTarget {
   return { name, path, dialect: dialectOf(dialect) ?? 'auto' };
 }
 
-/** The API's words for it. */
+/** The request by which the API sets the target. */
 export function requestOf({ name, path, dialect }: WantedTarget): SetTargetRequest {
   return { name, path, dialect: apiDialect(dialect) };
 }
@@ -42,7 +42,7 @@ export function lineOf({ name, path, dialect }: WantedTarget): string {
 }
 
 /**
- * The targets of a file: a JSON object a line; empty lines and lines that begin with `#` are left out.
+ * The targets of a file: a JSON object a line; empty lines and lines that begin with `#` are skipped.
  * @throws Failure usage: which line, and what is wrong with it
  */
 export function parseTargetLines(file: string, text: string): WantedLine[] {

@@ -13,12 +13,12 @@ const STATES = {
 /** States as they are typed and printed. */
 export const STATE_NAMES = Object.values(STATES);
 
-/** `stopped`, `connect`, `running`. */
+/** A state as it is typed and printed: `stopped`, `connect`, `running`. */
 export function stateName(state: TargetState): string {
   return (STATES as Partial<Record<number, string>>)[state] ?? '?';
 }
 
-/** The state of a name that was typed; nothing: all. */
+/** The state with the name that was typed; undefined: all states. */
 export function stateFilter(name: string | undefined): TargetState {
   switch (name) {
     case 'stopped':
@@ -45,7 +45,7 @@ export function originName(origin: TargetOrigin): string {
   }
 }
 
-/** Where a connection is made in whatever dialect the peer speaks, there is none to name. */
+/** The dialect that a target asks for; `auto` if whatever the peer speaks will do. */
 export function targetDialect({ dialect }: Target): string {
   return dialect === 0 ? 'auto' : dialectName(dialect);
 }

@@ -22,7 +22,7 @@ function run(...args: string[]): Promise<number> {
 }
 
 describe('spanmesh volconf list', () => {
-  it('is a table with all pages, escaped', async () => {
+  it('prints a table of all pages, escaped', async () => {
     expect(await run('list')).toBe(0);
     const lines = terminal.printed.trimEnd().split('\n');
     expect(lines).toHaveLength(3);
@@ -30,7 +30,7 @@ describe('spanmesh volconf list', () => {
     expect(lines[2]).toMatch(/^lab +operator +span:lab\.example:988 +auto +running +- +192\.0\.2\.7:988 +gw\.1:7 /);
   });
 
-  it('is one JSON document', async () => {
+  it('prints one JSON document', async () => {
     expect(await run('list', '-o', 'json')).toBe(0);
     const document = JSON.parse(terminal.printed);
     expect(Object.keys(document)).toEqual(['targets']);
@@ -44,7 +44,7 @@ describe('spanmesh volconf list', () => {
 });
 
 describe('spanmesh volconf describe', () => {
-  it('says everything that is known', async () => {
+  it('prints everything that is known of a target', async () => {
     expect(await run('describe', SLOT_TARGET.name)).toBe(0);
     expect(terminal.printed.split('\n')).toEqual(
       expect.arrayContaining([
@@ -62,7 +62,7 @@ describe('spanmesh volconf describe', () => {
     expect(terminal.printed).not.toMatch(/^(gateway|remote)/m);
   });
 
-  it('fails for one that is not there', async () => {
+  it('fails for an unknown target', async () => {
     expect(await run('describe', 'nowhere', '-o', 'json')).toBe(1);
     expect(terminal.noted).toBe('spanmesh: no target nowhere\n');
   });
@@ -97,7 +97,7 @@ it.each([['list'], ['describe', 'x'], ['set', 'x', 'span:y'], ['rm', 'x'], ['wat
   },
 );
 
-it('says which service is not there', async () => {
+it('says that the address does not serve volconf', async () => {
   const messaging = new FakeMessaging();
   await messaging.server.start();
   const { address } = messaging.server;
@@ -162,7 +162,7 @@ describe('spanmesh volconf watch', () => {
     expect(documents[1]).toEqual({ time: expect.stringMatching(/^\d{4}-.*Z$/), removed: 'lab' });
   });
 
-  it('takes up a watch that was lost, and prints only what is new', async () => {
+  it('resumes a watch that was lost, and prints only changes', async () => {
     const other = Target.fromPartial({ name: 'other', path: 'span:x', state: 1 });
     volconf.watches.push((call) => {
       send(call, { target: SLOT_TARGET }, { target: OPERATOR_TARGET }, { current: true });
@@ -177,7 +177,7 @@ describe('spanmesh volconf watch', () => {
     expect(terminal.noted).toMatch(/ended the watch; trying again\nspanmesh: watching again\n$/);
   });
 
-  it('gives up when the beginning does not come', async () => {
+  it('gives up when the first targets do not come in time', async () => {
     volconf.watches.push((call) => send(call, { target: OPERATOR_TARGET }));
     await expect(watch('text', 100)).rejects.toMatchObject({ code: 'timeout' });
   });
