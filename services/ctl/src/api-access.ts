@@ -1,9 +1,12 @@
 import { type Command, Option } from 'commander';
 import type { Terminal } from './terminal.ts';
 
-/** How the API is believed, and how it is shown who asks: paths of files, and a token. Not read yet. */
+/** How the API proves who it is, and how the caller does: paths of files, not read yet, and a token. */
 export interface ApiAccess {
-  /** PEM file of the CA that has signed the API's certificate, or `system` for the CAs that this system believes. TLS if set. */
+  /**
+   * PEM file of the CA that has signed the API's certificate, or `system` for the CAs that this system trusts. If set,
+   * TLS is used.
+   */
   readonly ca?: string;
   /** PEM files of a client certificate and its key. */
   readonly cert?: string;
@@ -17,11 +20,11 @@ const VARIABLES: Readonly<Record<keyof ApiAccess, string>> = {
   cert: 'SPANMESH_CERT',
   key: 'SPANMESH_KEY',
   tokenFile: 'SPANMESH_TOKEN_FILE',
-  // Not an option: what is typed can be seen by everybody on the host.
+  // There is no option for the token: every user of the host can see what is typed.
   token: 'SPANMESH_TOKEN',
 };
 
-/** Heading of these options in the help of a command. */
+/** Heading of the options of access in the help of a command. */
 export const API_GROUP = 'The API:';
 
 /** Declares --ca, --cert, --key and --token-file. */
@@ -36,7 +39,10 @@ export function addAccessOptions(command: Command): Command {
   return command;
 }
 
-/** Reads them: the command's own, else the program's, else the environment's, else the context's. undefined: none is set. */
+/**
+ * Reads the options of access: the command's own, else the program's, else the environment's, else the context's.
+ * undefined: none is set.
+ */
 export function readAccess(
   own: ApiAccess,
   shared: ApiAccess,
@@ -47,7 +53,7 @@ export function readAccess(
     const value = own[name] ?? shared[name] ?? (env[variable] || context?.[name]);
     if (value !== undefined && value !== '') access[name] = value;
   }
-  // A file that was named on the command line is meant, and not a token that the environment happens to hold.
+  // A file named on the command line wins over a token that happens to be in the environment.
   if ((own.tokenFile ?? shared.tokenFile) !== undefined) delete access.token;
   return Object.keys(access).length === 0 ? undefined : access;
 }

@@ -9,17 +9,17 @@ export const DEFAULT_ADDRESS = '127.0.0.1:7987';
 /** Longest wait for one answer, in milliseconds: long past a fail-over of the topology service (4 to 5 s). */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** How answers are printed; wide: text with more columns. */
+/** How answers are printed; `wide`: as text with more columns. */
 export type OutputFormat = 'text' | 'wide' | 'json' | 'yaml';
 
-/** What every command that asks the API needs to know. */
+/** The options of every command that calls the API. */
 export interface ApiOptions {
   /** `host:port` of the API. */
   readonly address: string;
   /** Longest wait for one answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly output: OutputFormat;
-  /** undefined: plaintext, and nothing to show. */
+  /** Undefined: no TLS, no token and no certificate. */
   readonly access?: ApiAccess | undefined;
 }
 
@@ -31,8 +31,8 @@ interface RawOptions extends ApiAccess {
 }
 
 /**
- * Declares --address, --timeout and the options of access: on the program and on each command, so that they may be on either side of
- * its name.
+ * Declares --address, --timeout and the options of access. The program and each command declare them, so that they may
+ * stand before or after the command's name.
  */
 export function addAddressOptions(command: Command): Command {
   const options = [
@@ -52,12 +52,12 @@ export function addAddressOptions(command: Command): Command {
   return addAccessOptions(command);
 }
 
-/** Declares all of ApiOptions on a command. `formats`: the ones that it knows. */
+/** Declares all of ApiOptions on a command. `formats`: the output formats that the command has. */
 export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json', 'yaml']): Command {
   return addOutputOption(addAddressOptions(command), formats);
 }
 
-/** Heading, in the help of a command, of the options that are about its output. */
+/** Heading of the output's options in the help of a command. */
 export const OUTPUT_GROUP = 'The output:';
 
 /** Declares -o alone. */
@@ -68,8 +68,9 @@ export function addOutputOption(command: Command, formats: readonly OutputFormat
 }
 
 /**
- * Reads them: the command's own, else the program's, else the environment's, else those of the context, else the default. The files of a
- * context go with its address: an address that is given otherwise is not shown its token.
+ * Reads the options: the command's own, else the program's, else the environment's, else those of the context, else the
+ * default. The files of a context belong to its address: an address given otherwise does not receive the context's
+ * token.
  * @throws Failure usage: there is no such context.
  */
 export function readApiOptions(command: Command, terminal: Terminal): ApiOptions {
@@ -87,7 +88,7 @@ export function readApiOptions(command: Command, terminal: Terminal): ApiOptions
   };
 }
 
-/** The command itself may be a command of a command. */
+/** The program that a command is part of, also for a command of a command. */
 function programOf(command: Command): Command {
   let program = command;
   while (program.parent !== null) program = program.parent;

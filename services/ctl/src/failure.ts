@@ -1,16 +1,17 @@
 /**
- * Why a command failed. `usage`: what was typed cannot be done; `unreachable`: nothing answers at the address; `timeout`: no
- * answer in time; `refused`: the service answered that it cannot; `lost`: something ended that should have gone on.
+ * Why a command failed. `usage`: the command line cannot be carried out; `unreachable`: nothing answers at the address;
+ * `timeout`: no answer in time; `refused`: the service answered that it cannot; `lost`: a stream ended that should have
+ * gone on.
  */
 export type FailureCode = 'usage' | 'unreachable' | 'timeout' | 'refused' | 'lost';
 
 /** Exit code of a command that was understood and failed. */
 export const EXIT_FAILED = 1;
-/** Exit code of a command line that makes no sense, as shells and commander's relatives use it. */
+/** Exit code of a command line that is wrong, as shells and commander's relatives use it. */
 export const EXIT_USAGE = 2;
 
 export interface FailureOptions extends ErrorOptions {
-  /** Where somebody listens who does not speak gRPC: worth a look who it is. */
+  /** An address whose server does not speak gRPC: `aboutStranger` finds out what it is. */
   readonly stranger?: string;
 }
 
@@ -18,7 +19,7 @@ export interface FailureOptions extends ErrorOptions {
 export class Failure extends Error {
   override readonly name = 'Failure';
   readonly code: FailureCode;
-  /** As in FailureOptions; null: nobody. */
+  /** As in FailureOptions; null: there is no such server. */
   readonly stranger: string | null;
 
   constructor(code: FailureCode, line: string, options?: FailureOptions) {

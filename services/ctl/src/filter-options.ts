@@ -2,7 +2,7 @@ import { DIALECT_NAMES, type DialectName } from '@spanmesh/proto/dialect';
 import { type Command, Option } from 'commander';
 import { labelArgument } from './output/label.ts';
 
-/** Filters as typed; absent ones do not filter. */
+/** Filters as typed; a missing one does not filter. */
 export interface FilterOptions {
   readonly dialect?: DialectName;
   readonly cluster?: string;

@@ -1,4 +1,7 @@
-/** Runs something that ends in order at SIGINT or SIGTERM; a second signal ends the process at once, as without this. */
+/**
+ * Runs something that the signal ends in order, at SIGINT or SIGTERM. A second SIGINT or SIGTERM ends the process at
+ * once, as the first would without this function.
+ */
 export async function interruption(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   const stop = (): void => {

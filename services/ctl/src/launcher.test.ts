@@ -7,7 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const LAUNCHER = fileURLToPath(new URL('../bin/spanmesh.js', import.meta.url));
 
-/** Nodes to try: this one, and the machine's own if that is another (an older one has to hand over). */
+/**
+ * The versions of Node to try: this one, and the system's own if that is another (an older one has to start a newer
+ * one).
+ */
 function nodes(): [string, string][] {
   const found = new Map([[process.version, process.execPath]]);
   for (const dir of ['/usr/bin', '/usr/local/bin']) {
@@ -15,7 +18,7 @@ function nodes(): [string, string][] {
     try {
       found.set(execFileSync(path, ['--version'], { encoding: 'utf8' }).trim(), path);
     } catch {
-      // None there.
+      // The system has no Node.
     }
   }
   return [...found];
@@ -39,7 +42,7 @@ async function run(node: string, args: readonly string[], env: Record<string, st
 }
 
 describe.each(nodes())('with Node %s', (_version, node) => {
-  // Peers that connect here show that a simulation runs.
+  // A peer that connects to this listener shows that a simulation runs.
   let listener: Server;
   let port: number;
   const sockets = new Set<Socket>();
@@ -78,18 +81,18 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     await once(listener, 'connection');
     child.kill(signal);
     const [code, by] = await once(child, 'close');
-    // No peer was ever up: this listener does not answer.
+    // No peer ever came up, because this listener does not answer.
     expect({ code, by }).toEqual({ code: 1, by: null });
     expect(out).toMatch(/^done: 0 of 1 peer/m);
   });
 
-  it('takes its work with it when it is killed', async () => {
+  it('ends its workers when it is killed', async () => {
     const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const [socket] = (await once(listener, 'connection')) as [Socket];
     const gone = once(socket, 'close');
-    // Every worker has this pipe, too: it ends when the last of them does.
+    // Every worker inherits this pipe, so it ends when the last worker ends.
     const ended = once(child.stdout.resume(), 'end');
     child.kill('SIGKILL');
     await Promise.all([gone, ended]);
@@ -97,7 +100,7 @@ describe.each(nodes())('with Node %s', (_version, node) => {
 
   it('ends with the shell that npx runs it in', async () => {
     const words = [node, LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`];
-    // With something behind it the shell stays, as npm's does.
+    // A further command keeps the shell alive, as npm's does.
     const shell = spawn('sh', ['-c', '"$0" "$@"; true', ...words], {
       env: { ...process.env, npm_command: 'exec' },
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -109,7 +112,7 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     await Promise.all([gone, ended]);
   });
 
-  it('ends by the signal that its work ended by', async () => {
+  it('ends by the signal that its worker ended by', async () => {
     const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], { stdio: 'ignore' });
     await once(listener, 'connection');
     child.kill('SIGHUP');
@@ -118,10 +121,10 @@ describe.each(nodes())('with Node %s', (_version, node) => {
   });
 });
 
-describe('with an old Node and none to hand over to', () => {
+describe('with an old Node and no newer one on the system', () => {
   const old = nodes().find(([version]) => Number(/^v(\d+)/.exec(version)![1]) < 24);
 
-  it.runIf(old !== undefined)('says what is needed', async () => {
+  it.runIf(old !== undefined)('says which version is needed', async () => {
     const { code, err } = await run(old![1], ['--version'], { SPANMESH_HANDED_OVER: '1' });
     expect(code).toBe(1);
     expect(err).toMatch(/^spanmesh: needs Node 24 or newer, this is v\d+\.\d+\.\d+; `npm install` .*\n$/);

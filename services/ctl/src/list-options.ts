@@ -12,17 +12,17 @@ import {
 import type { Selection, SortKey } from './output/select-rows.ts';
 import type { Terminal } from './terminal.ts';
 
-/** How something is printed that can be looked at again and again. */
+/** The options of output that can be refreshed with --watch. */
 export interface ViewOptions {
   readonly output: OutputFormat;
-  /** Time from one look to the next, milliseconds; null: one look. */
+  /** Time between two requests, milliseconds; null: only one request. */
   readonly watchMs: number | null;
 }
 
-/** How tables are printed. */
+/** The options of tables. */
 export interface TableOptions extends ViewOptions, Selection {}
 
-/** How a list of the API's is printed. */
+/** The options of lists that come from the API. */
 export interface ListOptions extends ApiOptions, TableOptions {}
 
 interface RawTableOptions {
@@ -36,10 +36,10 @@ interface RawTableOptions {
 /** Most rows that can be asked for. */
 const MOST_ROWS = 1_000_000;
 const DEFAULT_WATCH_MS = 2000;
-/** Formats of what consists of tables. */
+/** Formats for output that consists of tables. */
 export const TABLE_FORMATS: readonly OutputFormat[] = ['text', 'wide', 'json', 'yaml'];
 
-/** Declares what every list has, ApiOptions included. */
+/** Declares the options of every list, ApiOptions included. */
 export function addListOptions(command: Command): Command {
   return addTableOptions(addApiOptions(command, TABLE_FORMATS));
 }
@@ -58,7 +58,7 @@ function addTableOptions(command: Command): Command {
   return addSelection(command, sort.argParser(parseSort)).addOption(watch.argParser(parseTime).helpGroup(OUTPUT_GROUP));
 }
 
-/** Declares which columns and rows there are; `sort` is the command's own. */
+/** Declares --columns and --limit, and `sort`, which differs from command to command. */
 export function addSelection(command: Command, sort: Option): Command {
   const columns = new Option('--columns <columns>', 'show these columns only, comma-separated, by their headings');
   const limit = new Option('--limit <n>', 'most rows; 0: all').default(0);
@@ -69,7 +69,7 @@ export function addSelection(command: Command, sort: Option): Command {
 }
 
 /**
- * Reads them.
+ * Reads the options of a list.
  * @throws Failure usage, as readApiOptions
  */
 export function readListOptions(command: Command, terminal: Terminal): ListOptions {
@@ -93,7 +93,7 @@ function parseNames(text: string): readonly string[] {
   return names;
 }
 
-/** `-relays,link` @throws InvalidArgumentError */
+/** Reads sort keys such as `-relays,link`. @throws InvalidArgumentError */
 export function parseSort(text: string): readonly SortKey[] {
   return parseNames(text).map((name) => ({ name: name.replace(/^-/, ''), isDescending: name.startsWith('-') }));
 }

@@ -9,7 +9,7 @@ import { exampleTrees, FakeTopology, linkOf, NODE } from './topology.fixture.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../bin/spanmesh.js', import.meta.url));
 
-/** Runs the command in a process of its own. */
+/** Runs spanmesh in a process of its own. */
 async function spanmesh(...args: string[]) {
   const env = { ...process.env, SPANMESH_ADDRESS: undefined, FORCE_COLOR: undefined };
   const child = spawn(process.execPath, [LAUNCHER, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -34,7 +34,7 @@ beforeEach(async () => {
 
 afterEach(() => server.stop());
 
-describe('a command line that makes no sense', () => {
+describe('a wrong command line', () => {
   it.each([
     [['nonsense'], "spanmesh: unknown command 'nonsense'"],
     [['help', 'volconf', 'nonsense'], "spanmesh: unknown command 'volconf nonsense'"],
@@ -55,7 +55,7 @@ describe('a command line that makes no sense', () => {
     expect(terminal.printed).toBe('');
   });
 
-  it('says which variable holds a bad address', async () => {
+  it('names the variable that holds a bad address', async () => {
     const terminal = new RecordingTerminal({ SPANMESH_ADDRESS: 'x' });
     expect(await main(['tree'], terminal)).toBe(2);
     expect(terminal.noted).toMatch(/^spanmesh: SPANMESH_ADDRESS 'x' is invalid/);
@@ -81,7 +81,7 @@ describe('a command that fails', () => {
     expect(terminal.noted).toBe(`spanmesh: ${server.address} did not answer within 0.05 s\n`);
   });
 
-  it('shows the answer of a service that refuses, escaped', async () => {
+  it('prints the answer of a service that refuses, escaped', async () => {
     server.explain = () => {
       throw new Error('no node \x1b[2J');
     };
@@ -103,7 +103,7 @@ describe('a command that fails', () => {
     expect(results[3].err.split('\n')).toHaveLength(2);
   });
 
-  it('only looks at settings with --check: nobody is connected to, and nothing tried again', async () => {
+  it('only looks at settings with --check: it connects to nobody, and tries nothing again', async () => {
     const { code, out, err } = await spanmesh('run', 'topology', '--check', '--nats-url', 'nats://127.0.0.1:1');
     expect([code, out, err]).toEqual([0, 'topology: the settings can be used\n', '']);
   });
@@ -114,14 +114,14 @@ it.each([
   [['help', 'volconf'], 'Usage: spanmesh volconf [options] [command]'],
   [['help', 'volconf', 'import'], 'Usage: spanmesh volconf import [options] <file>'],
   [['help', 'run', 'topology'], '--nats-url <value>'],
-])('%j prints the help of what it names', async (args, text) => {
+])('%j prints the help of the command that it names', async (args, text) => {
   const terminal = new RecordingTerminal();
   expect(await main(args, terminal)).toBe(0);
   expect(terminal.printed).toContain(text);
   expect(terminal.noted).toBe('');
 });
 
-describe('what is printed', () => {
+describe('the output', () => {
   it('has no colours and no control characters when it does not go to a terminal', async () => {
     const { out } = await spanmesh('tree', '--relays', '--address', server.address);
     expect(out).toContain('└── relayed to gw.1:900 on gw.1:103');
@@ -139,7 +139,7 @@ describe('what is printed', () => {
     expect(await main([command, '-o', 'json', '--address', server.address], terminal)).toBe(0);
     const document = JSON.parse(terminal.printed);
     expect(document[field]).toHaveLength(length);
-    // Of the first page: a watch from there misses nothing.
+    // The revision of the first page: a watch that resumes from it misses nothing.
     expect(document.revision).toBe('1-1');
   });
 
@@ -150,14 +150,14 @@ describe('what is printed', () => {
     expect(terminal.printed.trimEnd().split('\n')).toHaveLength(1 + lines);
   });
 
-  it('has lists that are empty as such in JSON', async () => {
+  it('has empty lists as [] in JSON', async () => {
     server.trees = [];
     const terminal = new RecordingTerminal();
     await main(['links', '-o', 'json', '--address', server.address], terminal);
     expect(JSON.parse(terminal.printed)).toEqual({ links: [], revision: '1-1' });
   });
 
-  it('is the trees as one document, whatever the parts they came in', async () => {
+  it('has the trees as one document, whatever the parts they came in', async () => {
     const terminal = new RecordingTerminal();
     expect(await main(['tree', '-o', 'json', '--address', server.address], terminal)).toBe(0);
     const { clusters, revision } = JSON.parse(terminal.printed);
@@ -165,7 +165,7 @@ describe('what is printed', () => {
     expect(revision).toBe('1-1');
   });
 
-  it('is the explanation as one document', async () => {
+  it('has the explanation as one document', async () => {
     server.explain = () =>
       ExplainResponse.fromPartial({ node: NODE, lnkConns: [{ verdicts: [{ link: linkOf(NODE, 1), reason: 1 }] }] });
     const terminal = new RecordingTerminal();

@@ -4,8 +4,8 @@ import { buildProgram } from './program.ts';
 import { note, processTerminal, type Terminal } from './terminal.ts';
 
 /**
- * Runs one command line (without the interpreter and the script) and gives its exit code: 0 done, 1 failed, 2 a command line
- * that makes no sense. Failures are one line on standard error; only what nobody foresaw comes with a stack.
+ * Runs one command line (without the interpreter and the script) and returns its exit code: 0 done, 1 failed, 2 a wrong
+ * command line. A Failure is printed as one line on standard error; only an unforeseen error is printed with its stack.
  */
 export async function main(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   const program = buildProgram(terminal);
@@ -24,7 +24,8 @@ async function explain(error: unknown, terminal: Terminal): Promise<number> {
     note(terminal, await lineOf(error));
     return error.exitCode;
   }
-  // A setting of a service that cannot be used; by name, because its class comes with all of the service's libraries.
+  // A setting of a service that cannot be used. Recognised by its name, because importing its class would load all of
+  // the service's libraries.
   if (error instanceof Error && error.name === 'SettingError') {
     note(terminal, error.message);
     return EXIT_USAGE;
@@ -33,7 +34,7 @@ async function explain(error: unknown, terminal: Terminal): Promise<number> {
   return EXIT_FAILED;
 }
 
-/** Who listens where no API answers is asked only then. */
+/** The line about a failure. Only if no API answers at the address does it ask which server does. */
 async function lineOf({ message, stranger }: Failure): Promise<string> {
   if (stranger === null) return message;
   const { aboutStranger } = await import('./api/stranger.ts');

@@ -31,19 +31,19 @@ export class FakeRoute {
   }
 }
 
-/** A Messaging service with one node that does what a test tells it to. */
+/** A Messaging service with one node whose behaviour a test sets. */
 export class FakeMessaging {
   readonly server: FakeServer;
   dialect: Dialect = Dialect.DIALECT_CIRCUIT;
   auxLimit = 1024 * 1024;
-  /** Routes that were asked for. */
+  /** The requests to open a route. */
   readonly opens: OpenRoute[] = [];
-  /** What the client has sent, in all routes. */
+  /** The messages that the client has sent, on all routes. */
   readonly heard: RoutedMessage[] = [];
   /** Refuses the route, if set. */
   refusal: { readonly code: status; readonly details: string } | null = null;
   onMessage: (message: RoutedMessage, route: FakeRoute) => void = () => {};
-  /** The client has ended its side. */
+  /** Called when the client has ended its side of the route. */
   onEnd: (route: FakeRoute) => void = (route) => route.end();
 
   constructor() {

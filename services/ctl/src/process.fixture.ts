@@ -32,7 +32,7 @@ export const GATEWAY_PROCESS = ProcessInfo.fromPartial({
   leads: [],
 });
 
-/** Handlers of a Process service that knows what it is told. */
+/** Handlers of a Process service that answers from its fields. */
 export class FakeProcesses {
   processes: ProcessInfo[] = [GATEWAY_PROCESS, TOPOLOGY_PROCESS];
   alone = false;

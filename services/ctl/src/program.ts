@@ -35,15 +35,15 @@ import { argumentText, optionText } from './reference/parameter-text.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
- * The whole command line. The files in commands/ only declare: what they need to do their work they import when they are
- * called, so that `--help` and `--version` do not wait for gRPC.
+ * The whole command line. The files in commands/ only declare: each imports its implementation when it is called, so
+ * that `--help` and `--version` do not load gRPC.
  */
 export function buildProgram(terminal: Terminal): Command {
   const program = new Command('spanmesh')
     .description('A DMSG cluster controller that runs as a cluster.')
     .version(VERSION, '-V, --version', 'print the version and exit')
     .helpOption('-h, --help', 'print this help and exit')
-    // Options after a command are that command's own: a service's flags must not be taken for ours.
+    // Options after a command's name are the command's own: a service's flags must not be taken for the program's.
     .enablePositionalOptions()
     .showHelpAfterError('(try --help)')
     .configureHelp({ optionDescription: optionText, argumentDescription: argumentText })

@@ -18,12 +18,12 @@ describe('spanmesh run SERVICE', () => {
     calls.length = 0;
   });
 
-  it('hands over the flags that were given, and only those', async () => {
+  it('hands over only the flags that were given', async () => {
     await runNamedService({ ...CALL, args: ['--dmsg-listen', '127.0.0.1:0', '--log-level=warn'] }, terminal);
     expect(calls).toEqual([{ '--dmsg-listen': '127.0.0.1:0', '--log-level': 'warn' }]);
   });
 
-  it('lists the flags of the service with where else they come from', async () => {
+  it('lists the flags of the service, with the variables that set them, too', async () => {
     await expect(runNamedService({ ...CALL, args: ['--help'] }, terminal)).rejects.toMatchObject({ exitCode: 0 });
     expect(terminal.printed).toContain('Usage: spanmesh run standalone [options]');
     expect(terminal.printed).toContain('--dmsg-listen <value>');
@@ -62,7 +62,7 @@ describe('spanmesh run SERVICE', () => {
 });
 
 describe('spanmesh run', () => {
-  it('does not know services that are not there', async () => {
+  it('does not know services that do not exist', async () => {
     const terminal = new RecordingTerminal();
     expect(await main(['run', 'nonsense'], terminal)).toBe(2);
     expect(terminal.noted).toMatch(/^spanmesh: .*\n\(try --help\)\n$/);

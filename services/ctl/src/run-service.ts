@@ -8,9 +8,9 @@ import { type Terminal, write } from './terminal.ts';
 /** What a service's main module exports. */
 export interface ServiceMain {
   readonly settings: Readonly<Record<string, Setting<unknown>>>;
-  /** Flags are keyed as declared, dashes included; flags that were not given are not there. */
+  /** Runs the service. Flags are keyed as declared, dashes included; flags that were not given are missing. */
   run(flags: Record<string, string | undefined>): Promise<void>;
-  /** Reads what `run` would before it starts, and lets go of it. @throws SettingError */
+  /** Reads the settings and files that `run` would read before it starts, and closes them. @throws SettingError */
   check(flags: Record<string, string | undefined>): Promise<void>;
 }
 
@@ -19,7 +19,7 @@ export interface ServiceCall {
   readonly description: string;
   /** Loads the service's main. */
   readonly load: () => Promise<ServiceMain>;
-  /** The arguments behind the service's name. */
+  /** The arguments after the service's name. */
   readonly args: readonly string[];
 }
 
@@ -46,7 +46,9 @@ export async function runNamedService(
   await write(terminal.out, `${name}: the settings can be used\n`);
 }
 
-/** A command whose options are a service's settings: flag, description, and where else the value may come from. */
+/**
+ * A command whose options are a service's settings. The help shows each one's flag, description, variable and default.
+ */
 export function serviceCommand(
   name: string,
   description: string,
@@ -65,7 +67,7 @@ export function serviceCommand(
     });
   command.option('--check', 'read the settings, say what is wrong with them, and exit');
   for (const { flag, env, describe, default: value } of Object.values(settings)) {
-    // No default for commander: a flag that is not given must leave the choice to the environment.
+    // Commander gets no default: for a flag that is not given, the environment decides.
     const shown = value === '' ? 'none' : value;
     command.addOption(new Option(`${flag} <value>`, `${describe} (env: ${env}, default: ${shown})`));
   }

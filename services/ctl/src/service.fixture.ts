@@ -1,6 +1,6 @@
 import type { Setting } from '@spanmesh/runtime/settings/setting';
 
-/** The flags of each `run`. */
+/** The flags of each call of `run`. */
 export const calls: Record<string, string | undefined>[] = [];
 
 export const settings: Readonly<Record<string, Setting<unknown>>> = {

@@ -1,10 +1,10 @@
 import { Readable, Writable } from 'node:stream';
 import type { Terminal } from './terminal.ts';
 
-/** A terminal that remembers what was printed, and tells when it is. */
+/** A terminal that remembers what was printed, and on which a test can await output. */
 export class RecordingTerminal implements Terminal {
   readonly env: Record<string, string | undefined>;
-  /** The keys that are typed. */
+  /** The keys that the test types. */
   in: Readable = Readable.from([]);
   printed = '';
   noted = '';

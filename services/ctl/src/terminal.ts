@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 
-/** What a command talks to: the process's streams and environment, or a test's. */
+/** Where a command reads and writes: the process's streams and environment, or those of a test. */
 export interface Terminal {
   readonly out: Writable;
   readonly err: Writable;
@@ -9,7 +9,9 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The terminal of this process. A reader that goes away (`| head`) ends the process quietly, as it ends other tools. */
+/**
+ * The terminal of this process. A reader that goes away (`| head`) ends the process quietly, as it ends other tools.
+ */
 export function processTerminal(): Terminal {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -20,7 +22,7 @@ export function processTerminal(): Terminal {
   return {
     out: process.stdout,
     err: process.stderr,
-    // Opened by the first who looks at it.
+    // Opened only when a command reads it.
     get in() {
       return process.stdin;
     },
@@ -28,12 +30,12 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** Writes, and waits while the reader is behind: an endless watch must not pile up in memory. */
+/** Writes, and waits while the reader is slow: an endless watch must not fill the memory. */
 export async function write(stream: Writable, data: string | Uint8Array): Promise<void> {
   if (!stream.write(data)) await once(stream, 'drain');
 }
 
-/** A line for people beside the output: what went wrong, what is being waited for. */
+/** Writes a line for people to standard error: what went wrong, or what is awaited. */
 export function note(terminal: Terminal, line: string): void {
   terminal.err.write(`spanmesh: ${line}\n`);
 }

@@ -34,7 +34,7 @@ export const NODE = Node.fromPartial({
   links: 2,
 });
 
-/** Its label tries to clear the screen. */
+/** A node whose label tries to clear the screen. */
 export const OTHER_NODE = Node.fromPartial({
   key: { cluster: CLUSTER.key!, id: '8a2e1c5e-0000-4000-8000-00000000000b', label: '\x1b[2J\u009b31m' },
   label: '\x1b[2J\u009b31m',
@@ -116,22 +116,22 @@ const RELAY = { link: 'gw.1:1', lnkConn: 'gw.1:900', connection: 'gw.1:103', nod
 
 export type WatchCall = ServerWritableStream<WatchRequest, WatchResponse>;
 
-/** A Topology service on a port of its own that answers what a test tells it to. */
+/** A Topology service on a port of its own that answers as a test sets it. */
 export class FakeTopology {
   trees: ClusterTree[] = exampleTrees();
   connections: Connection[] = [CONNECTION];
   revision = '1-1';
-  /** Links in a page, to see that all pages are fetched. */
+  /** Links in a page: few, to test that all pages are fetched. */
   pageSize = 2;
   readonly explained: ExplainRequest[] = [];
-  /** Never answer. */
+  /** Whether the service never answers. */
   silent = false;
-  /** What each call of ListTraffic is answered, in turn; the last one stays. */
+  /** The answers to calls of ListTraffic, in turn; the last one is repeated. */
   traffic: Partial<ListTrafficResponse>[] = [{}];
   readonly trafficAsked: ListTrafficRequest[] = [];
   readonly nodesAsked: ListNodesRequest[] = [];
   explain: (request: ExplainRequest) => ExplainResponse = () => ExplainResponse.fromPartial({});
-  /** What happens to each watch, in turn; the last one stays open. */
+  /** What is done with each watch, in turn; the last one stays open. */
   readonly watches: ((call: WatchCall) => void)[] = [];
   readonly watched: WatchRequest[] = [];
   #server = new Server();
@@ -181,7 +181,7 @@ export class FakeTopology {
       listRelays: this.#answer(() => ({ relays: [RELAY], nextPageToken: '', revision: this.revision })),
       getTree: (call: ServerWritableStream<GetTreeRequest, GetTreeResponse>) => {
         if (this.silent) return;
-        // A part for each node: what belongs together has to be put together again.
+        // One part for each node, so that the client has to join the parts of a cluster.
         for (const { cluster, nodes } of this.trees) {
           for (const node of nodes) {
             const clusters = [{ cluster, nodes: [node] }];

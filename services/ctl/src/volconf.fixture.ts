@@ -68,7 +68,7 @@ export class FakeVolconf {
   constructor() {
     const listTargets: Unary<ListTargetsRequest, ListTargetsResponse> = ({ request }, callback) => {
       this.listed.push(request);
-      // One a page, to see that all are fetched.
+      // One target a page, to test that all pages are fetched.
       const at = Number(request.pageToken);
       const nextPageToken = at + 1 < this.targets.length ? String(at + 1) : '';
       callback(null, { targets: this.targets.slice(at, at + 1), nextPageToken });

@@ -15,20 +15,21 @@ import { CaptureFile } from './capture-file.ts';
 
 export interface CaptureQuery {
   readonly connection: string;
-  /** Messages; 0: no bound. */
+  /** Most messages; 0: no limit. */
   readonly count: number;
-  /** Milliseconds; 0: as long as the gateway allows. */
+  /** Longest time, milliseconds; 0: as long as the gateway allows. */
   readonly durationMs: number;
-  /** Bytes of each message; 0: all. */
+  /** Most bytes of each message; 0: all. */
   readonly snaplen: number;
-  /** Where the file goes; undefined: standard output. */
+  /** Path of the file; undefined: standard output. */
   readonly out?: string | undefined;
-  /** Ends it in order. */
+  /** Ends the capture in order. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Writes what passes on a connection as a pcapng file, until a bound is reached, the connection has ended or the signal says so.
+ * Writes the messages of a connection as a pcapng file, until a limit is reached, the connection ends or the signal is
+ * aborted.
  * @throws Failure
  */
 export async function captureConnection(query: CaptureQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
@@ -55,7 +56,7 @@ async function follow(query: CaptureQuery, { api, terminal }: { api: TopologyApi
       if (file === null) {
         if (connection === undefined)
           throw new Failure('refused', `no answer about ${printableLabel(query.connection)}`);
-        // Not before there is something to put into it.
+        // The file is created only when there is something to write.
         if (out !== undefined) stream = await created(out);
         file = new CaptureFile(describe(connection));
         await write(stream, file.head);
@@ -75,7 +76,7 @@ async function follow(query: CaptureQuery, { api, terminal }: { api: TopologyApi
   note(terminal, `${count(messages, 'message')} captured, ${dropped} dropped: ${printable(ended)}`);
 }
 
-/** For its owner only: what peers say to each other is in it. */
+/** A new file that only its owner can read: it will hold messages of peers. */
 async function created(path: string): Promise<Writable> {
   const stream = createWriteStream(path, { mode: 0o600 });
   return new Promise((resolve, reject) => {

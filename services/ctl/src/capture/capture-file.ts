@@ -4,37 +4,42 @@ import { VERSION } from '@spanmesh/runtime/version';
 import { enhancedPacket, interfaceDescription, nameResolution, sectionHeader } from './pcapng.ts';
 import { TcpFrames } from './tcp-frames.ts';
 
-/** Port of DMSG (protocol.md, introduction): the end that listens has it in the file, whatever it had, so that it is known for DMSG. */
+/**
+ * Port of DMSG (protocol.md, introduction). The file gives it to the listening end, whatever its real port, so that
+ * Wireshark recognises DMSG.
+ */
 const DMSG_PORT = 987;
 
-/** The connection that a file is of. */
+/** The connection whose messages a file holds. */
 export interface CapturedConnection {
-  /** Its id. */
+  /** The connection's id. */
   readonly id: string;
   readonly dialect: Dialect;
   /** `address:port`, numeric. */
   readonly local: string;
   readonly remote: string;
-  /** The gateway has made it: its peer listens. */
+  /** Whether the gateway has dialled the connection: then the peer is the listening end. */
   readonly dialled: boolean;
   readonly gatewayName: string;
-  /** Name of the peer for people; empty: none is known. */
+  /** Name of the peer, for people; empty: unknown. */
   readonly peerName: string;
 }
 
-/** A message of it. */
+/** A message of the connection. */
 export interface FileMessage {
   readonly timeUs: number;
-  /** By the gateway to the peer. */
+  /** Sent by the gateway to the peer; otherwise received. */
   readonly sent: boolean;
-  /** Its beginning, or all of it. */
+  /** The message, or its beginning. */
   readonly data: Uint8Array;
   readonly length: number;
-  /** Bytes of its direction between the message before and this one that are not there. */
+  /** Bytes in the same direction, between the message before and this one, that were not captured. */
   readonly missedBytes: number;
 }
 
-/** Writes a connection's messages as a pcapng file: TCP packets, one message each, made up around the bytes that passed. */
+/**
+ * Writes a connection's messages as a pcapng file: TCP packets, one message each, made up around the captured bytes.
+ */
 export class CaptureFile {
   /** The first bytes of the file. */
   readonly head: Buffer;
@@ -52,7 +57,7 @@ export class CaptureFile {
     );
     const { addresses } = this.#frames;
     const description = `${dialect}, ${local} to ${remote}, ${dialled ? 'dialled' : 'accepted'}`;
-    // Two ends at one address cannot both give it their name.
+    // If both ends have one address, it can have only one name.
     const named = local.replace(/:\d+$/, '') !== remote.replace(/:\d+$/, '');
     this.head = Buffer.concat([
       sectionHeader({
@@ -80,12 +85,12 @@ function namesOf(
   { gateway, peer }: { readonly gateway: string; readonly peer: string },
 ): [Uint8Array, string][] {
   const names: [Uint8Array, string][] = [[local, gateway]];
-  // Names there are of hosts: a label may hold anything.
+  // Only names that look like a host's: a label may hold anything.
   if (/^[\w.-]{1,63}$/.test(peer)) names.push([remote, peer]);
   return names;
 }
 
-/** An address in a form that is not known must not cost the capture. */
+/** Reads an address. One in an unknown form must not end the capture. */
 function hostPort(text: string): HostPort {
   try {
     return parseHostPort(text);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { interfaceDescription, MAX_OPTION_BYTES } from './pcapng.ts';
 
-/** Sizes of the options of a block whose own fields have so many bytes, the end left out. */
+/** Sizes of the options in a block whose own fields take `fieldBytes`; the option that ends the list is left out. */
 function optionSizes(block: Buffer, fieldBytes: number): number[] {
   const sizes: number[] = [];
   for (let at = 8 + fieldBytes; block.readUInt16LE(at) !== 0; ) {
@@ -16,7 +16,7 @@ function optionSizes(block: Buffer, fieldBytes: number): number[] {
 it.each([
   [MAX_OPTION_BYTES, MAX_OPTION_BYTES],
   [MAX_OPTION_BYTES + 1, MAX_OPTION_BYTES],
-])('an option of %i bytes has %i in the file, and the next one is where it should be', (given, written) => {
+])('an option of %i bytes has %i in the file, and the next one follows in its place', (given, written) => {
   const block = interfaceDescription({ name: 'x'.repeat(given), description: 'abc' });
   expect(optionSizes(block, 8)).toEqual([written, 3]);
   expect(block.readUInt32LE(4)).toBe(block.length);

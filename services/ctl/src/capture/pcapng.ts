@@ -5,7 +5,7 @@ const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE_DESCRIPTION = 1;
 const NAME_RESOLUTION = 4;
 const ENHANCED_PACKET = 6;
-/** Its bytes as a reader of the other byte order would see them swapped. */
+/** A reader of the other byte order sees these bytes swapped. */
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
 const OPT_END = 0;
@@ -24,24 +24,24 @@ const RECORD_IPV6 = 2;
 export interface Packet {
   /** Microseconds since 1970. */
   readonly timeUs: number;
-  /** Its beginning, or all of it. */
+  /** The packet, or its beginning. */
   readonly data: Uint8Array;
-  /** How many bytes it had. */
+  /** Size of the whole packet, bytes. */
   readonly length: number;
   /** Sent by the capturing side, otherwise received. */
   readonly outbound: boolean;
   readonly comment: string;
 }
 
-// The blocks of a pcapng file (draft-ietf-opsawg-pcapng), little-endian, one section with one interface of raw IP packets whose times
-// are in microseconds, which is what a file means that does not say otherwise.
+// The blocks of a pcapng file (draft-ietf-opsawg-pcapng): little-endian, one section with one interface of raw IP
+// packets. Times are in microseconds, the format's default.
 
-/** The block that begins a file. `application`: what has written it. */
+/** The block that begins a file. `application`: the program that writes it. */
 export function sectionHeader({ application, comment }: { application: string; comment: string }): Buffer {
   const head = Buffer.alloc(16);
   head.writeUInt32LE(BYTE_ORDER_MAGIC, 0);
   head.writeUInt16LE(1, 4);
-  // The size of the section is not known.
+  // All bits set: the size of the section is not known.
   head.fill(0xff, 8);
   return block(SECTION_HEADER, [
     head,

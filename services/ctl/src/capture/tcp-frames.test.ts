@@ -12,7 +12,7 @@ it.each([
   const data = Buffer.alloc(length, 7);
   const packets = frames.frames(true, data, { length, missed: 0 });
   expect(packets.map((packet) => packet.length - HEADERS)).toEqual(sizes);
-  // Sequence numbers, behind the IP header and both ports.
+  // Sequence numbers, which follow the IP header and both ports.
   expect(packets.map((packet) => packet.data.readUInt32BE(24))).toEqual(sizes.map((_, n) => 1 + n * MAX_SEGMENT_BYTES));
   expect(Buffer.concat(packets.map((packet) => packet.data.subarray(HEADERS))).equals(data)).toBe(true);
 });

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { HostPort } from '@spanmesh/runtime/address';
 
-/** Most bytes of a segment: with its headers it must fit an IP packet, whose size is 16 bits. */
+/** Most bytes of a segment: with its headers it must fit into an IP packet, whose size is a field of 16 bits. */
 export const MAX_SEGMENT_BYTES = 32 * 1024;
 const TCP_HEADER_BYTES = 20;
 const TCP = 6;
@@ -10,7 +10,7 @@ const PUSH_ACK = 0x18;
 /** A packet, or the beginning of one. */
 export interface TcpFrame {
   readonly data: Buffer;
-  /** How many bytes it has. */
+  /** Size of the whole packet, bytes. */
   readonly length: number;
 }
 
@@ -18,21 +18,21 @@ export interface TcpFrame {
 interface End {
   readonly address: Buffer;
   readonly port: number;
-  /** Where the next byte that it sends is in its stream. */
+  /** Sequence number of the next byte that this end sends. */
   at: number;
 }
 
 /**
- * TCP/IP packets around the bytes of a connection that was captured above TCP: as they would look on a wire without losses. Numbers of
- * both streams begin with 1; checksums are right where the packet is whole.
+ * TCP/IP packets around the bytes of a connection that was captured above TCP: as they would look on a wire without
+ * losses. Both directions begin with the sequence number 1; checksums are right where the packet is whole.
  */
 export class TcpFrames {
   readonly #local: End;
   readonly #remote: End;
 
-  /** Numeric addresses. */
+  /** The addresses must be numeric. */
   constructor(local: HostPort, remote: HostPort) {
-    // Through a balancer a peer may have an address of the other family: then both are written as of version 6.
+    // Through a balancer a peer may have an address of the other family: then both are written as IPv6.
     const isV4 = isIP(local.host) === 4 && isIP(remote.host) === 4;
     const end = ({ host, port }: HostPort): End => ({ address: addressBytes(host, isV4), port, at: 1 });
     this.#local = end(local);
@@ -45,8 +45,8 @@ export class TcpFrames {
   }
 
   /**
-   * The packets of one message, of which `data` is the beginning and `length` the size. `missed`: bytes of this direction before it that are
-   * not known.
+   * The packets of one message, of which `data` is the beginning and `length` the size. `missed`: bytes of this
+   * direction before it that are not known.
    */
   frames(sent: boolean, data: Uint8Array, { length, missed }: { length: number; missed: number }): TcpFrame[] {
     const [from, to] = sent ? [this.#local, this.#remote] : [this.#remote, this.#local];

@@ -12,7 +12,7 @@ import {
 export interface CertificatePlan {
   /** Name of its files, without `.crt` and `.key`. */
   readonly file: string;
-  /** For people. */
+  /** Its subject, for people. */
   readonly subject: string;
   readonly names: readonly string[];
   readonly roles: readonly ('server' | 'client')[];
@@ -26,20 +26,20 @@ const DEFAULT_GATEWAY = 'gateway';
 
 const BOTH = ['server', 'client'] as const;
 
-/** Under which this host reaches itself. */
+/** The names and addresses under which this host reaches itself. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 
-/** What certificates are to be for. */
+/** What the certificates have to cover. */
 export interface CertificateWishes {
   /** Names and addresses under which programs other than ours reach the API. */
   readonly hosts: readonly string[];
-  /** Hosts of the NATS servers; none: they have certificates from elsewhere. */
+  /** Hosts of the NATS servers; none: these have certificates from elsewhere. */
   readonly natsHosts: readonly string[];
-  /** Names of gateways, or patterns of names; none: the one name that a gateway has unless it is given another. */
+  /** Names of gateways, or patterns of names; none: the default name of a gateway. */
   readonly gateways: readonly string[];
 }
 
-/** All of them. */
+/** All certificates that the wishes need. */
 export function certificatePlans({ hosts, natsHosts, gateways }: CertificateWishes): CertificatePlan[] {
   return [
     ...gatewayPlans(gateways),
@@ -59,14 +59,15 @@ export function certificatePlans({ hosts, natsHosts, gateways }: CertificateWish
     },
     { file: 'operator', subject: 'operator', names: [API_CLIENT_NAMES.operate], roles: ['client'] },
     { file: 'reader', subject: 'reader', names: [API_CLIENT_NAMES.read], roles: ['client'] },
-    // Servers of a cluster are each other's clients. What services show to them is their own certificate.
+    // NATS servers of a cluster are also each other's clients. Services identify themselves to NATS by their own
+    // certificates.
     ...(natsHosts.length === 0
       ? []
       : [{ file: 'nats', subject: 'nats', names: [...new Set([...LOOPBACK, ...natsHosts])], roles: BOTH }]),
   ];
 }
 
-/** A pair for each gateway that is named, and one for all that only fit a pattern: nobody knows how many those are. */
+/** A pair for each named gateway, and one for all gateways that fit a pattern, whose number is not known. */
 function gatewayPlans(gateways: readonly string[]): CertificatePlan[] {
   const names = [...new Set(gateways.length === 0 ? [DEFAULT_GATEWAY] : gateways)];
   const isShared = (name: string) => gateways.length === 0 || name.includes('*');

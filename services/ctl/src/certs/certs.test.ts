@@ -23,7 +23,7 @@ const certificate = (name: string, from = directory) => new X509Certificate(read
 const NAMES = ['api', 'ca', 'link-gateway', 'operator', 'reader', 'standalone', 'topology', 'volconf'];
 
 describe('certs init', () => {
-  it('makes a CA and what it signs; only the owner can read keys', async () => {
+  it('makes a CA and the certificates signed by it; only the owner can read keys', async () => {
     const { code, printed, noted } = await certs('init', directory, '--host', 'api.example.org', '--host', '192.0.2.7');
     expect([code, noted]).toEqual([0, '']);
     expect(printed).toMatch(/^8 certificates in .*, good until \d{4}-\d\d-\d\d: ca, link-gateway, /);
@@ -36,7 +36,7 @@ describe('certs init', () => {
       expect(certificate(name).verify(ca.publicKey), name).toBe(true);
     }
     expect(certificate('topology').subjectAltName).toBe('DNS:topology.spanmesh');
-    // The name that a gateway has unless it is given another.
+    // The default name of a gateway.
     expect(certificate('link-gateway').subjectAltName).toBe(
       'DNS:link-gateway.spanmesh, DNS:gateway.link-gateway.spanmesh',
     );
@@ -47,7 +47,7 @@ describe('certs init', () => {
     expect(certificate('operator').subjectAltName).toBe('DNS:operate.clients.spanmesh');
   });
 
-  it('makes one for NATS servers, if it is told their names', async () => {
+  it('makes a certificate for NATS servers, if their names are given', async () => {
     const { code, printed } = await certs('init', directory, '--nats', 'nats-0.nats', '--nats', '192.0.2.8');
     expect(code).toBe(0);
     expect(printed).toMatch(/^9 certificates in .*, reader, nats\n/);
@@ -59,7 +59,7 @@ describe('certs init', () => {
     expect(keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
   });
 
-  it('makes a pair for each gateway that is named, and one for all that fit a pattern', async () => {
+  it('makes a pair for each named gateway, and one for all that fit a pattern', async () => {
     const { printed } = await certs('init', directory, '--gateway', 'a', '--gateway', 'b-*', '--gateway', 'c');
     expect(printed).toContain(': ca, link-gateway, link-gateway-a, link-gateway-c, topology, ');
     const names = ['link-gateway', 'link-gateway-a', 'link-gateway-c', 'standalone'].map(
@@ -87,7 +87,7 @@ describe('certs init', () => {
     expect(readdirSync(directory).map((name) => readFileSync(join(directory, name), 'utf8'))).toEqual(before);
   });
 
-  it('renews with a CA that is there, and leaves its key where it is', async () => {
+  it('renews certificates with an existing CA, and leaves its key where it is', async () => {
     await certs('init', directory);
     const next = join(parent, 'next');
     expect(await certs('init', next, '--authority', directory, '--days', '30')).toMatchObject({ code: 0, noted: '' });
@@ -113,7 +113,7 @@ describe('certs init', () => {
 describe('certs check', () => {
   const line = (printed: string, file: string) => printed.split('\n').find((text) => text.startsWith(`${file} `));
 
-  it('says of each certificate when it ends and for whom it is', async () => {
+  it('prints for each certificate when it ends and whom it names', async () => {
     await certs('init', directory);
     const { code, printed } = await certs('check', directory);
     expect(code).toBe(0);
@@ -123,7 +123,7 @@ describe('certs check', () => {
     expect(printed.split('\n')).toHaveLength(1 + NAMES.length + 1);
   });
 
-  it('says what is wrong', async () => {
+  it('says what is wrong with a certificate', async () => {
     await certs('init', directory);
     await certs('init', join(parent, 'other'), '--days', '5');
     const copy = (from: string, to: string) =>
@@ -142,7 +142,7 @@ describe('certs check', () => {
     expect((await certs('check', join(parent, 'other'))).printed).toMatch(/ends in 5 days/);
   });
 
-  it('is a list like any other', async () => {
+  it('prints a list with the usual options', async () => {
     await certs('init', directory);
     chmodSync(join(directory, 'reader.key'), 0o644);
     const { printed } = await certs('check', directory, '--sort=-file', '--limit', '2', '--columns', 'file');
@@ -159,7 +159,7 @@ describe('certs check', () => {
     });
   });
 
-  it('refuses a directory without any', async () => {
+  it('refuses a directory without certificates', async () => {
     expect(await certs('check', parent)).toMatchObject({ code: 2 });
     expect(await certs('check', join(parent, 'none'))).toMatchObject({ code: 2 });
   });

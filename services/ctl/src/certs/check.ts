@@ -14,7 +14,7 @@ import type { Terminal } from '../terminal.ts';
 import { CA_FILE } from './certificate-set.ts';
 
 const DAY_MS = 86_400_000;
-/** A certificate that ends within this time is worth a warning, days. */
+/** A certificate that ends within this time is reported, days. */
 const SOON_DAYS = 30;
 
 /** Findings about one certificate. */
@@ -34,7 +34,7 @@ const COLUMNS: readonly Column<Finding>[] = [
 ];
 
 /**
- * Says of each certificate of a directory (`*.crt`) when it ends, for whom it is, and what is wrong with it.
+ * Prints for each certificate of a directory (`*.crt`) when it ends, whom it names, and what is wrong with it.
  * @throws Failure usage: no directory; refused: something is wrong
  */
 export async function checkCertificates(directory: string, options: TableOptions, terminal: Terminal): Promise<void> {
@@ -108,7 +108,7 @@ function problemOf(certificate: X509Certificate, directory: string, file: string
 }
 
 function isKeyOf(certificate: X509Certificate, keyFile: string): boolean {
-  // One that cannot be read is another finding.
+  // An unreadable key file is reported by another finding.
   const pem = readSecretFile(keyFile);
   try {
     return certificate.checkPrivateKey(createPrivateKey(pem));

@@ -9,20 +9,24 @@ import { CA_FILE, type CertificateWishes, certificatePlans } from './certificate
 
 export interface InitQuery extends CertificateWishes {
   readonly directory: string;
-  /** How long the certificates are good for. */
+  /** How long the certificates are valid. */
   readonly days: number;
-  /** Directory of the CA that signs; undefined: a new one. */
+  /** Directory of the CA that signs; undefined: a new CA is made. */
   readonly authority?: string;
 }
 
 const DAY_MS = 86_400_000;
-/** A CA lasts: what it has signed is changed often, everybody's file of it seldom. */
+/**
+ * A CA is valid for long: the certificates that it signs are renewed often, but its own file, which every host has,
+ * seldom.
+ */
 const CA_DAYS = 3650;
-/** Clocks of hosts differ: what is made now must count as valid on all of them. */
+/** Clocks of hosts differ: a certificate made now must count as valid on all of them. */
 const CLOCK_SKEW_MS = 3_600_000;
 
 /**
- * Makes a CA and the certificates of every service and of two users of the API. Writes nothing if any of the files is there.
+ * Makes a CA and the certificates of every service and of two users of the API. Writes nothing if any of the files
+ * exists.
  * @throws Failure usage
  */
 export async function initCertificates(query: InitQuery, terminal: Terminal): Promise<void> {
@@ -44,7 +48,7 @@ export async function initCertificates(query: InitQuery, terminal: Terminal): Pr
       ? CertificateAuthority.create({ subject: 'spanmesh CA', notBefore, notAfter: new Date(now + CA_DAYS * DAY_MS) })
       : readAuthority(query.authority);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // The key of a CA that was there before stays where it is.
+  // The key of an existing CA stays where it is.
   if (query.authority === undefined) writePair(directory, CA_FILE, authority.pem);
   else writeNew(join(directory, `${CA_FILE}.crt`), authority.pem.cert, 0o644);
   const notAfter = new Date(now + days * DAY_MS);

@@ -3,7 +3,7 @@ import { addAddressOptions, integer, parseTime, readApiOptions } from '../api-op
 import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** Most messages, and bytes of a message, that can be asked for: what fits the API's numbers. */
+/** Most messages, and most bytes of a message, that can be asked for: the API's numbers have 32 bits. */
 const MAX_COUNT = 2 ** 32 - 1;
 
 interface CaptureOptions {

@@ -6,7 +6,7 @@ import { exitsWith1 } from '../exit-codes.ts';
 import { addLocalListOptions, readTableOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** Longest that certificates may be good for: more, and nobody knows any more how they are changed. */
+/** Longest validity of certificates, days: when they are changed less often, people forget how. */
 const MAX_DAYS = 825;
 const HOST_NAME = /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 

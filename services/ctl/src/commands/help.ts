@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
 
-/** `spanmesh help [COMMAND…]`, also of commands below others, and of services, which have to be loaded to know their flags. */
+/**
+ * `spanmesh help [COMMAND…]`, also for subcommands, and for services, which must be loaded because they declare their
+ * own flags.
+ */
 export function addHelp(program: Command): void {
   const help = program
     .helpCommand(false)

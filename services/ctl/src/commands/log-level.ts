@@ -4,7 +4,7 @@ import { parseTime } from '../api-options.ts';
 import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** Which processes, and for how long. */
+/** Which processes change their log level, and for how long. */
 interface LogLevelOptions {
   readonly service?: string;
   readonly process?: string;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Terminal } from '../terminal.ts';
 
-/** Where the units of the Debian package look. */
+/** Where the units of the Debian package look for files. */
 const DEFAULT_TO = '/etc/spanmesh';
 
 /** `spanmesh migrate` */

@@ -6,7 +6,7 @@ import { addCerts } from './certs.ts';
 import { addPing } from './ping.ts';
 import { addSim } from './sim.ts';
 
-/** What `text` means as an option of a command, `certs init`. */
+/** The value of an option of a command (such as `certs init`) for a text that is typed. */
 function meaning(path: string, option: string, text: string): unknown {
   let command: Command | undefined = new Command();
   for (const add of [addCapture, addCerts, addPing, addSim]) add(command, new RecordingTerminal());

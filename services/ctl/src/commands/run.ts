@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Terminal } from '../terminal.ts';
 
-/** The services, what they are, and how they are loaded: only the one that is run. */
+/** The services: name, description, and how to load each one, so that only the service that is run is loaded. */
 export const SERVICES = [
   [
     'standalone',
@@ -26,7 +26,7 @@ export function addRun(program: Command, terminal: Terminal): void {
       .description(description)
       .usage('[flags]')
       .argument('[flags...]')
-      // Which flags there are, --help among them, is the service's own affair: it has to be loaded to know.
+      // The service declares its flags, --help among them, so it must be loaded first.
       .helpOption(false)
       .passThroughOptions()
       .allowUnknownOption()

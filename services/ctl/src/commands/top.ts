@@ -6,7 +6,7 @@ import type { Terminal } from '../terminal.ts';
 import { parseOrder, SORT_WORDS, type TopOrder } from '../top/order.ts';
 import type { KindName } from '../top/top-table.ts';
 
-/** Most blocks that can be asked for. */
+/** Most blocks (with --watch) that can be asked for. */
 const MOST = 1_000_000;
 const KINDS: readonly KindName[] = ['connection', 'trunk', 'class'];
 

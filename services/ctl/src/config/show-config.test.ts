@@ -42,7 +42,7 @@ afterEach(() => server.stop());
 const run = (...args: string[]) => main(['config', 'show', ...args, '--address', server.address], terminal);
 
 describe('spanmesh config show', () => {
-  it('shows what is not as it is by default, and of a secret nothing', async () => {
+  it('shows settings that differ from the default, and no secret’s value', async () => {
     expect(await run()).toBe(0);
     expect(terminal.printed).toBe(
       [
@@ -55,7 +55,7 @@ describe('spanmesh config show', () => {
     expect(terminal.noted).toBe('spanmesh: topology-a-7: everything is as it is by default\n');
   });
 
-  it('is a list like any other', async () => {
+  it('prints a list with the usual options', async () => {
     expect(await run('--all', '--sort=-setting,process', '--columns', 'process,setting', '--limit', '2')).toBe(0);
     expect(terminal.printed.trimEnd().split('\n').slice(1)).toEqual([
       'link-gateway-a-8  SPANMESH_NATS_TOKEN',
@@ -63,7 +63,7 @@ describe('spanmesh config show', () => {
     ]);
   });
 
-  it('is a document of the processes', async () => {
+  it('prints a document of the processes', async () => {
     reports.push({ alone: true });
     expect(await run('-o', 'json', '--sort', 'value')).toBe(0);
     expect(JSON.parse(terminal.printed)).toEqual({

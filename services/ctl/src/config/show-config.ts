@@ -9,7 +9,7 @@ import { printable } from '../output/printable.ts';
 import type { Column } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** A setting of a process. */
+/** One setting of one process. */
 interface Row {
   readonly process: string;
   readonly setting: SettingInForce;
@@ -27,14 +27,14 @@ const COLUMNS: readonly Column<Row>[] = [
 ];
 
 export interface ConfigQuery {
-  /** Empty: all. */
+  /** The process to show; empty: all. */
   readonly process: string;
-  /** Settings that have their default, too. */
+  /** Also show settings that have their default. */
   readonly all: boolean;
 }
 
 /**
- * Prints what is in force at each process, and where it comes from.
+ * Prints the settings in force at each process, and which source each value comes from.
  * @throws Failure
  */
 export async function showConfig(query: ConfigQuery, options: ListOptions, terminal: Terminal): Promise<void> {
@@ -48,7 +48,7 @@ export async function showConfig(query: ConfigQuery, options: ListOptions, termi
 
 async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQuery): Promise<Listed<Row>> {
   const rows: Row[] = [];
-  /** Processes that have answered, and of which there is nothing to show. */
+  /** Processes that have answered, but have no settings to show. */
   const without: string[] = [];
   /** What each has in its environment that is no setting, if anything. */
   const unknown = new Map<string, readonly UnknownSetting[]>();

@@ -20,7 +20,7 @@ const COLUMNS: readonly Column<Row>[] = [
 ];
 
 /**
- * Keeps a context under a name, in place of what that name had; the first one is in use.
+ * Stores a context under a name, replacing one of that name. The first context becomes the one in use.
  * @throws Failure usage
  */
 export function addContext(name: string, context: Context, { env }: Pick<Terminal, 'env'>): void {
@@ -59,7 +59,7 @@ export function listContexts(options: TableOptions, terminal: Terminal): Promise
   return printList({ columns: COLUMNS, fetch }, options, terminal);
 }
 
-/** The files are meant from here, wherever the next command is typed. */
+/** Makes paths absolute, since the next command may be typed in another directory. */
 function absolute({ address, ca, cert, key, tokenFile }: Context): Context {
   if ((cert === undefined) !== (key === undefined)) throw new Failure('usage', 'give both, --cert and --key');
   return {

@@ -21,7 +21,7 @@ async function spanmesh(...args: string[]) {
   return { code, printed: terminal.printed, noted: terminal.noted };
 }
 
-/** What a command would use that is called so. */
+/** The options that a command reads from these arguments. */
 function options(...args: string[]) {
   const terminal = new RecordingTerminal(env);
   const program = buildProgram(terminal);
@@ -35,7 +35,7 @@ function options(...args: string[]) {
 const file = () => join(home, 'spanmesh', 'contexts.json');
 
 describe('Contexts', () => {
-  it('are kept for their owner only, the first one in use, files with their whole path', async () => {
+  it('are readable for their owner only, the first one in use, files with their whole path', async () => {
     expect(
       await spanmesh('context', 'add', 'lab', '--address', 'lab.example:1', '--ca', 'ca.crt', '--token-file', 't'),
     ).toEqual({ code: 0, printed: '', noted: '' });
@@ -56,7 +56,7 @@ describe('Contexts', () => {
     });
   });
 
-  it('are a list like any other', async () => {
+  it('are a list with the usual options', async () => {
     for (const name of ['b', 'a', 'c']) await spanmesh('context', 'add', name, '--address', `${name}.example:1`);
     expect((await spanmesh('context', 'list', '--sort', 'context', '--columns', 'current,context')).printed).toBe(
       'CURRENT  CONTEXT\n         a\n*        b\n         c\n',
@@ -65,7 +65,7 @@ describe('Contexts', () => {
     expect(printed).toBe('current: b\ncontexts:\n  c:\n    address: c.example:1\n  b:\n    address: b.example:1\n');
   });
 
-  it('show an address of somebody else nothing of theirs', async () => {
+  it('do not send their token to another address', async () => {
     await spanmesh('context', 'add', 'lab', '--address', 'lab.example:1', '--token-file', 't');
     expect(options('--address', 'other.example:2')).toEqual({ address: 'other.example:2', access: undefined });
     env.SPANMESH_ADDRESS = 'other.example:3';
@@ -81,7 +81,7 @@ describe('Contexts', () => {
     expect(await spanmesh('context', ...args)).toMatchObject({ code: 2, noted: expect.stringContaining(why) });
   });
 
-  it('that cannot be read are said so, and left as they are', async () => {
+  it('are left as they are, and reported, when they cannot be read', async () => {
     await spanmesh('context', 'add', 'lab');
     for (const text of ['{', '[]', '{"contexts":{"a":{}}}']) {
       writeFileSync(file(), text);

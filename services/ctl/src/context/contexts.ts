@@ -4,15 +4,17 @@ import type { ApiAccess } from '../api-access.ts';
 import { Failure } from '../failure.ts';
 import { fileTrouble } from '../output/file-trouble.ts';
 
-/** A named address, with the files that open it. Never a token itself: only where it is. */
+/**
+ * A named address, with the files that give access to it. A context holds the path of a token's file, never the token.
+ */
 export interface Context extends Omit<ApiAccess, 'token'> {
   /** `host:port` */
   readonly address: string;
 }
 
-/** What the file holds. */
+/** The content of the file of contexts. */
 export interface Contexts {
-  /** The one in use; null: none. */
+  /** Name of the context in use; null: none. */
   readonly current: string | null;
   readonly contexts: Readonly<Record<string, Context>>;
 }
@@ -22,14 +24,14 @@ const FIELDS = ['address', 'ca', 'cert', 'key', 'tokenFile'] as const;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Where contexts are kept, as the XDG base directory specification has it; null: this user has no home. */
+/** The file of contexts, by the XDG base directory specification; null: this user has no home directory. */
 export function contextsFile({ XDG_CONFIG_HOME: config, HOME: home }: Env): string | null {
   if (config?.startsWith('/')) return join(config, 'spanmesh', 'contexts.json');
   return home === undefined || home === '' ? null : join(home, '.config', 'spanmesh', 'contexts.json');
 }
 
 /**
- * The contexts that there are.
+ * The user's contexts.
  * @throws Failure usage: the file cannot be read.
  */
 export function readContexts(env: Env): Contexts {
@@ -44,7 +46,7 @@ export function readContexts(env: Env): Contexts {
 }
 
 /**
- * Keeps them, readable for their owner only, all or nothing.
+ * Writes the contexts, whole or not at all, readable for their owner only.
  * @throws Failure usage: they cannot be written.
  */
 export function writeContexts(env: Env, contexts: Contexts): void {
@@ -54,7 +56,7 @@ export function writeContexts(env: Env, contexts: Contexts): void {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const fresh = `${file}.${process.pid}`;
     writeFileSync(fresh, `${JSON.stringify(contexts, null, 2)}\n`, { mode: 0o600 });
-    // The mode of one that was left there by a fault.
+    // A temporary file left by an earlier fault may have another mode.
     chmodSync(fresh, 0o600);
     renameSync(fresh, file);
   } catch (error) {
@@ -63,8 +65,8 @@ export function writeContexts(env: Env, contexts: Contexts): void {
 }
 
 /**
- * The context of a name, or the one in use; null: none is.
- * @throws Failure usage: there is none of that name.
+ * The context with this name, or the one in use; null: none is in use.
+ * @throws Failure usage: there is none with this name.
  */
 export function contextOf(env: Env, name: string | undefined): Context | null {
   const { current, contexts } = readContexts(env);
@@ -80,7 +82,7 @@ export function checkName(name: string): void {
   if (!NAME.test(name)) throw new Failure('usage', 'a context is named by letters, digits, dots, - and _, 63 at most');
 }
 
-/** @throws TypeError: it is something else. */
+/** @throws TypeError: the value is not the content of a file of contexts. */
 function parse(value: unknown): Contexts {
   if (!isRecord(value) || !isRecord(value.contexts)) throw new TypeError('not a file of contexts');
   const contexts = Object.entries(value.contexts).map(([name, one]) => [name, contextIn(one)] as const);

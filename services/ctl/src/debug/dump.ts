@@ -31,15 +31,15 @@ const FOLDER = 'spanmesh-debug';
 /** Most characters of a process's id in a file's name. */
 export const MAX_ID_CHARS = 60;
 
-/** What one part of the archive comes from; each may fail without the others. */
+/** One part of the archive, and how it is fetched; each part may fail without the others. */
 interface Part {
   readonly name: string;
   collect(): Promise<TarFile[]>;
 }
 
 /**
- * Writes one archive for a report of a fault: what the API and every process say of themselves. What cannot be had is listed in it; nothing
- * in it is secret.
+ * Writes one archive for the report of a fault: what the API and every process answer about themselves. The archive
+ * lists the parts that could not be fetched; it holds no secrets.
  * @throws Failure nothing at all answers; the file cannot be written.
  */
 export async function debugDump(
@@ -86,7 +86,7 @@ export async function debugDump(
   terminal.out.write(`${path}: ${count(all.length, 'file')}, ${archive.length} bytes\n`);
 }
 
-/** For its owner only: addresses and names are in it. */
+/** Saves the archive, readable for its owner only, since it holds addresses and names. */
 async function save(path: string, archive: Uint8Array): Promise<void> {
   try {
     await writeFile(path, archive, { mode: 0o600 });
@@ -149,7 +149,7 @@ function partsOf(apis: {
   ];
 }
 
-/** Where the files of a process are: the end of its id is what tells processes apart. */
+/** The folder for the files of a process. It keeps the end of the id, in which the ids of processes differ. */
 export function processFolder(id: string): string {
   return `processes/${id.replace(/[^\w.-]/g, '_').slice(-MAX_ID_CHARS)}`;
 }

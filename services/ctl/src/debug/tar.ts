@@ -1,5 +1,5 @@
 const BLOCK_BYTES = 512;
-/** Longest name that fits its field. */
+/** Longest name of a file, bytes: the size of the header's field. */
 export const MAX_NAME_BYTES = 100;
 
 /** A file of an archive. */
@@ -9,7 +9,7 @@ export interface TarFile {
   readonly data: Uint8Array;
 }
 
-/** An archive as POSIX has it (ustar), its files readable for their owner. `seconds`: when, since 1970. */
+/** An archive in POSIX's format ustar, its files readable for their owner. `seconds`: time of all files, since 1970. */
 export function tar(files: readonly TarFile[], seconds: number): Buffer {
   const parts = files.flatMap(({ name, data }) => [
     header({ name, size: data.length, seconds }),
@@ -29,7 +29,7 @@ function header({ name, size, seconds }: { name: string; size: number; seconds: 
   octal(0, 116, 7);
   octal(size, 124, 11);
   octal(seconds, 136, 11);
-  // The sum counts its own field as spaces.
+  // The checksum counts its own field as spaces.
   block.fill(' ', 148, 156);
   block.write('0', 156);
   block.write('ustar\0', 257);

@@ -10,7 +10,7 @@ import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 
 /**
- * Has a connection closed in order.
+ * Orders that a connection be closed, its last messages still sent.
  * @throws Failure
  */
 export async function closeConnection(

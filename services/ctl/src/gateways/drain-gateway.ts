@@ -11,21 +11,21 @@ import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
 
-/** Wait before a drain whose stream was lost is asked about again, in milliseconds. */
+/** Wait before a drain whose stream was lost is asked for again, in milliseconds. */
 const AGAIN_MS = 250;
 
 export interface DrainQuery {
   readonly gateway: string;
   readonly share: number;
-  /** 0: the gateway's own. */
+  /** Time for the drain; 0: the gateway's own setting. */
   readonly deadlineMs: number;
-  /** Follow it to its end. */
+  /** Whether to follow the drain to its end. */
   readonly wait: boolean;
 }
 
 /**
- * Orders a drain and follows it. A stream that is lost on the way (another leader) is asked for again with the same order: nothing is
- * drained twice. JSON: a document a line, a DrainGatewayResponse.
+ * Orders a drain and follows it. If the stream is lost on the way (another leader), the same order is sent again:
+ * nothing is drained twice. JSON: a document a line, a DrainGatewayResponse.
  * @throws Failure
  */
 export async function drainGateway(query: DrainQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
@@ -39,7 +39,7 @@ export async function drainGateway(query: DrainQuery, options: ApiOptions, termi
       try {
         for await (const told of api.drain(request)) {
           lostAt = null;
-          // The id, not the name: another boot of the name would not know the order, and begin it.
+          // The id, not the name: another boot with the same name would not know the order, and begin to drain.
           request.gateway = told.gateway;
           if (isDocument(options.output))
             await writeDocumentOfStream(options.output, terminal.out, protobufJson(DrainGatewayResponse, told));

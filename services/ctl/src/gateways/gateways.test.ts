@@ -20,7 +20,7 @@ type DrainCall = ServerWritableStream<DrainGatewayRequest, DrainGatewayResponse>
 let server: FakeServer;
 let terminal: RecordingTerminal;
 let asked: DrainGatewayRequest[];
-/** What happens to each drain, in turn. */
+/** What is done with each drain, in turn. */
 let drains: ((call: DrainCall) => void)[];
 let closes: CloseConnectionRequest[];
 let connection: Connection;
@@ -65,13 +65,13 @@ const lost = (call: DrainCall) =>
   call.emit('error', Object.assign(new Error(), { code: status.UNAVAILABLE, details: 'The leader has changed.' }));
 
 describe('spanmesh gateways', () => {
-  it('list shows what each has, and which drain', async () => {
+  it('list shows the connections of each gateway, and its drain', async () => {
     expect(await run('gateways', 'list')).toBe(0);
     expect(terminal.printed.replaceAll(/ +/g, ' ')).toContain('gw-1.0badcafe attached 12');
     expect(terminal.printed).toMatch(/gw-2\.00000002 +draining/);
   });
 
-  it('drain says how many there are, and follows it to the end', async () => {
+  it('drain prints the number of connections, and follows the drain to its end', async () => {
     drains.push((call) => {
       progress(call, 0);
       progress(call, 1);
@@ -99,13 +99,13 @@ describe('spanmesh gateways', () => {
     expect(terminal.printed.endsWith('3 closed in order, 0 cut off\n')).toBe(true);
   });
 
-  it('drain --no-wait is done once it has begun', async () => {
+  it('drain --no-wait ends once the drain has begun', async () => {
     drains.push((call) => progress(call, 0));
     expect(await run('gateways', 'drain', 'gw-1', '--share', '50%', '--no-wait')).toBe(0);
     expect(terminal.printed).toBe('gw-1.0badcafe: closing 3 connections\n');
   });
 
-  it('drain fails with what the service says', async () => {
+  it('drain fails with the service’s error', async () => {
     drains.push((call) =>
       call.emit('error', Object.assign(new Error(), { code: status.NOT_FOUND, details: 'There is no gateway gw-9.' })),
     );
@@ -129,13 +129,13 @@ describe('spanmesh gateways', () => {
 });
 
 describe('spanmesh conns close', () => {
-  it('says what is closed', async () => {
+  it('names the closed connection', async () => {
     expect(await run('conns', 'close', 'box', '--reason', 'moves')).toBe(0);
     expect(closes).toEqual([{ connection: 'box', reason: 'moves' }]);
     expect(terminal.printed).toBe('gw-1.0badcafe:7: closing, peer 192.0.2.7:4321\n');
   });
 
-  it('says that volconf dials again what it had dialled', async () => {
+  it('says that volconf dials a connection of a target again', async () => {
     connection.origin = ConnectionOrigin.CONNECTION_ORIGIN_TARGET;
     connection.wantedBy = 'lab';
     expect(await run('conns', 'close', '7')).toBe(0);

@@ -9,7 +9,8 @@ import { type Terminal, write } from '../terminal.ts';
 import { fingerprint } from './fingerprint.ts';
 
 /**
- * Says what a peer at this address gets from a keys directory, by the rules that the gateway itself follows, and what is wrong with any file.
+ * Prints how a keys directory admits a peer at this address, by the rules of the gateway itself, and what is wrong with
+ * any of the files.
  * @throws Failure usage: not a numeric address; refused: the directory cannot be read.
  */
 export async function checkKeys(address: string, directory: string, terminal: Terminal): Promise<void> {
@@ -23,7 +24,7 @@ export async function checkKeys(address: string, directory: string, terminal: Te
   await write(terminal.out, `${lines.join('\n')}\n`);
 }
 
-/** @throws Failure refused: it cannot be read. */
+/** @throws Failure refused: the directory cannot be read. */
 export async function readFiles(directory: string): Promise<Decided> {
   try {
     return await readRules(directory);

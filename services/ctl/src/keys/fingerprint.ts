@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** What two people can compare over the telephone: a hash of the public key, of a private one of its public half. */
+/** A hash of the public key, or of a private key's public half, which two people can compare over the telephone. */
 export function fingerprint(key: KeyObject): string {
   const shown = key.type === 'private' ? createPublicKey(key) : key;
   const hash = createHash('sha256').update(shown.export({ type: 'spki', format: 'der' }));

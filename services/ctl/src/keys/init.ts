@@ -10,13 +10,14 @@ import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { fingerprint } from './fingerprint.ts';
 
-/** For this host only; the public key is public, and its directory is not. */
+/** Only the owner may read the directory, though the public key in it is public. */
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /**
- * Makes the key pair of this host, and remote/ for the keys of peers (protocol.md, "Crypto"). PKCS#1 and SPKI, as the reference has them.
- * @throws Failure refused: one of the files is there already, or the directory cannot be written.
+ * Makes the key pair of this host, and remote/ for the keys of peers (protocol.md, "Crypto"). Formats: PKCS#1 and SPKI,
+ * like the reference's.
+ * @throws Failure refused: one of the files exists, or the directory cannot be written.
  */
 export async function initKeys(directory: string, terminal: Terminal): Promise<void> {
   const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', { modulusLength: RSA_BITS });
@@ -26,7 +27,8 @@ export async function initKeys(directory: string, terminal: Terminal): Promise<v
     try {
       await create(join(directory, PUBLIC_KEY_FILE), publicKey.export({ type: 'spki', format: 'pem' }).toString());
     } catch (error) {
-      // Ours, made a moment ago: half a pair is of no use, and would be in the way of the next attempt.
+      // Removes the private key written a moment ago: without the public one it is useless, and the next attempt would
+      // refuse it.
       await rm(join(directory, PRIVATE_KEY_FILE));
       throw error;
     }
@@ -47,7 +49,7 @@ export async function initKeys(directory: string, terminal: Terminal): Promise<v
   );
 }
 
-/** Whole on disk, or an error. @throws EEXIST: it is there. */
+/** Creates a file; once it resolves, all of it is on the disk. @throws EEXIST: the file exists. */
 async function create(path: string, text: string): Promise<void> {
   const file = await open(path, 'wx', FILE_MODE);
   try {

@@ -54,7 +54,7 @@ describe('keys init', () => {
     ]);
   });
 
-  it('asks for a directory', async () => {
+  it('asks for a directory when none is given', async () => {
     expect(await run(['init'])).toMatchObject({ code: 2, noted: expect.stringMatching(/which directory/) });
   });
 });
@@ -80,15 +80,15 @@ describe('keys check', () => {
       /^10\.3\.0\.1: refused, by remote\/10\.3\.0\.1\.pub: KEYFMT: peer's public key: not the expected kind of PEM\n/,
     ],
     ['2001:DB8::1', /^2001:db8::1: refused: no file in remote\//],
-  ])('says what %s gets', async (address, expected) => {
+  ])('says how %s is admitted', async (address, expected) => {
     const { code, printed } = await run(['check', address, directory]);
     expect(code).toBe(0);
     expect(printed).toMatch(expected);
-    // Whatever is asked for: somebody else's broken file is shown.
+    // A broken file is reported whichever peer is asked about.
     expect(printed).toMatch(/problem: remote\/10\.3\.0\.1\.pub KEYFMT: .*\n$/);
   });
 
-  it('takes numeric addresses only, and a directory that is there', async () => {
+  it('takes only numeric addresses, and a directory that exists', async () => {
     expect(await run(['check', 'host', directory])).toMatchObject({ code: 2 });
     expect(await run(['check', '10.1.1.1', join(directory, 'none')])).toMatchObject({
       code: 1,

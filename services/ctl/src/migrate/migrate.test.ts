@@ -32,7 +32,7 @@ describe('migrate', () => {
     return { code, printed: plain(terminal.printed), noted: plain(terminal.noted) };
   }
 
-  it('says what it would do, and does nothing', async () => {
+  it('prints what it would do, and does nothing', async () => {
     const { code, printed } = await run('migrate', from, '--to', to);
     expect(code).toBe(0);
     expect(printed.split('\n')).toEqual([
@@ -51,7 +51,7 @@ describe('migrate', () => {
     expect(readdirSync(directory)).toEqual(['hammer2']);
   });
 
-  it('with --apply makes what a gateway understands as the reference did', async () => {
+  it('with --apply writes files that mean to the gateway what the reference’s meant', async () => {
     expect((await run('migrate', from, '--to', to, '--apply')).code).toBe(0);
     const before = await readRules(from);
     const after = await readRules(join(to, 'keys'));
@@ -69,7 +69,7 @@ describe('migrate', () => {
     });
   });
 
-  it('overwrites nothing, and then writes nothing', async () => {
+  it('overwrites nothing, and if it would, writes nothing at all', async () => {
     mkdirSync(join(to, 'keys'), { recursive: true });
     writeFileSync(join(to, 'keys/rsa.pub'), 'precious');
     const { code, noted } = await run('migrate', from, '--to', to, '--apply');
@@ -81,7 +81,7 @@ describe('migrate', () => {
     expect(readFileSync(join(to, 'keys/rsa.pub'), 'utf8')).toBe('precious');
   });
 
-  it('says what will not do as it is', async () => {
+  it('reports files that cannot be taken over as they are', async () => {
     writeFileSync(join(from, 'remote/vol1.pub'), 'not named by an address');
     writeFileSync(join(from, 'autoconn'), 'a/b\n');
     const { printed } = await run('migrate', from, '--to', to);
@@ -89,7 +89,7 @@ describe('migrate', () => {
     expect(printed).toMatch(/^problem: autoconn line 1 is no host$/m);
   });
 
-  it('without a key there is nothing to take over', async () => {
+  it('refuses a directory without a private key', async () => {
     rmSync(join(from, 'rsa.prv'));
     const { code, noted } = await run('migrate', from, '--to', to);
     expect([code, noted]).toEqual([

@@ -7,11 +7,11 @@ import { type Terminal, write } from '../terminal.ts';
 import { type MigrationPlan, planMigration } from './plan.ts';
 
 export interface MigrateQuery {
-  /** The reference's directory. */
+  /** The reference's directory, which is only read. */
   readonly from: string;
-  /** Ours. */
+  /** Our directory, which is written. */
   readonly to: string;
-  /** Otherwise it is only said what would be done. */
+  /** Whether to write; otherwise the plan is only printed. */
   readonly apply: boolean;
 }
 
@@ -19,9 +19,9 @@ const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /**
- * Says what of the reference's files goes where, what about them will not do, and with `apply` writes it. The reference's own files stay as
- * they are: that is the way back.
- * @throws Failure refused: `from` cannot be read, or something in `to` is in the way; nothing has been written then
+ * Prints which of the reference's files go where, and what about them cannot be taken over; with `apply` it writes
+ * them. The reference's own files stay unchanged: they are the way back.
+ * @throws Failure refused: `from` cannot be read, or a file in `to` is in the way; then nothing has been written
  */
 export async function migrate({ from, to, apply }: MigrateQuery, terminal: Terminal): Promise<void> {
   const plan = await planMigration(resolve(from), resolve(to));

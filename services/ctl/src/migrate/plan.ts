@@ -8,27 +8,27 @@ import { readFiles } from '../keys/check.ts';
 import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 
-/** A file that is taken over as it is. */
+/** A file that is copied unchanged. */
 export interface Copy {
   readonly from: string;
   readonly to: string;
   readonly content: Buffer;
 }
 
-/** What of the reference's files goes where. */
+/** Which of the reference's files go where. */
 export interface MigrationPlan {
   readonly from: string;
   readonly to: string;
   readonly copies: readonly Copy[];
   readonly settingsFile: string;
   readonly settings: readonly (readonly [string, string])[];
-  /** Files in remote/. */
+  /** Number of files in remote/. */
   readonly peers: number;
-  /** Hosts of the autoconn file. */
+  /** Number of hosts in the autoconn file. */
   readonly hosts: number;
-  /** Parts that cannot be taken over as they are, by file. */
+  /** Parts of files that cannot be taken over as they are. */
   readonly problems: readonly { readonly file: string; readonly problem: string }[];
-  /** Files that are to be written and are there. */
+  /** Files that would be written but exist already. */
   readonly inTheWay: readonly string[];
 }
 
@@ -70,7 +70,7 @@ export async function planMigration(from: string, to: string): Promise<Migration
   };
 }
 
-/** Relative to the directory; none without remote/. */
+/** Paths of the peers' files, relative to the directory; none without remote/. */
 async function peerFiles(from: string): Promise<string[]> {
   const names = await readdir(join(from, PEERS_DIRECTORY)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -91,7 +91,7 @@ async function content(from: string, name: string): Promise<Buffer> {
   throw new Failure('refused', `${printable(path)} is larger than ${MAX_KEY_FILE_BYTES} bytes: it is no key`);
 }
 
-/** null: it is not there. */
+/** The text of a file; null: it does not exist. */
 async function textOf(path: string): Promise<string | null> {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -99,7 +99,7 @@ async function textOf(path: string): Promise<string | null> {
   });
 }
 
-/** The path, if there is something. */
+/** The path if something exists there, otherwise null. */
 async function isThere(path: string): Promise<string | null> {
   return access(path).then(
     () => path,

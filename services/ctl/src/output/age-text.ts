@@ -1,4 +1,7 @@
-/** How long something has been so, seconds, in the two largest units that matter: `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`. */
+/**
+ * How long a state has lasted, in seconds, written in the two largest units that matter: `45 s`, `3 min`, `2 h 5 min`,
+ * `3 d 4 h`.
+ */
 export function ageText(seconds: number): string {
   const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(seconds / unit)) as [
     number,

@@ -3,7 +3,7 @@ import type { OutputFormat } from '../api-options.ts';
 import { write } from '../terminal.ts';
 import { writeJson, writeJsonLine } from './json.ts';
 
-/** Formats for programs. */
+/** Output formats for programs. */
 export type DocumentFormat = 'json' | 'yaml';
 
 export function isDocument(output: OutputFormat): output is DocumentFormat {
@@ -13,7 +13,7 @@ export function isDocument(output: OutputFormat): output is DocumentFormat {
 /** Prints one document. */
 export async function writeDocument(output: DocumentFormat, out: Writable, document: unknown): Promise<void> {
   if (output === 'json') return writeJson(out, document);
-  // Loaded only by commands that ask for it.
+  // The YAML library is loaded only by commands that need it.
   const { yamlText } = await import('./yaml.ts');
   await write(out, yamlText(document));
 }

@@ -11,7 +11,7 @@ function troubleOf(path: string): string {
   return '';
 }
 
-it('says in words what is usual, and names what is not', () => {
+it('puts usual errors into words, and others by the system’s code', () => {
   expect(troubleOf('/nonexistent/file')).toBe('there is no such file or directory');
   expect(troubleOf('/')).toBe('it is a directory');
   expect(troubleOf(`${import.meta.filename}/file`)).toBe('a part of this path is no directory');

@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
 };
 
-/** Why a file could not be read or written, in words for a person, or as the system calls it. Safe to print. */
+/** Why a file could not be read or written: in words, or by the system's code for a rare error. Safe to print. */
 export function fileTrouble(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return (code === undefined ? undefined : WORDS[code]) ?? printable(code ?? message);

@@ -50,11 +50,11 @@ describe('protobufJson', () => {
     });
   });
 
-  it('leaves out messages that are not there', () => {
+  it('leaves out messages that are missing', () => {
     expect(protobufJson(Link, Link.fromPartial({ id: 'x' }))).not.toHaveProperty('node');
   });
 
-  it('writes labels as they are printed, wherever they are', () => {
+  it('writes labels as they are printed, in whatever field', () => {
     const wire = Buffer.from([...Buffer.from('Größe\x1b\\'), 0xff]).toString('latin1');
     const node = {
       ...NODE,

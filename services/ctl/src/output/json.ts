@@ -3,12 +3,12 @@ import { write } from '../terminal.ts';
 import { printableLabel } from './label.ts';
 import { printableJson } from './printable.ts';
 
-/** The generated functions of a message type, as far as they are needed here. */
+/** The generated functions of a message type that are used here. */
 export interface JsonFns<T> {
   toJSON(message: T): unknown;
 }
 
-/** Enum fields of the API and their zero values' names, which the generated code leaves out. */
+/** The API's enum fields, with the names of their zero values, which the generated code leaves out. */
 const ENUM_ZERO: Readonly<Record<string, string>> = {
   dialect: 'DIALECT_UNSPECIFIED',
   origin: 'CONNECTION_ORIGIN_UNSPECIFIED',
@@ -18,13 +18,13 @@ const ENUM_ZERO: Readonly<Record<string, string>> = {
   role: 'REPLICA_ROLE_UNSPECIFIED',
 };
 
-/** Fields with what peers call themselves; the API has them as bytes, a character each. */
+/** Fields with labels of peers, which the API has as one character for each byte. */
 const LABELS: ReadonlySet<string> = new Set(['label', 'peerLabel']);
 
 /**
- * A message as protobuf JSON: lowerCamelCase names, 64-bit numbers as strings, enums by name. Fields that hold their default
- * are there too (`"dist": 0`): a reader with jq should not have to know which values are left out. Labels are as they are printed
- * everywhere, and taken as arguments.
+ * A message as protobuf JSON: lowerCamelCase names, 64-bit numbers as strings, enums by name. Fields with their default
+ * value are included (`"dist": 0`): a reader with jq should not have to know which values are left out. Labels are
+ * written as all commands print them and take them as arguments.
  */
 export function protobufJson<T>(fns: JsonFns<T>, message: T): unknown {
   return withDefaults(message, fns.toJSON(message));
@@ -34,7 +34,7 @@ function withDefaults(message: unknown, json: unknown): unknown {
   if (Array.isArray(message))
     return message.map((item, i) => withDefaults(item, Array.isArray(json) ? json[i] : undefined));
   if (typeof message !== 'object' || message === null || message instanceof Date) return json;
-  // Bytes are base64 there.
+  // In the JSON, bytes are base64.
   if (message instanceof Uint8Array) return json ?? '';
   const given = (json ?? {}) as Record<string, unknown>;
   const full: Record<string, unknown> = {};

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { labelArgument, printableLabel, printableSentence } from './label.ts';
 
-/** As the API has what a peer has sent. */
+/** A label as the API has it: one character for each byte that the peer sent. */
 const onTheWire = (bytes: Uint8Array | string): string => Buffer.from(bytes).toString('latin1');
 
 it.each([
@@ -19,7 +19,7 @@ it.each([
 it.each([
   [[0xff, 0x41], '\\xffA'],
   [[0x9b, 0x33], '\\x9b3'],
-  // Overlong, a surrogate, cut short, over U+10FFFF.
+  // An overlong form, a surrogate, a sequence cut short, a character above U+10FFFF.
   [[0xc0, 0x80], '\\xc0\\x80'],
   [[0xed, 0xa0, 0x80], '\\xed\\xa0\\x80'],
   [[0xe2, 0x82], '\\xe2\\x82'],
@@ -28,7 +28,7 @@ it.each([
   expect(printableLabel(onTheWire(Uint8Array.from(bytes)))).toBe(shown);
 });
 
-it('is accepted as it is printed, whatever it is', () => {
+it('reads back as it is printed, whatever the label', () => {
   const labels = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map(onTheWire),
     fc.string({ unit: 'binary' }).map((text) => onTheWire(text)),
@@ -46,7 +46,7 @@ it.each([
   [`There is no node ${onTheWire('größe\x1b[2J')}.`, 'There is no node größe\\x1b[2J.'],
   ['lost 3×, by Jürgen, 東京 \u202e', 'lost 3×, by Jürgen, 東京 \\u{202e}'],
   ['\x9b31m \\', '\\x9b31m \\\\'],
-])('of a sentence %j shows %j', (text, shown) => {
+])('prints the sentence %j as %j', (text, shown) => {
   expect(printableSentence(text)).toBe(shown);
 });
 

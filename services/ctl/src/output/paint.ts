@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 
-/** What a part of the output is; how it looks is decided here only. */
+/** The role of a part of the output. Only this file decides how each role looks. */
 export type Role = 'heading' | 'cluster' | 'node' | 'faint' | 'good' | 'bad' | 'warn';
 
 /** Colours a text by its role. */
@@ -21,8 +21,8 @@ const STYLES = {
 export const plain: Paint = (_role, text) => text;
 
 /**
- * Colours if the stream is a terminal that has them, or FORCE_COLOR is set (to anything but 0 and false). NO_COLOR, set to anything but
- * nothing, wins over both.
+ * Colours if the stream is a terminal that has them, or FORCE_COLOR is set (to anything but 0 and false). A NO_COLOR
+ * that is not empty wins over both.
  */
 export function paintFor(stream: Writable, env: Readonly<Record<string, string | undefined>> = process.env): Paint {
   if (!isColoured(stream, env)) return plain;
@@ -36,6 +36,6 @@ function isColoured(
   if (NO_COLOR !== '') return false;
   if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false';
   if (!('isTTY' in stream && stream.isTTY === true)) return false;
-  // One bit is none.
+  // A colour depth of one bit means no colours.
   return !('getColorDepth' in stream && typeof stream.getColorDepth === 'function') || stream.getColorDepth() > 1;
 }

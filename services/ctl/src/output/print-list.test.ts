@@ -48,7 +48,7 @@ describe('a list', () => {
     expect(yaml.printed).toMatch(/^nodes:\n {2}- key:\n/);
   });
 
-  it('has more columns if wide, and those that are named', async () => {
+  it('has more columns if wide, and the columns that are named', async () => {
     expect((await run('nodes')).printed).not.toContain('CLUSTER ID');
     expect((await run('nodes', '-o', 'wide')).printed).toContain('CLUSTER ID');
     expect((await run('nodes', '--columns', 'cluster-id', '--limit', '1')).printed).toBe(
@@ -66,7 +66,7 @@ describe('a list', () => {
     expect(noted).toContain(why);
   });
 
-  it('asks gateways only if something of theirs is shown or sorted by', async () => {
+  it('asks gateways only if a column of theirs is shown or sorted by', async () => {
     await run('conns', '--sort', 'links');
     expect(server.trafficAsked).toHaveLength(0);
     await run('conns', '-o', 'json', '--sort', 'b_in');
@@ -82,19 +82,19 @@ describe('a cluster', () => {
     expect(server.nodesAsked.at(-1)).toMatchObject({ clusterId: '8a2e1c5e-0000-4000-8000-000000000001' });
   });
 
-  it('is found by its id in whatever case, without a look', async () => {
+  it('is found by its id in upper or lower case, without a request for the list', async () => {
     await run('nodes', '--cluster', '8A2E1C5E-0000-4000-8000-000000000002');
     expect(server.nodesAsked.at(-1)).toMatchObject({ clusterId: '8a2e1c5e-0000-4000-8000-000000000002' });
   });
 
-  it('is known by its label where the API knows no clusters', async () => {
+  it('is found by its label for relays, too, which the API cannot filter by cluster', async () => {
     const relays = async (cluster: string) =>
       JSON.parse((await run('relays', '--cluster', cluster, '-o', 'json')).printed).relays as unknown[];
     expect(await relays('tank')).toHaveLength(1);
     expect(await relays('8a2e1c5e-0000-4000-8000-000000000002')).toHaveLength(0);
   });
 
-  it('that is not there is named as it was typed', async () => {
+  it('is named as it was typed when there is none', async () => {
     const { code, noted } = await run('tree', '--cluster', 'Größe\\x1b');
     expect(code).toBe(2);
     expect(noted).toBe('spanmesh: no cluster has the id or label "Größe\\x1b": `spanmesh clusters` lists them\n');
@@ -116,7 +116,7 @@ describe('--watch', () => {
     watchMs: 1,
   } as const;
 
-  /** What is seen, in turn; then it is interrupted. */
+  /** Prints these lists in turn, then interrupts the watch. */
   async function watch(
     seen: readonly (readonly number[])[],
     terminal: RecordingTerminal,
@@ -134,7 +134,7 @@ describe('--watch', () => {
     await printList({ columns, fetch }, { ...options, output }, terminal, { signal: controller.signal, pause });
   }
 
-  it('prints what has changed, where nobody looks', async () => {
+  it('prints only changed lists when the output is not a terminal', async () => {
     const terminal = new RecordingTerminal();
     await watch([[1], [1], [2]], terminal);
     expect(terminal.printed).toBe('N\n1\n\nN\n2\n');
@@ -149,7 +149,7 @@ describe('--watch', () => {
     expect(terminal.printed).toBe(text);
   });
 
-  it('shows it in place on a terminal, as much as fits, and leaves the terminal as it was', async () => {
+  it('redraws in place on a terminal, as much as fits, and restores the terminal at the end', async () => {
     const terminal = new RecordingTerminal({ NO_COLOR: '1' });
     Object.assign(terminal.out, { isTTY: true, rows: 4, columns: 80, getColorDepth: () => 1 });
     await watch([[1, 2, 3, 4, 5], [7]], terminal);
@@ -165,7 +165,7 @@ describe('--watch', () => {
   });
 });
 
-it('labels are shown and taken as they are printed', async () => {
+it('labels are printed as they can be typed', async () => {
   const label = Buffer.from([0x5a, 0xc3, 0xbc, 0xff]).toString('latin1');
   for (const { nodes } of server.trees)
     for (const one of nodes) if (one.node?.key?.id === NODE.key?.id) one.node = { ...NODE, label };

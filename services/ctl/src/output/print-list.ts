@@ -6,10 +6,10 @@ import { printView, type Room, type ViewWatch } from './print-view.ts';
 import { selectColumns, sortRows } from './select-rows.ts';
 import { type Column, columnName, renderTable } from './table.ts';
 
-/** The rows at a moment. */
+/** The rows that one request has found. */
 export interface Listed<T> {
   readonly rows: readonly T[];
-  /** Lines about it for people: what is missing from it. */
+  /** Lines about the rows, for people: what is missing. */
   readonly notes?: readonly string[];
   /** One document of the given rows, in their order. */
   document(rows: readonly T[]): unknown;
@@ -17,9 +17,9 @@ export interface Listed<T> {
 
 /** One kind of list. */
 export interface List<T> {
-  /** All that there are, in their order. */
+  /** All columns that the list has, in their order. */
   readonly columns: readonly Column<T>[];
-  /** Looks. `needs`: whether a column is shown or sorted by, where that costs a question more. */
+  /** Fetches the rows. `needs`: whether a column is shown or sorted by, for columns that cost a further request. */
   fetch(needs: (column: Column<T>) => boolean): Promise<Listed<T>>;
 }
 
@@ -59,7 +59,7 @@ function tableThatFits<T>(
   paint: Paint,
   { width, lines }: Room,
 ): string {
-  // Below the headings.
+  // Lines left below the headings.
   const room = Math.max(1, lines - 1);
   if (rows.length <= room) return renderTable(shown, rows, paint, width);
   const table = renderTable(shown, rows.slice(0, room - 1), paint, width);

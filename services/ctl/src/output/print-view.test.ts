@@ -9,7 +9,7 @@ const seen = (text: string, notes: readonly string[] = []): Look => ({
   document: () => ({ text }),
 });
 
-/** Prints what is seen, in turn (an error: nothing is), then it is interrupted. */
+/** Prints these looks in turn (an error: the look fails), then interrupts the watch. */
 async function watch(
   looks: readonly (Look | Error)[],
   terminal: RecordingTerminal,
@@ -30,7 +30,7 @@ async function watch(
 
 const away = new Failure('unreachable', 'cannot reach it');
 
-it('says what is missing beside what it prints, for programs too', async () => {
+it('notes what is missing beside the output, for programs too', async () => {
   for (const output of ['text', 'json'] as const) {
     const terminal = new RecordingTerminal();
     await printView(async () => seen('a', ['half of it']), { output, watchMs: null }, terminal);
@@ -39,7 +39,7 @@ it('says what is missing beside what it prints, for programs too', async () => {
   }
 });
 
-it('goes on while nobody answers, says so once, and gives what was seen last', async () => {
+it('goes on while nobody answers, notes it once, and returns the last look', async () => {
   const terminal = new RecordingTerminal();
   const last = await watch([seen('a'), away, away, seen('a'), seen('b'), away], terminal);
   expect(terminal.printed).toBe('a InfinityxInfinity\n\nb InfinityxInfinity\n');
@@ -47,7 +47,7 @@ it('goes on while nobody answers, says so once, and gives what was seen last', a
   expect(last.document()).toEqual({ text: 'b' });
 });
 
-it('shows in place what it has seen last, and why it is not newer', async () => {
+it('redraws the last look in place, with the reason why it is not newer', async () => {
   const terminal = new RecordingTerminal();
   Object.assign(terminal.out, { isTTY: true, rows: 4, columns: 80, getColorDepth: () => 1 });
   await watch([seen('a', ['half of it']), away], terminal);
@@ -62,11 +62,11 @@ it.each([
   [[away], away],
   [[seen('a'), new Failure('refused', 'not for you')], 'not for you'],
   [[seen('a'), new Error('what nobody foresaw')], 'what nobody foresaw'],
-])('fails if it cannot see to begin with, or for good: %#', async (looks, error) => {
+])('fails if the first look fails, or a later one for good: %#', async (looks, error) => {
   const terminal = new RecordingTerminal();
   Object.assign(terminal.out, { isTTY: true, rows: 4, columns: 80 });
   await expect(watch(looks, terminal)).rejects.toThrow(error);
-  // Whatever was begun on the terminal has an end.
+  // The terminal is restored if it was changed at all.
   expect([terminal.printed === '', terminal.printed.endsWith('\x1b[?1049l')]).toEqual([
     looks.length === 1,
     looks.length > 1,

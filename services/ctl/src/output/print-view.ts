@@ -7,24 +7,24 @@ import { isDocument, writeDocument, writeDocumentOfStream } from './document.ts'
 import { type Paint, paintFor } from './paint.ts';
 import { isTerminal, Screen, widthOf } from './screen.ts';
 
-/** Room on the terminal. */
+/** The space on the terminal. */
 export interface Room {
   /** Characters in a line. */
   readonly width: number;
   readonly lines: number;
 }
 
-/** The view at a moment. */
+/** The view at one moment. */
 export interface Look {
-  /** Lines about it for people: what is missing from it. */
+  /** Lines about the view, for people: what is missing. */
   readonly notes?: readonly string[];
-  /** For people. What does not fit is left out, and said. */
+  /** The view as text, for people. Lines that do not fit are left out, and their number is given. */
   text(paint: Paint, room: Room): string;
-  /** For programs. */
+  /** The view as a document, for programs. */
   document(): unknown;
 }
 
-/** For tests: what `--watch` waits with and is ended by. */
+/** What tests pass in place of the real pauses and interruption of `--watch`. */
 export interface ViewWatch {
   readonly signal: AbortSignal;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
@@ -39,9 +39,9 @@ interface Printing {
 }
 
 /**
- * Prints what `look` sees as the options say: once, or with `--watch` again and again, until interrupted. What cannot be seen for a while
- * once it has been is shown as it was, with why.
- * @returns what was seen last
+ * Prints what `look` returns, as the options say: once, or with `--watch` again and again, until interrupted. When a
+ * later look fails for a while, the last one stays, with the reason.
+ * @returns the last look
  * @throws what `look` throws
  */
 export async function printView<L extends Look>(
@@ -51,7 +51,7 @@ export async function printView<L extends Look>(
   watch?: ViewWatch,
 ): Promise<L> {
   const { watchMs } = options;
-  // Before anything is changed on the terminal: what fails at once is a line like any other.
+  // The first look comes before anything is changed on the terminal: its failure is printed as an ordinary line.
   let last = await look();
   if (watchMs === null) {
     await printOnce(last, { options, terminal });
@@ -80,7 +80,7 @@ async function printOnce(look: Look, { options, terminal }: Printing): Promise<v
   else await write(terminal.out, look.text(paintFor(terminal.out), roomOf(options, terminal)));
 }
 
-/** The room of a terminal; without one, or with wide output, there is no limit. */
+/** The space on a terminal. Without a terminal there is no limit, and with wide output none of the width. */
 function roomOf({ output }: ViewOptions, { out }: Terminal, lines = Number.POSITIVE_INFINITY): Room {
   return { width: output === 'wide' ? Number.POSITIVE_INFINITY : widthOf(out), lines };
 }
@@ -119,13 +119,13 @@ async function showInPlace(look: Look, { options, terminal }: Printing, screen: 
   await screen.show([...above, look.text(paint, room).trimEnd()].join('\n'));
 }
 
-/** The text printed the last time. */
+/** What was printed the last time. */
 interface Printed {
   readonly text: string;
   readonly notes: string;
 }
 
-/** Prints the view, unless it is the same as before. */
+/** Prints the view, unless it is the same as the last one printed. */
 async function printChanged(look: Look, { options, terminal }: Printing, before: Printed | null): Promise<Printed> {
   const { output } = options;
   const whole = isDocument(output) ? look.document() : null;

@@ -1,12 +1,12 @@
-// Control, format (bidirectional overrides, soft hyphen, zero width), line and paragraph separators, lone surrogates; and
-// the backslash, so that what is printed can be told from what was escaped.
+// Control characters, format characters (bidirectional overrides, soft hyphen, zero width), line and paragraph
+// separators, lone surrogates; and the backslash, so that printed text differs from escaped characters.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\\]/gu;
-// What JSON.stringify leaves alone.
+// Characters that JSON.stringify does not escape.
 const UNPRINTABLE_IN_JSON = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Text that is safe to print: labels come from peers, and a terminal obeys what it is sent. Anything that would not show as a
- * character of its own is escaped: `\x1b`, `\u{202e}`, `\\`.
+ * Text that is safe to print: labels come from peers, and a terminal obeys the control characters that it is sent. A
+ * character that would be invisible is escaped: `\x1b`, `\u{202e}`, `\\`.
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => {
@@ -16,7 +16,7 @@ export function printable(text: string): string {
   });
 }
 
-/** JSON text that is safe to print; it parses to the same. */
+/** JSON text that is safe to print; it parses to the same value. */
 export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE_IN_JSON, (char) => {
     let escaped = '';

@@ -4,7 +4,7 @@ import { type Column, columnName } from './table.ts';
 
 /** A column to sort by. */
 export interface SortKey {
-  /** As `columnName` gives it. */
+  /** The name that `columnName` gives the column. */
   readonly name: string;
   readonly isDescending: boolean;
 }
@@ -12,7 +12,7 @@ export interface SortKey {
 /** Which rows and columns of tables are printed. */
 export interface Selection {
   readonly sort: readonly SortKey[];
-  /** Names of columns; null: the ones that are shown by default. */
+  /** Names of columns; null: the default ones. */
   readonly columns: readonly string[] | null;
   /** Most rows; 0: all. */
   readonly limit: number;
@@ -21,7 +21,8 @@ export interface Selection {
 const NATURAL = new Intl.Collator('en', { numeric: true });
 
 /**
- * Rows in the order of the keys, the first one first; equal ones stay as they are. No key: all stay.
+ * Rows in the order of the keys, of which the first one counts most; equal rows keep their order. Without keys nothing
+ * is sorted.
  * @throws Failure usage: there is no such column.
  */
 export function sortRows<T>(columns: readonly Column<T>[], rows: readonly T[], keys: readonly SortKey[]): readonly T[] {
@@ -48,7 +49,7 @@ function compare(a: number | bigint | string, b: number | bigint | string): numb
 }
 
 /**
- * The columns with these names, in this order; null: the ones that are shown by default.
+ * The columns with these names, in this order; null: the default ones.
  * @throws Failure usage: there is no such column.
  */
 export function selectColumns<T>(
@@ -66,15 +67,15 @@ function columnNamed<T>(columns: readonly Column<T>[], name: string): Column<T> 
   throw noColumn(name, columns.map(columnName));
 }
 
-/** A table of several that are printed together. */
+/** One of several tables that are printed together. */
 export interface Selectable<T> {
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
 }
 
 /**
- * A table as it is selected where there are several: what it has of the columns that are named, sorted by those of the keys that it has.
- * null: it has none of the columns.
+ * The selected part of one of several tables: of the named columns those that it has, sorted by those of the keys that
+ * it has. null: it has none of the columns.
  */
 export function selectPart<T>(
   { columns, rows }: Selectable<T>,
@@ -92,7 +93,7 @@ export function selectPart<T>(
   };
 }
 
-/** @throws Failure usage: a column is named that none of the tables has. */
+/** @throws Failure usage: a column is named that no table has. */
 export function checkSelection(
   tables: readonly (readonly Pick<Column<never>, 'heading'>[])[],
   selection: Selection,

@@ -19,16 +19,16 @@ it('aligns columns and leaves no spaces at the end of lines', () => {
   );
 });
 
-it('has its headings when there is nothing to show', () => {
+it('has its headings when there are no rows', () => {
   expect(renderTable(COLUMNS, [], plain)).toBe('NAME  N  LAST\n');
 });
 
-it('colours without moving anything', () => {
+it('does not change the layout by colours', () => {
   const painted = renderTable(COLUMNS, [['b', 2]], (role, text) => `<${role}>${text}</>`);
   expect(painted).toBe('<heading>NAME</>  <heading>N</>  <heading>LAST</>\n<warn>b</>     2  b\n');
 });
 
-describe('where there is little room', () => {
+describe('on a narrow terminal', () => {
   interface Row {
     readonly id: string;
     readonly size: number;
@@ -42,14 +42,14 @@ describe('where there is little room', () => {
   const rows = [{ id: '12345678', size: 1000, label: 'a label that is long' }];
   const lines = (width: number) => renderTable(COLUMNS, rows, plain, width).trimEnd().split('\n');
 
-  it('cuts first, then leaves out, and never touches what is to be copied', () => {
+  it('cuts columns first, then leaves some out, and never cuts what is to be copied', () => {
     expect(lines(36)).toEqual(['ID        SIZE  LABEL', '12345678  1000  a label that is long']);
     expect(lines(30)).toEqual(['ID        SIZE  LABEL', '12345678  1000  a label that …']);
     expect(lines(27)).toEqual(['ID        LABEL           …', '12345678  a label that i…']);
     expect(lines(3)).toEqual(['ID        LABEL        …', '12345678  a label tha…']);
   });
 
-  it('counts what a character takes on the terminal', () => {
+  it('counts the columns that a character takes on the terminal', () => {
     const wide = renderTable(COLUMNS, [{ id: '東京', size: 1, label: 'x' }], plain);
     expect(wide).toBe('ID    SIZE  LABEL\n東京     1  x\n');
     const cut = renderTable(COLUMNS.slice(2), [{ id: '', size: 1, label: '東京東京東京東京' }], plain, 12);

@@ -1,27 +1,32 @@
 import stringWidth from 'string-width';
 import type { Paint, Role } from './paint.ts';
 
-/** A column of a table of T, declared once: what it is called, shows, is sorted by, and does where there is little room. */
+/**
+ * A column of a table of T, declared once: its heading, its text, its order, and how it gives way on a narrow terminal.
+ */
 export interface Column<T> {
-  /** Also its name, in small letters: `--columns`, `--sort`. */
+  /** The heading; in small letters it is also the name for `--columns` and `--sort`. */
   readonly heading: string;
-  /** Numbers are set right. */
+  /** Numbers are aligned right. */
   readonly align?: 'left' | 'right';
   /** The text of a row, escaped already. Empty is shown as a dash. */
   readonly text: (row: T) => string;
   /** The colour of a row's text. */
   readonly role?: (row: T) => Role | undefined;
-  /** In wide tables only, and where it is asked for by its name. */
+  /** Shown only in wide tables, and where its name is asked for. */
   readonly isWide?: boolean;
-  /** Where the terminal is too narrow: cut with an ellipsis, or left out, the last one first. Otherwise it stays as it is. */
+  /**
+   * How it gives way on a terminal that is too narrow: cut with an ellipsis, or left out (the last column first).
+   * Default: it keeps its width.
+   */
   readonly narrow?: 'cut' | 'omit';
-  /** What rows are sorted by; otherwise the text, numbers in it by their value. */
+  /** The value that rows are sorted by; default: the text, with numbers in it compared by their value. */
   readonly sortBy?: (row: T) => number | bigint | string;
 }
 
 const GAP = '  ';
 const ELLIPSIS = '…';
-/** Least width of a column that is cut, in characters, if its heading is no longer. */
+/** A column is cut to no fewer characters than this, or than its heading has if that is longer. */
 const CUT_WIDTH = 12;
 
 /** What a column is called on the command line: `LNK_CONNS` is `lnk_conns`, `WANTED BY` is `wanted-by`. */
@@ -29,14 +34,14 @@ export function columnName({ heading }: Pick<Column<never>, 'heading'>): string 
   return heading.toLowerCase().replaceAll(' ', '-');
 }
 
-/** A column as it is laid out. */
+/** A column with the texts and the width that it will have. */
 interface Laid<T> {
   readonly column: Column<T>;
   readonly cells: readonly string[];
   width: number;
 }
 
-/** Aligned columns under their headings, a line a row. `width`: of the terminal; unless given, there is room for everything. */
+/** Aligned columns under their headings, a line for each row. `width`: of the terminal; default: unlimited. */
 export function renderTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
@@ -81,12 +86,12 @@ export function renderTable<T>(
 }
 
 /**
- * Makes columns fit: first the ones that may be cut give way, then columns are left out. A column that fits in no way keeps its width:
- * an id that is cut cannot be copied.
+ * Makes columns fit the terminal: first those that may be cut are cut, then some are left out. A column that may not
+ * give way keeps its width: a shortened id could not be copied.
  */
 function fitted<T>(all: readonly Laid<T>[], room: number): { laid: Laid<T>[]; omitted: boolean } {
   const laid = [...all];
-  // A mark in the heading says that columns are missing.
+  // A mark in the heading, of two characters, says that columns are missing.
   const missing = (): number => totalOf(laid) + (laid.length < all.length ? 2 : 0) - room;
   const least = ({ column, width }: Laid<T>): number =>
     column.narrow === 'cut' ? Math.min(width, Math.max(CUT_WIDTH, column.heading.length)) : width;
@@ -110,10 +115,10 @@ function totalOf(laid: readonly Laid<never>[]): number {
   return laid.reduce((sum, { width }) => sum + width, GAP.length * Math.max(0, laid.length - 1));
 }
 
-// Most cells are like this.
+// Most cells are ASCII, whose width needs no look at each character.
 const ASCII = /^[ -~]*$/;
 
-/** Columns of a terminal: 2 for 東, 0 for what is put over the character before it. */
+/** Columns that a text takes on the terminal: 2 for 東, 0 for a combining character. */
 function widthOf(text: string): number {
   return ASCII.test(text) ? text.length : stringWidth(text);
 }

@@ -3,13 +3,13 @@ import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { yamlText } from './yaml.ts';
 
-it('is read by people', () => {
+it('is readable for people', () => {
   expect(yamlText({ nodes: [{ id: 'a', dist: 0, label: 'yes', stamp: '18446735277921949248' }], empty: [] })).toBe(
     'nodes:\n  - id: a\n    dist: 0\n    label: "yes"\n    stamp: "18446735277921949248"\nempty: []\n',
   );
 });
 
-it('lets no label do anything', () => {
+it('lets no label act as YAML', () => {
   expect(yamlText({ label: '\x1b[2J\u009b31m\u202e\u{e0001}' })).toBe('label: "\\e[2J\\u009b31m\\u202e\\U000e0001"\n');
 });
 

@@ -8,7 +8,10 @@ export interface ManPage {
   readonly text: string;
 }
 
-/** The page of `spanmesh`, and one for each command with those below it, for man(1). `date`: of what they describe, `2026-01-31`. */
+/**
+ * The page of `spanmesh`, and one for each command with those below it, for man(1). `date`: of what they describe,
+ * `2026-01-31`.
+ */
 export function manPages(tree: CommandInfo, date: string): ManPage[] {
   const pages = tree.commands.map((command) => ({
     file: `${tree.name}-${command.name}.1`,

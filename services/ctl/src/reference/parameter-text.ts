@@ -1,6 +1,9 @@
 import type { Argument, Option } from 'commander';
 
-/** What an option is, which values it takes, and what holds unless it is given: the same in help, manuals and the reference. */
+/**
+ * What an option is, which values it takes, and what holds unless it is given: the same in help, manuals and the
+ * reference.
+ */
 export function optionText({ description, argChoices, defaultValue, ...option }: Option): string {
   const needed = option.mandatory ? 'must be given' : '';
   return described(description, argChoices, option.defaultValueDescription ?? defaultText(defaultValue), needed);

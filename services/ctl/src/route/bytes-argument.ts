@@ -13,8 +13,8 @@ export async function payloadArgument(text: string): Promise<Buffer> {
 }
 
 /**
- * `@file`: its bytes; `-`: those of standard input; anything else is text. Reading stops past `limit` bytes, so that more can
- * be told from enough.
+ * `@file`: its bytes; `-`: those of standard input; anything else is text. Reading stops past `limit` bytes, so that
+ * more can be told from enough.
  * @throws Failure usage
  */
 export async function auxArgument(text: string, input: Readable, limit: number): Promise<Buffer> {

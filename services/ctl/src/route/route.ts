@@ -32,8 +32,8 @@ export interface RouteOptions extends ApiTarget {
 export type MessageParts = Partial<RoutedMessage>;
 
 /**
- * A route to a node (messaging.proto, OpenRoute), from when it is established until `close`. Transactions that the node opens are
- * refused with NOSUPP: a command serves nothing.
+ * A route to a node (messaging.proto, OpenRoute), from when it is established until `close`. Transactions that the node
+ * opens are refused with NOSUPP: a command serves nothing.
  */
 export class Route {
   readonly opened: RouteOpened;

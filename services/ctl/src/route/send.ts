@@ -38,9 +38,9 @@ export const MAX_AUX_BYTES = 1024 * 1024;
 const TRANSACTION = 1;
 
 /**
- * Sends a message as it was typed, as a transaction of one message (CREATE|DELETE) or one-way, and prints what comes back: one
- * answer, or all of them until the node ends the transaction. One-way messages have no end: what answers them is
- * printed until nothing more comes in time.
+ * Sends a message as it was typed, as a transaction of one message (CREATE|DELETE) or one-way, and prints what comes
+ * back: one answer, or all of them until the node ends the transaction. One-way messages have no end: what answers them
+ * is printed until nothing more comes in time.
  * @throws Failure usage; timeout: no answer; refused: the last answer was an error
  */
 export async function sendMessage(query: SendQuery, terminal: Terminal): Promise<void> {

@@ -28,8 +28,8 @@ const MODE = 0o600;
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where the lines of earlier shells are kept, as the XDG base directory specification has it; null: nowhere, for this user has no home, or
- * SPANMESH_SHELL_HISTORY is `off`.
+ * Where the lines of earlier shells are kept, as the XDG base directory specification has it; null: nowhere, for this
+ * user has no home, or SPANMESH_SHELL_HISTORY is `off`.
  */
 export function historyFile({
   SPANMESH_SHELL_HISTORY: setting,
@@ -42,8 +42,8 @@ export function historyFile({
 }
 
 /**
- * The lines that were typed in shells, kept in a file from one to the next. Several shells may add to it at a time. A file that cannot be
- * used is said once, and then done without.
+ * The lines that were typed in shells, kept in a file from one to the next. Several shells may add to it at a time. A
+ * file that cannot be used is said once, and then done without.
  */
 export class ShellHistory {
   readonly #file: string | null;

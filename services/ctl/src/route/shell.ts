@@ -22,7 +22,10 @@ export interface ShellQuery extends ApiTarget {
   readonly keepsHistory: boolean;
 }
 
-/** End of output in the circuit dialect, as the reference sends it without ending the transaction (protocol.md, "Message"). */
+/**
+ * End of output in the circuit dialect, as the reference sends it without ending the transaction (protocol.md,
+ * "Message").
+ */
 const PROMPT = 'debug> ';
 /** Transactions are numbered with 32 bits; after the last number comes the first again. */
 const LAST_NUMBER = 0xffffffff;

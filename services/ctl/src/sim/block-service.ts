@@ -27,8 +27,8 @@ import { MEDIA_BLOCK_BYTES, MEDIA_BYTES } from './cast.ts';
 import type { ServedLink } from './span-service.ts';
 
 /**
- * Bytes waiting for the router from which on reads are refused: an end node that stopped reading instead could wait for one
- * that waits for it.
+ * Bytes waiting for the router from which on reads are refused: an end node that stopped reading instead could wait for
+ * one that waits for it.
  */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const BOTH_MODES = BLK_MODE_READ | BLK_MODE_WRITE;
@@ -51,9 +51,9 @@ interface Answer {
 }
 
 /**
- * The block protocol of a simulated peer (protocol.md, "Payloads", BLK), against memory, for each span a medium of its own.
- * Any number of messages may come in one transaction, each is answered with BLK_ERROR; the answer to one with DELETE has it too.
- * Transactions stacked on one that BLK_OPEN opened have its modes.
+ * The block protocol of a simulated peer (protocol.md, "Payloads", BLK), against memory, for each span a medium of its
+ * own. Any number of messages may come in one transaction, each is answered with BLK_ERROR; the answer to one with
+ * DELETE has it too. Transactions stacked on one that BLK_OPEN opened have its modes.
  */
 export class BlockService {
   readonly #budget: BlockBudget;

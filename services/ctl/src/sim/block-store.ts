@@ -1,7 +1,10 @@
 /** Why a range cannot be read or written. `full`: the memory for blocks is used up. */
 export type RangeFault = 'unaligned' | 'outside' | 'full';
 
-/** Blocks that may still be written, shared by all media of a process: what others write here must not use up its memory. */
+/**
+ * Blocks that may still be written, shared by all media of a process: what others write here must not use up its
+ * memory.
+ */
 export interface BlockBudget {
   blocks: number;
 }

@@ -40,7 +40,10 @@ const CLUSTER_STREAMS = { linkid: 0, circuit: 1 } as const;
 type SimDialect = keyof typeof CLUSTER_STREAMS;
 const FIRST_PEER_STREAM = 2;
 
-/** The peers of a simulation, with uuids and labels as a real installation would have them; the same for the same options. */
+/**
+ * The peers of a simulation, with uuids and labels as a real installation would have them; the same for the same
+ * options.
+ */
 export function castParts({ peers, dialect, spans, clusters, seed }: CastOptions): Part[] {
   const known = {
     linkid: simClusters(clusters, seededRandom(seed, CLUSTER_STREAMS.linkid)),

@@ -6,8 +6,8 @@ import type { SimPeer } from './peer.ts';
 const CLOSED_PART = 1 / 4;
 
 /**
- * Closes and reopens the spans of one peer at random. A span stays open for `meanMs` on average (exponentially distributed, as
- * independent events are).
+ * Closes and reopens the spans of one peer at random. A span stays open for `meanMs` on average (exponentially
+ * distributed, as independent events are).
  */
 export class Churn {
   readonly #peer: SimPeer;

@@ -47,7 +47,8 @@ export interface SimLinkDependencies {
  * * connecting: our LNK_CONN is sent. From the start.
  * * up: the router's LNK_CONN has come and ours is accepted. From connecting.
  * * closing: spans, then LNK_CONN, are being closed. From up, by `close`.
- * * finishing: FIN is sent. From closing; from connecting by `close`; from both and up when the router closes our LNK_CONN.
+ * * finishing: FIN is sent. From closing; from connecting by `close`; from both and up when the router closes our
+ *   LNK_CONN.
  * * ended: from anywhere, when the socket has closed.
  */
 type State = 'connecting' | 'up' | 'closing' | 'finishing' | 'ended';
@@ -133,7 +134,10 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     this.#endpoint.end(tx);
   }
 
-  /** Ends in order: spans, then LNK_CONN, then the connection; each as soon as the router has closed its side. `onEnd` follows. */
+  /**
+   * Ends in order: spans, then LNK_CONN, then the connection; each as soon as the router has closed its side. `onEnd`
+   * follows.
+   */
   close(): void {
     if (this.#state === 'connecting') {
       // Nothing stands yet that an answer would have to be awaited for.
@@ -175,8 +179,8 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     } else if (base === LNK_SPAN) {
       this.#acceptRelay(tx, frame);
     } else if (base === LNK_PING) {
-      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE. "Message": linkid's
-      // reference does not know it.
+      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE. "Message":
+      // linkid's reference does not know it.
       if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_PING | DELETE);
       else this.#endpoint.end(tx, ErrorCode.NOSUPP);
     } else {

@@ -29,7 +29,9 @@ export interface LoadCounts {
 
 /** Opens transactions on relays. */
 export interface RequestPort {
-  /** Opens a transaction that consists of one message of ours; null if it cannot be now. `relay`: as given to `onRelay`. */
+  /**
+   * Opens a transaction that consists of one message of ours; null if it cannot be now. `relay`: as given to `onRelay`.
+   */
   request(
     relay: Transaction,
     cmd: number,
@@ -90,8 +92,8 @@ interface Request {
 }
 
 /**
- * The part of a simulated peer that uses other peers: it writes to places on the media of nodes that it sees relayed, reads
- * them back and compares, writes them anew, frees them. One transaction per `run`.
+ * The part of a simulated peer that uses other peers: it writes to places on the media of nodes that it sees relayed,
+ * reads them back and compares, writes them anew, frees them. One transaction per `run`.
  */
 export class Requester {
   readonly #options: RequesterOptions;
@@ -176,7 +178,10 @@ export class Requester {
     return true;
   }
 
-  /** Counts as lost what was not answered in time. Its place stays busy until its route goes: a late write may still come. */
+  /**
+   * Counts as lost what was not answered in time. Its place stays busy until its route goes: a late write may still
+   * come.
+   */
   expire(): void {
     const before = this.#deps.now() - ANSWER_WAIT_MS;
     for (const [, request] of this.#requests) {

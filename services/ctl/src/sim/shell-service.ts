@@ -21,8 +21,8 @@ export interface ShellServiceDependencies {
 }
 
 /**
- * The debug shell of a simulated peer (protocol.md, "Debug shell"), over its spans: one command a transaction, answered inside it
- * and ended with DELETE.
+ * The debug shell of a simulated peer (protocol.md, "Debug shell"), over its spans: one command a transaction, answered
+ * inside it and ended with DELETE.
  */
 export class ShellService {
   readonly #now: () => number;

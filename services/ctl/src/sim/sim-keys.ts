@@ -8,7 +8,10 @@ import { systemClock } from '@spanmesh/runtime/clock';
 /** Longest wait for the router's half of a handshake, in milliseconds. */
 const HANDSHAKE_WAIT_MS = 10_000;
 
-/** The keys of simulated peers: one pair for all of them. The directory is theirs, and has the router's key under the router's address. */
+/**
+ * The keys of simulated peers: one pair for all of them. The directory is theirs, and has the router's key under the
+ * router's address.
+ */
 export class SimKeys {
   readonly #rules: PeerRules;
   readonly #handshaker = new Handshaker(
@@ -31,8 +34,8 @@ export class SimKeys {
   }
 
   /**
-   * Does what the keys want on a socket that has just connected. `done`, once: with the ciphers, the socket paused; null: plaintext; or
-   * why not, in a few words, the socket destroyed.
+   * Does what the keys want on a socket that has just connected. `done`, once: with the ciphers, the socket paused;
+   * null: plaintext; or why not, in a few words, the socket destroyed.
    */
   secure(socket: Socket, done: (result: Secured | null | string) => void): void {
     const address = socket.remoteAddress ?? '';

@@ -148,7 +148,10 @@ export class Sim {
   }
 }
 
-/** `20 of 20 peers up, 20 spans offered, 57 relays open, 60 seen`, and with load `; 812 transactions ok, 0 lost, 0 errors`. */
+/**
+ * `20 of 20 peers up, 20 spans offered, 57 relays open, 60 seen`, and with load `; 812 transactions ok, 0 lost, 0
+ * errors`.
+ */
 export function summaryLine({ up, spans, relays, relaysSeen, load }: SimTotals, peers: number): string {
   const now = `${up} of ${count(peers, 'peer')} up, ${count(spans, 'span')} offered, ${count(relays, 'relay')} open`;
   return `${now}, ${relaysSeen} seen${loadText(load)}`;

@@ -14,8 +14,9 @@ export interface ServedLink {
  */
 export interface SpanService {
   /**
-   * Somebody opens a transaction on the span (circuit: stacked on it, at whatever depth; linkid: its target). True: taken,
-   * `tx.handler` is set or the transaction ended. False: it is refused with NOSUPP. The frame is valid in this call only.
+   * Somebody opens a transaction on the span (circuit: stacked on it, at whatever depth; linkid: its target). True:
+   * taken, `tx.handler` is set or the transaction ended. False: it is refused with NOSUPP. The frame is valid in this
+   * call only.
    */
   onOpen(tx: Transaction, frame: Frame, span: LnkSpan, link: ServedLink): boolean;
 }

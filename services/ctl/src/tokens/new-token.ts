@@ -3,8 +3,8 @@ import { Failure } from '../failure.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 
 /**
- * Makes a token: itself on standard output, the line for the tokens file beside it on standard error, so that the token can go
- * straight into a file. Neither is kept.
+ * Makes a token: itself on standard output, the line for the tokens file beside it on standard error, so that the token
+ * can go straight into a file. Neither is kept.
  * @throws Failure usage: a name that cannot be one
  */
 export async function newToken({ name, role }: { name: string; role: ApiRole }, terminal: Terminal): Promise<void> {

@@ -8,8 +8,8 @@ export interface PassedOn {
 }
 
 /**
- * What all gateways together pass on, each message once: one that goes over a trunk is counted where it leaves for the other gateway.
- * `rows`: of classes of routes; others are left out. Null: not known yet.
+ * What all gateways together pass on, each message once: one that goes over a trunk is counted where it leaves for the
+ * other gateway. `rows`: of classes of routes; others are left out. Null: not known yet.
  */
 export function passedOn(rows: readonly TrafficRow[]): PassedOn | null {
   const classes = rows.filter(({ counters }) => counters.kind === TrafficKind.TRAFFIC_KIND_ROUTE_CLASS);

@@ -16,8 +16,8 @@ export interface TrafficRow {
 const SLACK_MS = 500;
 
 /**
- * Turns counters into rates: each sample is compared with the one before. What is new since then, or has been begun anew, is taken over its
- * own life.
+ * Turns counters into rates: each sample is compared with the one before. What is new since then, or has been begun
+ * anew, is taken over its own life.
  */
 export class TrafficRates {
   #before = new Map<string, TrafficCounters>();

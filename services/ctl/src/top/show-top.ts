@@ -113,7 +113,10 @@ async function print(
   await screen.show(`${above.join('\n')}\n\n${renderTable(columns, fitting, paint, width)}`);
 }
 
-/** Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked for. */
+/**
+ * Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked
+ * for.
+ */
 function titleOf(rows: readonly TrafficRow[], { name }: TopOrder, paint: Paint): string {
   const connections = rows.filter(({ counters }) => counters.kind === KIND_NAMES.connection);
   const summed = connections.length > 0 ? connections : rows;

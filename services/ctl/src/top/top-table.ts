@@ -7,7 +7,10 @@ import type { Column } from '../output/table.ts';
 import { dialectName } from '../views/words.ts';
 import type { Rates, TrafficRow } from './rates.ts';
 
-/** A column of what happens in a second, all fields together. Rows of which that is not known yet come before those with 0. */
+/**
+ * A column of what happens in a second, all fields together. Rows of which that is not known yet come before those with
+ * 0.
+ */
 function rate(
   heading: string,
   fields: readonly (keyof Rates)[],

@@ -37,8 +37,8 @@ interface Way {
 }
 
 /**
- * Prints the way between two peers: who passes on what the first says to the node, how long that takes, and for each link of the node
- * why it is or is not taken.
+ * Prints the way between two peers: who passes on what the first says to the node, how long that takes, and for each
+ * link of the node why it is or is not taken.
  * @throws Failure refused: there is no way
  */
 export async function trace(query: TraceQuery, options: ApiOptions, terminal: Terminal): Promise<void> {

@@ -26,10 +26,11 @@ export interface FollowDependencies {
 
 /**
  * Follows the changes for ever. It lists, watches from the list's revision, and when the watch ends by itself does the
- * same again: what was missed in between is found by comparing lists, so each change is reported once, whatever happens.
+ * same again: what was missed in between is found by comparing lists, so each change is reported once, whatever
+ * happens.
  *
- * Where it is: listing → watching → (the stream broke) waiting → watching from the last revision;
- * watching → (list again) listing. Only a failure before the first watch is established, or one for good, is thrown.
+ * Where it is: listing → watching → (the stream broke) waiting → watching from the last revision; watching → (list
+ * again) listing. Only a failure before the first watch is established, or one for good, is thrown.
  */
 export class Follower {
   readonly #options: FollowOptions;

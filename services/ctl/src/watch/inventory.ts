@@ -8,8 +8,8 @@ export interface Snapshot {
 }
 
 /**
- * What a watcher knows to be there. It turns a fresh list into the changes that the watcher missed, and tells what it knew
- * already when a watch repeats what that list showed.
+ * What a watcher knows to be there. It turns a fresh list into the changes that the watcher missed, and tells what it
+ * knew already when a watch repeats what that list showed.
  */
 export class Inventory {
   #clusters = new Map<string, Cluster>();
@@ -35,7 +35,10 @@ export class Inventory {
     return isNews ? change : null;
   }
 
-  /** Takes a list in, and gives back what is different: first what came and changed, from the outside in, then what went. */
+  /**
+   * Takes a list in, and gives back what is different: first what came and changed, from the outside in, then what
+   * went.
+   */
   replace(snapshot: Snapshot): Change[] {
     const before = { ...this.#maps() };
     this.#fill(snapshot);
