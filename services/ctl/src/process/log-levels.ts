@@ -9,17 +9,17 @@ import type { Column } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
 import { timeText } from '../views/words.ts';
 
-/** Typed for "back to the setting". */
+/** Typed to return to the level of the settings. */
 export const CONFIGURED = 'configured';
 
 export interface LogLevelQuery {
-  /** Or CONFIGURED. */
+  /** A level, or CONFIGURED. */
   readonly level: string;
-  /** Empty: all. */
+  /** Name of a service; empty: all services. */
   readonly service: string;
-  /** Empty: all. */
+  /** Id of a process; empty: all processes. */
   readonly process: string;
-  /** Milliseconds; 0: as long as the services think right. */
+  /** How long the level lasts, milliseconds; 0: the services' own default. */
   readonly durationMs: number;
 }
 
@@ -41,7 +41,7 @@ const COLUMNS: readonly Column<ProcessInfo>[] = [
 const ALONE = 'NATS is away from the process that was called: the others could not be asked';
 
 /**
- * Prints what each process logs.
+ * Prints the log level of each process.
  * @throws Failure
  */
 export function showLogLevels(options: ListOptions, terminal: Terminal): Promise<void> {
@@ -60,7 +60,7 @@ export function showLogLevels(options: ListOptions, terminal: Terminal): Promise
 }
 
 /**
- * Changes what processes log, and prints the processes that have changed.
+ * Changes the log level of processes, and prints those that have changed.
  * @throws Failure
  */
 export function setLogLevel(query: LogLevelQuery, options: ListOptions, terminal: Terminal): Promise<void> {

@@ -6,28 +6,28 @@ import { argumentText, optionText } from './parameter-text.ts';
 export interface OptionInfo {
   /** `-o, --output <format>` */
   readonly flags: string;
-  /** `-o` and `--output`, as far as there are both. */
+  /** The option's names without its value: `-o` and `--output`, or the one that it has. */
   readonly names: readonly string[];
-  /** What its value is called, without brackets; null: it has none. */
+  /** Name of its value, without brackets; null: it takes no value. */
   readonly value: string | null;
-  /** Values that it takes; empty: any. */
+  /** Values that it takes; empty: no fixed list. */
   readonly choices: readonly string[];
   readonly description: string;
-  /** The description with its values, and what holds unless it is given. */
+  /** The description, with its choices and its default. */
   readonly text: string;
-  /** Its heading in the help; null: none. */
+  /** Its heading in the help of the command; null: none. */
   readonly group: string | null;
 }
 
 export interface ArgumentInfo {
-  /** With its brackets. */
+  /** Name with its brackets: `<node>`, `[command…]`. */
   readonly usage: string;
   readonly description: string;
-  /** As of an option. */
+  /** The description, with its choices and its default. */
   readonly text: string;
 }
 
-/** A command with those below it: what completions, man pages and the reference are made of. */
+/** A command with its subcommands, from which completions, man pages and the reference are made. */
 export interface CommandInfo {
   /** `spanmesh volconf list` */
   readonly path: string;
@@ -36,16 +36,19 @@ export interface CommandInfo {
   readonly arguments: readonly ArgumentInfo[];
   readonly options: readonly OptionInfo[];
   readonly commands: readonly CommandInfo[];
-  /** What exit code 1 says besides that it could not do its work; null: nothing. */
+  /** When exit code 1 is given besides when the command fails; null: never. */
   readonly exitsWith1: string | null;
 }
 
-/** `services`: by path, complete commands in place of the ones that only load what they do (`run SERVICE`). */
+/**
+ * The tree of a program's commands. `services`: by path, full commands that replace those which only load a service
+ * (`run SERVICE`).
+ */
 export function commandTree(program: Command, services: ReadonlyMap<string, Command> = new Map()): CommandInfo {
   return infoOf(program, program.name(), services);
 }
 
-/** The command itself and all below it. */
+/** The command itself and all commands below it. */
 export function* allCommands(command: CommandInfo): Generator<CommandInfo> {
   yield command;
   for (const one of command.commands) yield* allCommands(one);

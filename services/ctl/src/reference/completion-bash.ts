@@ -1,12 +1,12 @@
 import type { CommandInfo } from './command-tree.ts';
 import { type CommandWords, commandWords } from './completion-words.ts';
 
-/** In single quotes, for a POSIX shell and zsh. */
+/** A text in single quotes, for a POSIX shell and zsh. */
 export function quotedForShell(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Paths with what is behind them, for a `case`: `'spanmesh nodes --dialect'`. */
+/** Patterns of a `case`: the command's path with each of the names, as in `'spanmesh nodes --dialect'`. */
 function patterns(words: CommandWords, names: readonly string[]): string {
   return names.map((name) => quotedForShell(`${words.path} ${name}`)).join('|');
 }

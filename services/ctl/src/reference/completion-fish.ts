@@ -1,7 +1,7 @@
 import type { CommandInfo } from './command-tree.ts';
 import { commandWords } from './completion-words.ts';
 
-/** In single quotes, for fish. */
+/** A text in single quotes, for fish. */
 function quotedForFish(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

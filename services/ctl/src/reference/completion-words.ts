@@ -1,9 +1,9 @@
 import { allCommands, type CommandInfo, type OptionInfo } from './command-tree.ts';
 
-/** What a value may be. */
+/** Which values an option takes. */
 export type ValueKind = { readonly choices: readonly string[] } | 'file' | 'any';
 
-/** What the scripts of all shells say of a command. */
+/** The facts about a command that the scripts of all shells use. */
 export interface CommandWords {
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
@@ -12,7 +12,7 @@ export interface CommandWords {
     readonly description: string;
     readonly value: ValueKind | null;
   }[];
-  /** Its argument is a file. */
+  /** Whether its argument is a file. */
   readonly takesFile: boolean;
 }
 
@@ -39,7 +39,7 @@ function kindOfValue({ value, choices }: OptionInfo): ValueKind | null {
   return FILE.test(value) ? 'file' : 'any';
 }
 
-/** One line of it, for menus. */
+/** The first sentence of a description, for menus. */
 function firstSentence(text: string): string {
   return (/^.*?(?=[.;:] |\n|$)/.exec(text)?.[0] ?? '').replace(/ \(.*$/, '');
 }

@@ -2,7 +2,7 @@ import type { CommandInfo } from './command-tree.ts';
 import { quotedForShell } from './completion-bash.ts';
 import { commandWords } from './completion-words.ts';
 
-/** `name:what it is`, as _describe wants it. */
+/** `name:description`, the format of _describe. */
 function described({ name, description }: { readonly name: string; readonly description: string }): string {
   return quotedForShell(`${name.replaceAll(':', '\\:')}:${description}`);
 }

@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** What bash offers behind these words; the last one is begun. */
+/** The completions that bash offers for these words, of which the last is incomplete. */
 function offered(...words: string[]): string[] {
   const program = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spanmesh; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const printed = execFileSync('bash', ['-c', program, 'bash', script, 'spanmesh', ...words], {
@@ -44,7 +44,7 @@ describe('in bash', () => {
       ['nodes', '-o', ''],
       ['text', 'wide', 'json', 'yaml'],
     ],
-    // The value of an option is no command, whatever it is called.
+    // The value of an option is not taken for a command, even if it has a command's name.
     [['--context', 'nodes', 'vol'], ['volconf']],
     [['run', 'topology', '--che'], ['--check']],
     [

@@ -9,8 +9,8 @@ export interface ManPage {
 }
 
 /**
- * The page of `spanmesh`, and one for each command with those below it, for man(1). `date`: of what they describe,
- * `2026-01-31`.
+ * The page of `spanmesh`, and one for each command with its subcommands, for man(1). `date`: of the release that they
+ * describe, `2026-01-31`.
  */
 export function manPages(tree: CommandInfo, date: string): ManPage[] {
   const pages = tree.commands.map((command) => ({
@@ -86,7 +86,7 @@ function optionLines({ flags, text }: OptionInfo): string[] {
   return ['.TP', `.B ${escaped(flags)}`, prose(text)];
 }
 
-/** Several lines become paragraphs. */
+/** Each line becomes a paragraph. */
 function prose(text: string): string {
   return text
     .split(/\n+/)
@@ -98,7 +98,7 @@ function oneLine(text: string): string {
   return text.replace(/\n[\s\S]*/, '');
 }
 
-/** Text that groff takes for itself. */
+/** Escapes characters that groff would interpret. */
 function escaped(text: string): string {
   return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll("'", '\\(aq').replace(/^\./, '\\&.');
 }

@@ -10,7 +10,9 @@ import { nowhere } from './nowhere.ts';
 
 const place = (names: string, text = ''): string => `<!-- from the code: ${names} -->\n${text}<!-- end -->`;
 
-/** `clusters`, a list; `keep add|rm`, a group; `look`, with a bit of everything. */
+/**
+ * A program with `clusters`, a list; `keep add|rm`, a group; and `look`, which has every kind of argument and option.
+ */
 function program() {
   const made = addAddressOptions(new Command('spanmesh').helpCommand(false));
   addListOptions(made.command('clusters').description('list clusters'));
@@ -38,7 +40,7 @@ ${place('clusters, keep')}
 ${place('look')}`;
 
 describe('a page', () => {
-  it('has of each command what it takes, and of what many have a link', () => {
+  it('has the arguments and options of each command, with links to those that many commands share', () => {
     const filled = fillPage(ALL, program());
     expect(filled).toContain(`<!-- from the code: look -->
 **\`spanmesh look [options] <node> [words...]\`** — look at a\\|b
@@ -71,7 +73,7 @@ It has the [options of lists](#what-all-lists-have-in-common) and [options of th
 <!-- end -->`);
   });
 
-  it('has all commands, with links to where they are', () => {
+  it('has all commands, with links to their sections', () => {
     expect(fillPage(ALL, program())).toContain(`| | |
 | --- | --- |
 | [\`clusters\`](#the-first) | list clusters |
@@ -80,13 +82,13 @@ It has the [options of lists](#what-all-lists-have-in-common) and [options of th
 <!-- end -->`);
   });
 
-  it('is not changed by filling it again, whatever was in its places', () => {
+  it('is not changed by filling it again, whatever its places held', () => {
     const once = fillPage(ALL, program());
     expect(fillPage(once, program())).toBe(once);
     expect(fillPage(once.replace('look again', 'something else'), program())).toBe(once);
   });
 
-  it('has what is behind the links, and exit codes', () => {
+  it('has the shared options, and exit codes', () => {
     const common = ['options of the API', 'options of lists', 'exit codes'].map((name) => place(name)).join('\n\n');
     const filled = fillPage(`${ALL}\n\n${common}`, program());
     expect(filled).toContain('| `--token-file <file>` |');
@@ -99,12 +101,12 @@ It has the [options of lists](#what-all-lists-have-in-common) and [options of th
     [ALL.replace(', keep', ', keep add'), 'there is no place for spanmesh keep rm'],
     [ALL.replace(', keep', ', keep, keep rm'), "'spanmesh keep rm' has more than one place"],
     [ALL.replace(', keep', ', keep, lock'), "there is no command 'lock'"],
-  ])('whose places do not fit the commands is refused: %#', (page, why) => {
+  ])('whose places do not match the commands is refused: %#', (page, why) => {
     expect(() => fillPage(page, program())).toThrow(why);
   });
 });
 
-it('of the real commands none is without a word about it, or about what it takes', () => {
+it('of the real commands has a description of each, and of each argument and option', () => {
   const silent: string[] = [];
   const look = ({ path, description, options, arguments: args, commands }: ReturnType<typeof commandTree>) => {
     if (description === '') silent.push(path);

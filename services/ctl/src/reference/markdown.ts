@@ -3,15 +3,15 @@ import { OUTPUT_GROUP } from '../api-options.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
 import { allCommands, type CommandInfo, type OptionInfo } from './command-tree.ts';
 
-/** Options that many commands have: shown once, under a heading of their own. */
+/** Options that many commands have: described once, under a heading of their own. */
 interface SharedOptions {
-  /** Of the heading. */
+  /** Anchor of their heading. */
   readonly anchor: string;
   readonly called: string;
   readonly options: readonly OptionInfo[];
 }
 
-/** A place in a page: what is written between the two marks, and the section that they stand in. */
+/** A place in a page: the names in its first mark, and the section that it is in. */
 interface Place {
   readonly names: readonly string[];
   readonly section: string;
@@ -64,7 +64,7 @@ function placesIn(page: string): Place[] {
   return places;
 }
 
-/** The section that each command is described in. @throws Error, as fillPage */
+/** The section in which each command is described. @throws Error, as fillPage */
 function sectionsOf(places: readonly Place[], commands: ReadonlyMap<string, CommandInfo>): Map<CommandInfo, string> {
   const sections = new Map<CommandInfo, string>();
   for (const { names, section } of places) {
@@ -81,7 +81,7 @@ function sectionsOf(places: readonly Place[], commands: ReadonlyMap<string, Comm
   return sections;
 }
 
-/** The command of that name, or those below it if it only stands for them. */
+/** The command with this name, or its subcommands if it is only a group. */
 function calledIn(name: string, commands: ReadonlyMap<string, CommandInfo>): CommandInfo[] {
   const command = commands.get(name);
   if (command === undefined) throw new Error(`there is no command '${name}'`);
@@ -118,7 +118,7 @@ function overview({ commands }: CommandInfo, sections: ReadonlyMap<CommandInfo, 
   );
 }
 
-/** As GitHub makes them. */
+/** The anchor that GitHub makes for a heading. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -162,12 +162,12 @@ function table(rows: readonly (readonly string[])[]): string {
   return ['| | |', '| --- | --- |', ...rows.map((cells) => `| ${cells.join(' | ')} |`)].join('\n');
 }
 
-/** Bars end a cell, in code as well. */
+/** Code in a table: a bar would end the cell, even within code. */
 function code(text: string): string {
   return `\`${text.replaceAll('|', '\\|')}\``;
 }
 
-/** Outside code, what Markdown takes for its own; an underscore within a word is none of that. */
+/** Escapes what Markdown would interpret outside code; an underscore within a word is harmless. */
 function escaped(text: string): string {
   return text
     .split(/(`[^`]*`)/)

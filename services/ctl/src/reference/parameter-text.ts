@@ -1,15 +1,12 @@
 import type { Argument, Option } from 'commander';
 
-/**
- * What an option is, which values it takes, and what holds unless it is given: the same in help, manuals and the
- * reference.
- */
+/** An option's description with its choices and its default: one text for help, manuals and the reference. */
 export function optionText({ description, argChoices, defaultValue, ...option }: Option): string {
   const needed = option.mandatory ? 'must be given' : '';
   return described(description, argChoices, option.defaultValueDescription ?? defaultText(defaultValue), needed);
 }
 
-/** The same of an argument. */
+/** An argument's description with its choices and its default. */
 export function argumentText({ description, argChoices, defaultValue, defaultValueDescription }: Argument): string {
   return described(description, argChoices, defaultValueDescription ?? defaultText(defaultValue), '');
 }
@@ -20,7 +17,7 @@ function described(text: string, choices: readonly string[] | undefined, otherwi
   return said === '' ? text : text === '' ? `(${said})` : `${text} (${said})`;
 }
 
-/** A default that is empty, or that of a flag, is not mentioned: the text says what happens when it is given. */
+/** An empty default, or that of a flag, is not mentioned: the description says what the option changes. */
 function defaultText(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

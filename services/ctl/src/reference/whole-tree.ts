@@ -4,7 +4,7 @@ import { serviceCommand } from '../run-service.ts';
 import { type CommandInfo, commandTree } from './command-tree.ts';
 import { nowhere } from './nowhere.ts';
 
-/** All commands of the program, with the flags of the services, which are loaded for it. */
+/** All commands of the program. The services are loaded, so that their flags are included. */
 export async function wholeTree(program: Command): Promise<CommandInfo> {
   const services = new Map<string, Command>();
   for (const [name, description, load] of SERVICES) {

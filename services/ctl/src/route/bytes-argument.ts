@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts';
 import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 
-/** `@file`: its bytes; anything else is hexadecimal digits. @throws Failure usage */
+/** Reads an argument of bytes. `@file`: the file's bytes; anything else is hexadecimal digits. @throws Failure usage */
 export async function payloadArgument(text: string): Promise<Buffer> {
   if (text.startsWith('@')) return fileBytes(text.slice(1));
   const digits = text.replace(/^0x/i, '').replace(/[\s_:]/g, '');
@@ -13,8 +13,8 @@ export async function payloadArgument(text: string): Promise<Buffer> {
 }
 
 /**
- * `@file`: its bytes; `-`: those of standard input; anything else is text. Reading stops past `limit` bytes, so that
- * more can be told from enough.
+ * Reads an argument of aux data. `@file`: the file's bytes; `-`: those of standard input; anything else is text.
+ * Standard input is read to a little more than `limit` bytes, which shows that there are too many.
  * @throws Failure usage
  */
 export async function auxArgument(text: string, input: Readable, limit: number): Promise<Buffer> {

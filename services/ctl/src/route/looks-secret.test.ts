@@ -17,7 +17,7 @@ it.each([
   expect(looksSecret(line)).toBe(true);
 });
 
-it('so may what `tokens new` has made', async () => {
+it('so may a token made by `tokens new`', async () => {
   const terminal = new RecordingTerminal();
   await newToken({ name: 'ann', role: 'read' }, terminal);
   expect(looksSecret(`x ${terminal.printed.trim()}`)).toBe(true);

@@ -6,7 +6,7 @@ import type { ApiOptions } from '../api-options.ts';
 import type { FilterOptions } from '../filter-options.ts';
 
 /**
- * The node that was typed. A cluster's label is looked up.
+ * The selector of the node that was typed. A cluster's label is looked up.
  * @throws Failure
  */
 export async function nodeSelector(

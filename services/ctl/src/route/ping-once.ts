@@ -5,7 +5,7 @@ import type { ApiTarget } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
 import { Route } from './route.ts';
 
-/** How long a PING has taken over which link, or why that cannot be said. */
+/** The round-trip time of a PING and its link, or why there is none. */
 export type Measured = { readonly ms: number; readonly link: string } | { readonly why: string };
 
 /** Sends one PING to a node over its span, as a transaction, and waits for its answer. */
@@ -20,7 +20,7 @@ export async function pingOnce(
     route.send({ transaction: 1, command: LNK_PING, create: true, delete: true });
     const answer = await route.next(timeoutMs);
     if (answer === null) return { why: `no answer within ${timeoutMs / 1000} s` };
-    // The router's word, not the node's.
+    // This answer comes from the router, not from the node.
     if (answer.abort || answer.error === ErrorCode.LOSTLINK) return { why: `lost, ${errorName(answer.error)}` };
     return { ms: performance.now() - began, link: route.opened.link };
   } catch (error) {

@@ -24,13 +24,13 @@ function ping(...args: string[]): Promise<number> {
   return main(['ping', 'DATA', '--interval', '1ms', '--address', node.server.address, ...args], terminal);
 }
 
-/** The lines, without the times, which are never the same. */
+/** The printed lines, with T in place of times, which always differ. */
 function lines(): string[] {
   return terminal.printed.replace(/\d+\.\d\d/g, 'T').split('\n');
 }
 
 describe('spanmesh ping', () => {
-  it('sums up what there has been when it is interrupted', async () => {
+  it('sums up what was sent and answered when it is interrupted', async () => {
     node.onMessage = ({ transaction, command }, route) => {
       if (command === LNK_PING) route.say({ transaction, command: LNK_PING, create: true, delete: true });
     };
@@ -62,7 +62,7 @@ describe('spanmesh ping', () => {
     ]);
   });
 
-  it('takes NOSUPP as a sign of life, and says so', async () => {
+  it('counts NOSUPP as an answer, and says so', async () => {
     node.dialect = Dialect.DIALECT_LINKID;
     node.onMessage = ({ transaction }, route) =>
       route.say({ transaction, command: LNK_ERROR, create: true, delete: true, error: ErrorCode.NOSUPP });
@@ -70,7 +70,7 @@ describe('spanmesh ping', () => {
     expect(lines()[1]).toBe('1: LNK_ERROR|CREATE|DELETE|REPLY NOSUPP in T ms (it does not know PING, but it lives)');
   });
 
-  it('counts a one-way answer for the oldest', async () => {
+  it('takes a one-way answer for that to the oldest PING', async () => {
     node.onMessage = ({ transaction }, route) => {
       if (transaction === 2) {
         route.say({ command: LNK_PING });
@@ -82,7 +82,7 @@ describe('spanmesh ping', () => {
     expect(lines().slice(1, 3)).toEqual(['1: LNK_PING|REPLY in T ms', '2: LNK_PING|CREATE|DELETE|REPLY in T ms']);
   });
 
-  it("does not take the router's word for the node's", async () => {
+  it('does not take the router’s LOSTLINK for an answer of the node', async () => {
     node.onMessage = ({ transaction }, route) =>
       route.say({
         transaction,
@@ -103,12 +103,12 @@ describe('spanmesh ping', () => {
     expect(terminal.noted).toBe('spanmesh: DATA has not answered\n');
   });
 
-  it('says that the route is gone, and what was answered until then', async () => {
+  it('says that the route is gone, and how many were answered before', async () => {
     node.onMessage = ({ transaction }, route) => {
       if (transaction === 1) route.say({ transaction, command: LNK_PING, create: true, delete: true });
       else route.fail(status.UNAVAILABLE, 'LOSTLINK \x1b[2J');
     };
-    // The last one is the one that the route goes with: how many more were sent by then would be a matter of time.
+    // The route goes with the last PING: how many more were sent before it went would depend on timing.
     expect(await ping('--count', '2')).toBe(1);
     expect(lines()[2]).toBe('DATA: 2 sent, 1 answered, round trip min/avg/max T/T/T ms');
     expect(terminal.noted).toBe('spanmesh: the route to DATA is gone: LOSTLINK \\x1b[2J\n');
@@ -126,7 +126,7 @@ describe('spanmesh ping', () => {
     expect(terminal.printed).toBe('');
   });
 
-  it('says that nothing is there', async () => {
+  it('says that there is no such node', async () => {
     node.server.stop();
     expect(await ping()).toBe(1);
     expect(terminal.noted).toMatch(/^spanmesh: cannot reach 127\.0\.0\.1:\d+: is spanmesh running\?/);
@@ -141,7 +141,7 @@ describe('spanmesh ping', () => {
   );
 });
 
-it('refuses what the node opens', async () => {
+it('refuses transactions that the node opens', async () => {
   node.onMessage = ({ openedByNode }, route) => {
     if (openedByNode) route.say({ transaction: 1, command: LNK_PING, create: true, delete: true });
     else route.say({ transaction: 9, openedByNode: true, circuit: 1, command: LNK_PING, create: true, delete: true });

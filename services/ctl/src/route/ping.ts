@@ -17,11 +17,11 @@ export interface PingQuery extends ApiTarget {
   readonly count: number;
   /** Time from one PING to the next, in milliseconds. */
   readonly intervalMs: number;
-  /** Runs what a signal may end, with the summary of what there has been; default: none does. */
+  /** Runs something that a signal may end, so that the summary is still printed; default: no signal does. */
   readonly interruptible?: typeof interruption;
 }
 
-/** How soon it is seen that a wait is to end, in milliseconds. */
+/** How often a wait is interrupted to see whether it should end, in milliseconds. */
 const LOOK_MS = 50;
 
 /** Monotonic milliseconds. */
@@ -40,7 +40,7 @@ export async function ping(query: PingQuery, terminal: Terminal): Promise<void> 
     await write(terminal.out, `PING ${route.name}: ${dialectName(dialect)}, link ${printable(link)}\n`);
     await interruptible((signal) => sendAll(query, { route, pings, terminal, signal }));
   } catch (error) {
-    // Answers are worth a summary even if the route then goes.
+    // If any PING was answered there is a summary, even when the route goes.
     if (pings.answered > 0) await write(terminal.out, pings.summary(route.name));
     throw error;
   } finally {
@@ -57,13 +57,14 @@ interface Sending {
   readonly signal: AbortSignal;
 }
 
-/** Until all have been sent and answered, their time is over, or the signal says so. */
+/** Sends PINGs until all have been sent and answered, the time is over, or the signal is aborted. */
 async function sendAll({ count, timeoutMs, intervalMs }: PingQuery, { route, pings, terminal, signal }: Sending) {
   for (let n = 1; n <= count && !signal.aborted; n++) {
     pings.send(n, route);
     const isLast = n === count;
     const end = now() + (isLast ? timeoutMs : intervalMs);
-    // Answered or not, the next one waits for its time; after the last one there is nothing to wait for but answers.
+    // Whether the PING is answered or not, the next one waits for its time. After the last one only answers are
+    // awaited.
     while (now() < end && !signal.aborted && !(isLast && pings.waiting === 0)) {
       const message = await route.next(Math.min(end - now(), LOOK_MS));
       const line = message === null ? null : pings.answer(message);
@@ -79,25 +80,25 @@ class Pings {
   readonly #sentAt = new Map<number, number>();
   readonly #times: number[] = [];
 
-  /** Neither answered nor lost. */
+  /** PINGs that are neither answered nor lost. */
   get waiting(): number {
     return this.#sentAt.size;
   }
 
-  /** A transaction of one message (CREATE|DELETE). */
+  /** Sends a PING as a transaction of one message (CREATE|DELETE). */
   send(n: number, route: Route): void {
     this.#sent++;
     this.#sentAt.set(n, now());
     route.send({ transaction: n, command: LNK_PING, create: true, delete: true });
   }
 
-  /** The line for a message; null: it answers nothing that is waited for. */
+  /** The line to print for a message; null: it answers no PING that waits. */
   answer(message: RoutedMessage): string | null {
     const n = this.#numberOf(message);
     const sentAt = n === undefined ? undefined : this.#sentAt.get(n);
     if (n === undefined || sentAt === undefined) return null;
     this.#sentAt.delete(n);
-    // The router's word, not the node's.
+    // This answer comes from the router, not from the node.
     if (message.abort || message.error === ErrorCode.LOSTLINK) return `${n}: lost, ${errorName(message.error)}`;
     const ms = now() - sentAt;
     this.answered++;
@@ -113,7 +114,10 @@ class Pings {
     return `${counts}, round trip min/avg/max ${min.toFixed(2)}/${mean.toFixed(2)}/${max.toFixed(2)} ms\n`;
   }
 
-  /** One that a node answers with a one-way message counts for the oldest: there is nothing to tell them apart. */
+  /**
+   * The number of the PING that a message answers. A one-way message is taken as the answer to the oldest PING, since
+   * nothing in it tells which.
+   */
   #numberOf({ transaction, reply, command }: RoutedMessage): number | undefined {
     if (transaction !== 0) return transaction;
     if (!reply || (command !== LNK_PING && command !== LNK_ERROR)) return undefined;

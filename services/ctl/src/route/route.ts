@@ -17,9 +17,9 @@ import { Failure } from '../failure.ts';
 import { printableLabel, printableSentence } from '../output/label.ts';
 
 const SERVICE = 'spanmesh.v1.Messaging';
-/** What the service may take longer than it was told to wait for a link, in milliseconds. */
+/** How much longer than it was told the service may wait for a link, in milliseconds. */
 const GRACE_MS = 1000;
-/** Longest time that the service can be told to wait, in milliseconds: its own limit. */
+/** Longest time that the service can be told to wait, in milliseconds: a limit of the service. */
 const LONGEST_WAIT_MS = 3_600_000;
 
 export interface RouteOptions extends ApiTarget {
@@ -28,7 +28,7 @@ export interface RouteOptions extends ApiTarget {
   readonly timeoutMs: number;
 }
 
-/** What a message is made of; what is left out is 0, false or empty. */
+/** The fields of a message; missing ones are 0, false or empty. */
 export type MessageParts = Partial<RoutedMessage>;
 
 /**
@@ -41,7 +41,7 @@ export class Route {
   readonly #client: MessagingClient;
   readonly #call: ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;
   readonly #answers: AsyncIterator<OpenRouteResponse>;
-  /** An answer that is being waited for, perhaps since an earlier `next` that gave up. */
+  /** The next message, which is being awaited, perhaps since an earlier `next` that gave up. */
   #pending: Promise<IteratorResult<OpenRouteResponse>> | null = null;
 
   private constructor(
@@ -66,7 +66,7 @@ export class Route {
     const { address, node, timeoutMs } = options;
     const client = openClient(MessagingClient, options);
     const call = client.openRoute();
-    // The iterator throws it; a cancelled call reports one when nobody iterates any more.
+    // The iterator throws the error. Once nobody iterates, a cancelled call still reports one here.
     call.on('error', () => {});
     let late = false;
     const timer = systemClock.after(timeoutMs + GRACE_MS, () => {
@@ -82,7 +82,7 @@ export class Route {
       return new Route(options, client, call, answers, opened);
     } catch (error) {
       client.close();
-      // Not the call: the service has waited for the node.
+      // The call did not time out: the service has waited for the node in vain.
       if (!late && isServiceError(error) && error.code === status.DEADLINE_EXCEEDED) {
         throw new Failure('timeout', unreachable(node, error.details), { cause: error });
       }
@@ -92,18 +92,18 @@ export class Route {
     }
   }
 
-  /** The node in a word, as it was asked for; safe to print. */
+  /** The name by which the node was asked for; safe to print. */
   get name(): string {
     return printableLabel(this.#options.node.node);
   }
 
-  /** Sends a message. Its number, if it opens a transaction, is the caller's choice. */
+  /** Sends a message. The caller chooses the number of a transaction that it opens. */
   send(parts: MessageParts): void {
     this.#call.write({ routed: RoutedMessage.fromPartial(parts) });
   }
 
   /**
-   * The next message of the node; null: none has come within `ms` milliseconds, it may still come.
+   * The next message of the node; null: none has come within `ms` milliseconds, and it may still come.
    * @throws Failure lost: the route is gone
    */
   async next(ms: number): Promise<RoutedMessage | null> {
@@ -118,19 +118,19 @@ export class Route {
     }
   }
 
-  /** Ends our side and waits until the service has taken what was sent, at most `ms` milliseconds. */
+  /** Ends our side, and waits at most `ms` milliseconds until the service has taken all messages. */
   async finish(ms: number): Promise<void> {
     this.#call.end();
     const end = performance.now() + ms;
     try {
       while ((await this.#answer(Math.max(end - performance.now(), 0))) !== null);
     } catch (error) {
-      // The end of the stream is what is waited for.
+      // The end of the stream is what `finish` waits for, so it is no error.
       if (!(error instanceof Failure) || error !== this.#ended) throw error;
     }
   }
 
-  /** Gives the route up at once; what is open on it is aborted. */
+  /** Closes the route at once; transactions open on it are aborted. */
   close(): void {
     this.#call.cancel();
     this.#client.close();
@@ -141,7 +141,7 @@ export class Route {
   async #answer(ms: number): Promise<OpenRouteResponse | null> {
     if (this.#pending === null) {
       this.#pending = this.#answers.next();
-      // The next wait throws it.
+      // The next wait throws the error.
       this.#pending.catch(() => {});
     }
     const given = new AbortController();
@@ -162,7 +162,7 @@ export class Route {
   #failureOf(error: unknown): unknown {
     if (!isServiceError(error)) return error;
     const details = printableSentence(error.details);
-    // messaging.proto: the stream ends with UNAVAILABLE and the reason when the route goes.
+    // messaging.proto: when the route goes, the stream ends with UNAVAILABLE and the reason.
     if (error.code === status.UNAVAILABLE) {
       return new Failure('lost', `the route to ${this.name} is gone: ${details}`, { cause: error });
     }

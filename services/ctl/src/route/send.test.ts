@@ -30,7 +30,7 @@ function send(...args: string[]): Promise<number> {
   return main(['send', 'DATA', '--address', node.server.address, ...args], terminal);
 }
 
-/** Answers everything with data, in two messages. */
+/** Has the node answer every message with data, in two messages. */
 function serveTwo(): void {
   node.onMessage = ({ transaction }, route) => {
     route.say({
@@ -45,7 +45,7 @@ function serveTwo(): void {
 }
 
 describe('spanmesh send', () => {
-  it('sends what was typed, and prints the first answer', async () => {
+  it('sends the typed message, and prints the first answer', async () => {
     serveTwo();
     expect(await send('--command', '0x00500302', '--payload', '00:01 ff', '--aux', 'grüße')).toBe(0);
     expect(node.heard).toMatchObject([{ transaction: 1, command: BLK_READ, create: true, delete: true }]);
@@ -60,7 +60,7 @@ describe('spanmesh send', () => {
     expect(terminal.printed).toContain('BLK_ERROR|DELETE|REPLY\naux 2 bytes 6364\n');
   });
 
-  it('prints JSON, a document a line, with the names', async () => {
+  it('prints JSON, a document a line, with names beside numbers', async () => {
     serveTwo();
     await send('--command', '0x500302', '--expect-stream', '-o', 'json');
     const [first, second] = terminal.printed
@@ -114,13 +114,13 @@ describe('spanmesh send', () => {
     expect(terminal.noted).toBe('spanmesh: DATA has not answered BLK_READ within 0.02 s\n');
   });
 
-  it('sends one-way messages and waits until they are taken', async () => {
+  it('sends one-way messages, and waits until the service has taken them', async () => {
     expect(await send('--command', '0x101', '--one-way')).toBe(0);
     expect(node.heard).toMatchObject([{ transaction: 0, command: LNK_PING, create: false, delete: false }]);
     expect(terminal.printed).toBe('');
   });
 
-  it('prints what answers a one-way message', async () => {
+  it('prints the answers to a one-way message', async () => {
     node.onMessage = (_message, route) => route.say({ command: LNK_PING, reply: true });
     expect(await send('--command', '0x101', '--one-way', '--expect-stream', '--timeout', '300ms')).toBe(0);
     expect(terminal.printed).toBe('LNK_PING|REPLY\n');
@@ -151,7 +151,7 @@ describe('spanmesh send', () => {
   });
 
   // Limits: route/send.ts MAX_AUX_BYTES
-  it('reads no more of standard input than a message can hold, and one chunk', async () => {
+  it('reads no more of standard input than a message can hold, plus one chunk', async () => {
     serveTwo();
     terminal.in = Readable.from([Buffer.alloc(MAX_AUX_BYTES)]);
     expect(await send('--command', '0x500302', '--aux', '-')).toBe(0);

@@ -23,24 +23,24 @@ export interface SendQuery extends ApiTarget {
   readonly output: OutputFormat;
   /** Command word without flags. */
   readonly command: number;
-  /** As typed. */
+  /** The payload as typed. */
   readonly payload?: string;
   readonly aux?: string;
   readonly oneWay: boolean;
   /** The answer may have several messages. */
   readonly expectStream: boolean;
-  /** File that the answers' aux data goes to. */
+  /** File to which the answers' aux data is written. */
   readonly out?: string;
 }
 
-/** Largest aux data of any dialect, in bytes; a route's own limit is known once it is established. */
+/** Largest aux data of any dialect, in bytes; the limit of a route is known only once it is established. */
 export const MAX_AUX_BYTES = 1024 * 1024;
 const TRANSACTION = 1;
 
 /**
- * Sends a message as it was typed, as a transaction of one message (CREATE|DELETE) or one-way, and prints what comes
- * back: one answer, or all of them until the node ends the transaction. One-way messages have no end: what answers them
- * is printed until nothing more comes in time.
+ * Sends a message as it was typed, as a transaction of one message (CREATE|DELETE) or one-way, and prints the answer,
+ * or all of them until the node ends the transaction. A one-way message has no last answer: answers are printed until
+ * no more come in time.
  * @throws Failure usage; timeout: no answer; refused: the last answer was an error
  */
 export async function sendMessage(query: SendQuery, terminal: Terminal): Promise<void> {
@@ -110,7 +110,7 @@ async function showMessage(
   terminal: Terminal,
 ): Promise<void> {
   await file?.appendFile(message.aux);
-  // Aux data that went to the file is not printed too.
+  // Aux data written to the file is not printed as well.
   const shown = file === null ? message : { ...message, aux: Buffer.alloc(0) };
   if (isDocument(output)) {
     const names = { message: messageWords(message), errorName: errorName(message.error), auxBytes: message.aux.length };
@@ -132,14 +132,14 @@ function auxText({ command, aux }: RoutedMessage): string {
   return ` "${printable(text)}"`;
 }
 
-/** Zeros at the end say nothing: headers are filled up with them. */
+/** The bytes without zeros at the end, with which headers are padded. */
 function withoutZeros(bytes: Uint8Array): Uint8Array {
   let end = bytes.length;
   while (end > 0 && bytes[end - 1] === 0) end--;
   return bytes.subarray(0, end);
 }
 
-/** protocol.md, "Message": flags are not part of a command, and its size is. */
+/** protocol.md, "Message": a command word has no flags in it, but has the size of the header. */
 function checkCommand(command: number): void {
   if ((command & ~BASE_MASK) !== 0) throw new Failure('usage', '--command: without flags, at most 0x00ffffff');
   const headBytes = (command & SIZE_MASK) * CORE_HEADER_BYTES;

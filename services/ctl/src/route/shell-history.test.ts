@@ -17,7 +17,7 @@ afterEach(() => rmSync(home, { recursive: true }));
 const open = () => new ShellHistory(file, (line) => complaints.push(line));
 const kept = () => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 
-/** As an earlier shell has left it. */
+/** Writes the file, as an earlier shell has left it. */
 function given(text: string): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text);
@@ -36,7 +36,7 @@ describe('historyFile', () => {
 });
 
 describe('ShellHistory', () => {
-  it('gives the lines of earlier shells, the last one first, to their owner only', () => {
+  it('returns the lines of earlier shells, the last one first, from a file that only its owner can read', () => {
     const first = open();
     expect(first.read()).toEqual([]);
     for (const line of ['help', 'span größe.example', 'span größe.example']) first.add(line);
@@ -47,7 +47,7 @@ describe('ShellHistory', () => {
     expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
   });
 
-  it('closes a file to others that they could read', () => {
+  it('makes a file private that others could read', () => {
     given('help\n');
     chmodSync(file, 0o644);
     open().add('tree');
@@ -55,7 +55,7 @@ describe('ShellHistory', () => {
     expect(kept()).toEqual(['help', 'tree']);
   });
 
-  it('keeps what two shells add at a time', () => {
+  it('keeps the lines that two shells add at the same time', () => {
     const [one, other] = [open(), open()];
     one.read();
     other.read();
@@ -64,7 +64,7 @@ describe('ShellHistory', () => {
     expect(open().read()).toEqual(['b', 'a']);
   });
 
-  it('keeps no secret, nothing behind a space, nothing that does not show, and shows none that got in otherwise', () => {
+  it('keeps no secret, no line that begins with a space or has control characters, and skips those that got in otherwise', () => {
     given('\u001b[2J\npassword hunter2\nhelp\n');
     const history = open();
     expect(history.read()).toEqual(['help']);
@@ -95,7 +95,7 @@ describe('ShellHistory', () => {
   });
 
   // Limits: route/shell-history.ts MAX_FILE_BYTES
-  it('says of a file that none of ours can be, once, what is wrong, and leaves it alone', () => {
+  it('reports once a file that it cannot have written, and leaves it alone', () => {
     const largest = 2 * MAX_LINES * (4 * MAX_LINE_CHARS + 1);
     given(' '.repeat(largest));
     expect(open().read()).toEqual([]);
@@ -108,7 +108,7 @@ describe('ShellHistory', () => {
     expect(statSync(file).size).toBe(largest + 1);
   });
 
-  it('says once that it cannot be written, and what for', () => {
+  it('reports once that the file cannot be written', () => {
     writeFileSync(join(home, 'state'), 'in the way');
     const history = open();
     history.read();
@@ -117,13 +117,13 @@ describe('ShellHistory', () => {
     expect(complaints).toEqual([expect.stringMatching(/^lines are not kept for the next shell: ENOTDIR/)]);
   });
 
-  it('is no directory', () => {
+  it('reports a directory in the place of its file', () => {
     mkdirSync(file, { recursive: true });
     open().read();
     expect(complaints).toEqual([`lines are not kept for the next shell: ${file} is no file`]);
   });
 
-  it('keeps nothing without a file', () => {
+  it('keeps nothing when there is no file', () => {
     const history = new ShellHistory(null, (line) => complaints.push(line));
     history.add('help');
     expect([history.read(), complaints, existsSync(file)]).toEqual([[], [], false]);

@@ -13,23 +13,23 @@ import {
 import { dirname, join } from 'node:path';
 import { looksSecret } from './looks-secret.ts';
 
-/** Lines that are kept; between two clean-ups the file has twice as many at most. */
+/** Lines that are kept. The file has up to twice as many before it is cut down to these. */
 export const MAX_LINES = 500;
 /** Longest line that is kept, characters. */
 export const MAX_LINE_CHARS = 1000;
-/** Largest file that is read: what so many of the longest lines take in UTF-8. Bytes. */
+/** Largest file that is read, bytes: twice MAX_LINES of the longest lines in UTF-8. */
 const MAX_FILE_BYTES = 2 * MAX_LINES * (4 * MAX_LINE_CHARS + 1);
-/** Characters that do not show: no line that was typed has them. */
+/** Characters that are invisible, which no typed line has. */
 const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-/** Nobody else reads it; what is no file (a pipe, say) is not waited for. */
+/** O_NONBLOCK: opening something that is not a file (a pipe, say) must not wait. */
 const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDWR } = constants;
 const MODE = 0o600;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where the lines of earlier shells are kept, as the XDG base directory specification has it; null: nowhere, for this
- * user has no home, or SPANMESH_SHELL_HISTORY is `off`.
+ * The file of the lines from earlier shells, by the XDG base directory specification. Null: none, because the user has
+ * no home directory, or SPANMESH_SHELL_HISTORY is `off`.
  */
 export function historyFile({
   SPANMESH_SHELL_HISTORY: setting,
@@ -42,25 +42,25 @@ export function historyFile({
 }
 
 /**
- * The lines that were typed in shells, kept in a file from one to the next. Several shells may add to it at a time. A
- * file that cannot be used is said once, and then done without.
+ * The lines typed in shells, kept in a file for later shells. Several shells may add to it at the same time. A file
+ * that cannot be used is reported once, and then the shell works without one.
  */
 export class ShellHistory {
   readonly #file: string | null;
   readonly #complain: (line: string) => void;
   #isBroken = false;
-  /** In the file. */
+  /** Lines in the file. */
   #count = 0;
   /** The line added last. */
   #last = '';
 
-  /** `file` null: nothing is kept. `complain` is told why nothing can be. */
+  /** `file` null: nothing is kept. `complain` is called with the reason why nothing can be kept. */
   constructor(file: string | null, complain: (line: string) => void) {
     this.#file = file;
     this.#complain = complain;
   }
 
-  /** The lines kept, the last one first, as readline wants them. */
+  /** The kept lines, the last one first, as readline expects them. */
   read(): string[] {
     return this.#trying((file) => {
       const lines = linesOf(file);
@@ -71,14 +71,14 @@ export class ShellHistory {
     }, []);
   }
 
-  /** Keeps a line, unless it may be a secret, begins with a space, is too long, or is the same as the one before. */
+  /** Keeps a line, unless it may be a secret, begins with a space, is too long, or repeats the line before. */
   add(line: string): void {
     if (!isKept(line) || line === this.#last) return;
     this.#last = line;
     this.#trying((file) => {
       append(file, line);
       this.#count++;
-      // Others may have added to it, too.
+      // Other shells may have added lines, too, so the file is read again.
       if (this.#count >= 2 * MAX_LINES) this.#count = rewrite(file, linesOf(file));
     }, undefined);
   }
@@ -101,7 +101,7 @@ function isKept(line: string): boolean {
   return /^[^\s]/.test(line) && line.length <= MAX_LINE_CHARS && !CONTROL.test(line) && !looksSecret(line);
 }
 
-/** The last one is the newest. What is no line of ours is left out. */
+/** The lines of the file, the newest last. Lines that we would not have kept are skipped. */
 function linesOf(file: string): string[] {
   let descriptor: number;
   try {
@@ -130,7 +130,7 @@ function append(file: string, line: string): void {
   }
 }
 
-/** Keeps the last lines only, all or nothing. @returns how many */
+/** Replaces the file, whole or not at all, by its last lines. @returns their number */
 function rewrite(file: string, lines: readonly string[]): number {
   const kept = lines.slice(-MAX_LINES);
   const fresh = `${file}.${process.pid}`;
@@ -139,7 +139,7 @@ function rewrite(file: string, lines: readonly string[]): number {
   return kept.length;
 }
 
-/** @throws Error: it is something else, or larger than this makes any. */
+/** @throws Error: it is no regular file, or larger than any that we write. */
 function checkFile(file: string, descriptor: number): void {
   const stat = fstatSync(descriptor);
   if (!stat.isFile()) throw new Error(`${file} is no file`);

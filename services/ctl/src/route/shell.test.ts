@@ -28,7 +28,7 @@ function shell(...args: string[]): Promise<number> {
 
 const text = (line: string): Buffer => Buffer.from(`${line}\0`);
 
-/** Says lines and ends as a dialect does. */
+/** Has the node answer with these lines, and end as its dialect does. */
 function answer(lines: readonly string[], end: Partial<RoutedMessage>) {
   return ({ transaction }: RoutedMessage, route: FakeRoute): void => {
     lines.forEach((line, i) => {
@@ -55,13 +55,13 @@ describe('spanmesh shell with a command', () => {
     expect(node.heard[0]!.aux).toEqual(text('help me'));
   });
 
-  it('is done when the transaction ends without a word', async () => {
+  it('succeeds when the transaction ends without output', async () => {
     node.onMessage = answer([], { command: LNK_ERROR, delete: true });
     expect(await shell('')).toBe(0);
     expect(terminal.printed).toBe('');
   });
 
-  it('goes on after an acknowledgement', async () => {
+  it('goes on waiting after an acknowledgement', async () => {
     node.onMessage = ({ transaction }, route) => {
       route.say({ transaction, command: LNK_ERROR, create: true });
       route.say({ transaction, command: DBG_SHELL, delete: true, aux: text('later\n') });
@@ -70,20 +70,20 @@ describe('spanmesh shell with a command', () => {
     expect(terminal.printed).toBe('later\n');
   });
 
-  it('escapes what a terminal would obey, and stops at the first NUL', async () => {
+  it('escapes control characters, and stops at the first NUL', async () => {
     node.onMessage = answer(['\x1b[2Jred\u202e\\ \r\nbell\x07\n\0hidden'], CIRCUIT_END);
     await shell('x');
     expect(terminal.printed).toBe('\\x1b[2Jred\\u{202e}\\\\ \\x0d\nbell\\x07\n');
   });
 
-  it('says what a silence means', async () => {
+  it('says what it may mean that no answer comes', async () => {
     expect(await shell('x', '--timeout', '20ms')).toBe(1);
     expect(terminal.noted).toBe(
       'spanmesh: DATA has not answered on the circuit within 0.02 s; one that answers elsewhere cannot be heard\n',
     );
   });
 
-  it('says that an answer stops in the middle', async () => {
+  it('says that an answer stops half-way', async () => {
     node.onMessage = ({ transaction }, route) =>
       route.say({ transaction, command: DBG_SHELL, create: true, aux: text('one\n') });
     expect(await shell('x', '--timeout', '200ms')).toBe(1);
@@ -94,13 +94,13 @@ describe('spanmesh shell with a command', () => {
   it.each([
     [ErrorCode.NOSUPP, 'spanmesh: DATA has no shell here: NOSUPP\n'],
     [ErrorCode.LOSTLINK, 'spanmesh: DATA answered LNK_ERROR|CREATE|DELETE|REPLY LOSTLINK\n'],
-  ])('says what a node without a shell answers (%s)', async (error, line) => {
+  ])('explains the answer of a node without a shell (%s)', async (error, line) => {
     node.onMessage = answer([], { command: LNK_ERROR, delete: true, error });
     expect(await shell('x')).toBe(1);
     expect(terminal.noted).toBe(line);
   });
 
-  it('does not send what does not fit', async () => {
+  it('does not send a command that is too long', async () => {
     node.auxLimit = 64;
     expect(await shell('x'.repeat(64))).toBe(2);
     expect(node.heard).toEqual([]);
@@ -118,7 +118,7 @@ describe('spanmesh shell on a terminal', () => {
   const file = () => join(home, 'spanmesh', 'shell_history');
   const heard = () => node.heard.map(({ aux }) => aux.toString('utf8').slice(0, -1));
 
-  /** A shell in which these are typed, each once the answer to the one before is there; then Ctrl-D. */
+  /** A shell in which these keys are typed, each once the answer to the one before has been printed; then Ctrl-D. */
   async function typing(keys: readonly string[], env: Record<string, string> = {}, ...args: string[]): Promise<string> {
     terminal = new RecordingTerminal({ XDG_STATE_HOME: home, ...env });
     Object.assign(terminal.out, { isTTY: true, columns: 80 });
@@ -138,14 +138,14 @@ describe('spanmesh shell on a terminal', () => {
 
   const UP = '\x1b[A';
 
-  it('calls up again what was typed in an earlier one', async () => {
+  it('recalls lines that were typed in an earlier shell', async () => {
     await typing(['help', 'tree']);
     expect(readFileSync(file(), 'utf8')).toBe('help\ntree\n');
     expect(await typing([`${UP}${UP}`, UP])).toBe('');
     expect(heard()).toEqual(['help', 'help']);
   });
 
-  it('gives up a line at Ctrl-C, and ends at the next', async () => {
+  it('drops the line at Ctrl-C, and ends at the second', async () => {
     terminal = new RecordingTerminal({ XDG_STATE_HOME: home });
     Object.assign(terminal.out, { isTTY: true, columns: 80 });
     const typed = Object.assign(new PassThrough(), { isTTY: true });
@@ -161,7 +161,7 @@ describe('spanmesh shell on a terminal', () => {
     expect(heard()).toEqual(['help']);
   });
 
-  it('keeps no secrets, and calls them up again in the same one only', async () => {
+  it('keeps no secrets, and recalls them only in the shell in which they were typed', async () => {
     await typing(['login --password hunter2', UP]);
     expect(heard()).toEqual(['login --password hunter2', 'login --password hunter2']);
     expect(existsSync(file())).toBe(false);
@@ -170,12 +170,12 @@ describe('spanmesh shell on a terminal', () => {
   it.each([
     [{ SPANMESH_SHELL_HISTORY: 'off' }, []],
     [{}, ['--no-history']],
-  ])('keeps nothing with %j %j', async (env, args) => {
+  ])('keeps no lines with %j %j', async (env, args) => {
     expect(await typing(['help'], env, ...args)).toBe('');
     expect(existsSync(file())).toBe(false);
   });
 
-  it('says once that nothing can be kept, and goes on', async () => {
+  it('reports once that no lines can be kept, and goes on', async () => {
     writeFileSync(join(home, 'spanmesh'), 'in the way');
     const noted = await typing(['help', 'tree']);
     expect(noted).toMatch(/^spanmesh: lines are not kept for the next shell: ENOTDIR.*\n$/);
@@ -184,7 +184,7 @@ describe('spanmesh shell on a terminal', () => {
 });
 
 describe('spanmesh shell with lines', () => {
-  it('runs each in a transaction of its own, and leaves out empty ones', async () => {
+  it('runs each line in a transaction of its own, and skips empty ones', async () => {
     node.onMessage = (message, route) =>
       answer([`${message.aux.toString('utf8').slice(0, -1)}!\n`], CIRCUIT_END)(message, route);
     terminal.in = Readable.from(['one\n\nt', 'wo\r\n  \nthree']);
@@ -193,7 +193,7 @@ describe('spanmesh shell with lines', () => {
     expect(node.heard.map(({ transaction }) => transaction)).toEqual([1, 2, 3]);
   });
 
-  it('prompts whoever types', async () => {
+  it('prints a prompt if the lines are typed', async () => {
     node.onMessage = answer(['ok\n'], CIRCUIT_END);
     const typed = Object.assign(new PassThrough(), { isTTY: true });
     terminal.in = typed;
@@ -206,7 +206,7 @@ describe('spanmesh shell with lines', () => {
     expect(terminal.printed).toBe('DATA> ok\nDATA> \n');
   });
 
-  it('goes on after a command that fails, and fails in the end', async () => {
+  it('goes on after a command that fails, and fails at the end', async () => {
     node.onMessage = (message, route) =>
       message.transaction === 1
         ? answer([], { command: LNK_ERROR, delete: true, error: ErrorCode.NOSUPP })(message, route)

@@ -18,7 +18,7 @@ export interface ShellQuery extends ApiTarget {
   readonly timeoutMs: number;
   /** The command; null: lines of standard input, until it ends. */
   readonly command: string | null;
-  /** Whether lines that are typed are kept for the next shell, where the environment allows it. */
+  /** Whether typed lines are kept for later shells, if the environment allows it. */
   readonly keepsHistory: boolean;
 }
 
@@ -27,11 +27,11 @@ export interface ShellQuery extends ApiTarget {
  * "Message").
  */
 const PROMPT = 'debug> ';
-/** Transactions are numbered with 32 bits; after the last number comes the first again. */
+/** Transaction numbers have 32 bits; after the last number they begin again with the first. */
 const LAST_NUMBER = 0xffffffff;
 
 /**
- * Runs commands of the debug shell on a node, each as a transaction, and prints what it says.
+ * Runs commands of the debug shell on a node, each as a transaction, and prints the output.
  * @throws Failure
  */
 export async function shell(query: ShellQuery, terminal: Terminal): Promise<void> {
@@ -44,19 +44,19 @@ export async function shell(query: ShellQuery, terminal: Terminal): Promise<void
   }
 }
 
-/** Line by line; one that fails does not keep the next from its turn, unless the route is gone. */
+/** Runs line by line. After a line that fails the next one runs, unless the route is gone. */
 async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, terminal: Terminal): Promise<void> {
   const isTyped = 'isTTY' in terminal.in && terminal.in.isTTY === true;
   let ran = 0;
   let failed = 0;
-  // Lines can be edited and called up again where both ends are a terminal.
+  // Lines can be edited and recalled only if both input and output are a terminal.
   const isEdited = isTyped && isTerminal(terminal.out);
   const text = `${route.name}> `;
   const printPrompt = (): Promise<void> => (isTyped && !isEdited ? write(terminal.out, text) : Promise.resolve());
   const file = isEdited && keepsHistory ? historyFile(terminal.env) : null;
   const history = new ShellHistory(file, (line) => note(terminal, line));
   await printPrompt();
-  // Not before somebody listens: it does not keep lines.
+  // Created only when the loop below is ready: the interface does not buffer lines.
   const lines = createInterface({
     input: terminal.in,
     crlfDelay: Number.POSITIVE_INFINITY,
@@ -76,7 +76,7 @@ async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, t
   });
   if (isEdited) {
     lines.on('SIGINT', () => {
-      // A line that is begun is given up, as in any shell; otherwise this is the end.
+      // As in any shell, Ctrl-C drops a line that is begun; on an empty line it ends the shell.
       if (isRunning || lines.line === '') lines.close();
       else giveUpLine(lines);
     });
@@ -97,7 +97,7 @@ async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, t
         isRunning = false;
       }
     }
-    // Ctrl-C or Ctrl-D may have come meanwhile.
+    // The shell may have been ended by Ctrl-C or Ctrl-D meanwhile.
     if (isEdited && !isClosed) lines.prompt();
     else await printPrompt();
   }
@@ -105,7 +105,7 @@ async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, t
   if (failed > 0) throw new Failure('refused', `${failed} of ${count(ran, 'command')} failed`);
 }
 
-/** By the keys that do it, wherever the cursor is. */
+/** Deletes the line by the keys that do so, wherever the cursor is. */
 function giveUpLine(lines: Interface): void {
   lines.write(null, { ctrl: true, name: 'e' });
   lines.write(null, { ctrl: true, name: 'u' });
@@ -125,7 +125,7 @@ async function runCommand(
   for (;;) {
     const message = await route.next(timeoutMs);
     if (message === null) throw silence(route.name, timeoutMs, hasSpoken);
-    // Late output of an earlier command is not this one's answer.
+    // Late output of an earlier command does not belong to this one.
     if (message.transaction !== transaction) continue;
     hasSpoken = true;
     if (message.error !== 0) throw refusal(route.name, message);
@@ -134,7 +134,8 @@ async function runCommand(
       if (text === PROMPT) return;
       await write(terminal.out, printableLines(text));
     }
-    // An LNK_ERROR without DELETE only opens the node's direction (CREATE), or is an end that forgets it.
+    // An LNK_ERROR without DELETE either only opens the node's direction (CREATE), or it ends the output by a node that
+    // omits DELETE.
     if (message.delete || (message.command === LNK_ERROR && !message.create)) return;
   }
 }
@@ -160,7 +161,7 @@ function shellText(aux: Uint8Array): string {
   return Buffer.from(end < 0 ? aux : aux.subarray(0, end)).toString('utf8');
 }
 
-/** Lines and tabs stay as they are: `tree` is laid out with them. */
+/** Makes lines safe to print. Line ends and tabs stay: `tree` uses them for its layout. */
 function printableLines(text: string): string {
   const shown = text.replace(/[^\n\t]+/g, printable);
   return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`;

@@ -27,33 +27,33 @@ import { MEDIA_BLOCK_BYTES, MEDIA_BYTES } from './cast.ts';
 import type { ServedLink } from './span-service.ts';
 
 /**
- * Bytes waiting for the router from which on reads are refused: an end node that stopped reading instead could wait for
- * one that waits for it.
+ * When more bytes than this wait for the router, reads are refused. If an end node stopped reading instead, two of them
+ * could wait for each other.
  */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const BOTH_MODES = BLK_MODE_READ | BLK_MODE_WRITE;
 
-/** What a transaction works on. */
+/** The medium that a transaction uses. */
 interface BlkUse {
   readonly store: BlockStore;
   readonly link: ServedLink;
-  /** Of BLK_OPEN; until then, and without one, both. */
+  /** Modes set by BLK_OPEN; before it, and without one, reading and writing. */
   modes: number;
 }
 
-/** How a message is answered. */
+/** The answer to one message. */
 interface Answer {
   readonly error: number;
   readonly text: string;
-  /** Bytes asked for that were not read or written. */
+  /** Bytes of the request that were not read or written. */
   readonly resid: number;
   readonly data: Uint8Array | null;
 }
 
 /**
- * The block protocol of a simulated peer (protocol.md, "Payloads", BLK), against memory, for each span a medium of its
- * own. Any number of messages may come in one transaction, each is answered with BLK_ERROR; the answer to one with
- * DELETE has it too. Transactions stacked on one that BLK_OPEN opened have its modes.
+ * The block protocol of a simulated peer (protocol.md, "Payloads", BLK), on media in memory, one for each span. Any
+ * number of messages may come in one transaction; each is answered with BLK_ERROR, and the answer to one with DELETE
+ * has DELETE too. Transactions stacked on one that BLK_OPEN opened have its modes.
  */
 export class BlockService {
   readonly #budget: BlockBudget;
@@ -63,7 +63,7 @@ export class BlockService {
     this.#budget = budget;
   }
 
-  /** Takes a transaction that a message of the block protocol has opened; false: it is not one. */
+  /** Takes a transaction that a message of the block protocol has opened; false: it was another message. */
   onOpen(tx: Transaction, frame: Frame, span: LnkSpan, link: ServedLink): boolean {
     if (!isBlk(frame.cmd)) return false;
     const below = tx.circuit?.data as BlkUse | null | undefined;
@@ -135,7 +135,7 @@ function runIo(base: number, io: BlkIo, frame: Frame, auxLimit: number, { store,
   const wanted = base === BLK_READ ? BLK_MODE_READ : BLK_MODE_WRITE;
   if (base === BLK_FLUSH) return DONE;
   if ((modes & wanted) === 0) return refuse(ErrorCode.PARAM, 'not open for this', bytes);
-  // protocol.md, "Message": Limits. What is longer could not be answered, or cannot have come, in one message.
+  // protocol.md, "Message": Limits. A longer range could not be answered, or cannot have come, in one message.
   if (base !== BLK_FREEBLKS && bytes > auxLimit) return refuse(ErrorCode.PARAM, 'more than a message holds', bytes);
   const fault = store.check(offsetLo, offsetHi, bytes);
   if (fault === 'outside') return refuse(ErrorCode.PARAM, 'past the end of the medium', bytes);

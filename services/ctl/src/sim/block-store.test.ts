@@ -15,7 +15,7 @@ const step = fc.oneof(
 );
 
 describe('BlockStore', () => {
-  it('reads what was written last, zeros elsewhere, and never holds more than it may', () => {
+  it('reads what was written last, zeros elsewhere, and never holds more blocks than the budget', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.nat(BLOCKS), (steps, limit) => {
         const budget = { blocks: limit };
@@ -46,7 +46,7 @@ describe('BlockStore', () => {
     );
   });
 
-  it('keeps its own copy', () => {
+  it('copies both what it is given and what it returns', () => {
     const store = new BlockStore({ bytes: 64, blockBytes: BLOCK }, { blocks: 8 });
     const data = new Uint8Array(BLOCK).fill(1);
     store.write(0, 0, data);
@@ -55,7 +55,7 @@ describe('BlockStore', () => {
     expect(store.read(0, 0, BLOCK)).toEqual(new Uint8Array(BLOCK).fill(1));
   });
 
-  it('says what is wrong with a range, to the last bit of its offset', () => {
+  it('says what is wrong with a range, exact in every bit of its offset', () => {
     const store = new BlockStore({ bytes: 2 ** 33, blockBytes: 512 }, { blocks: 8 });
     expect(store.check(0xfffffe00, 1, 512)).toBe(null);
     expect(store.check(0, 2, 0)).toBe(null);
@@ -66,7 +66,7 @@ describe('BlockStore', () => {
     expect(store.check(0, 0, 100)).toBe('unaligned');
   });
 
-  it('keeps a copy of what it is given, of a Buffer, too', () => {
+  it('copies what it is given, also a Buffer', () => {
     const store = new BlockStore({ bytes: BLOCK, blockBytes: BLOCK }, { blocks: 1 });
     const data = Buffer.alloc(BLOCK, 1);
     store.write(0, 0, data);

@@ -1,8 +1,8 @@
-/** Why a range cannot be read or written. `full`: the memory for blocks is used up. */
+/** Why a range cannot be read or written. `full`: the budget of blocks is used up. */
 export type RangeFault = 'unaligned' | 'outside' | 'full';
 
 /**
- * Blocks that may still be written, shared by all media of a process: what others write here must not use up its
+ * Blocks that may still be written, shared by all media of a process, so that writes of other peers cannot use up its
  * memory.
  */
 export interface BlockBudget {
@@ -16,8 +16,8 @@ export interface BlockStoreOptions {
 }
 
 /**
- * A sparse medium in memory: only blocks that have been written take room, all others read as zeros. Offsets are u64 in
- * unsigned halves, as they come in messages.
+ * A sparse medium in memory: only written blocks take memory, all others read as zeros. Offsets are u64 in two unsigned
+ * halves, as in messages.
  */
 export class BlockStore {
   readonly blockBytes: number;
@@ -31,20 +31,20 @@ export class BlockStore {
     this.#budget = budget;
   }
 
-  /** Blocks that take room. */
+  /** Blocks that take memory. */
   get blocksHeld(): number {
     return this.#blocks.size;
   }
 
-  /** What is wrong with a range, null if nothing is. Empty ranges are fine. */
+  /** What is wrong with a range, null if nothing is. An empty range is allowed. */
   check(offsetLo: number, offsetHi: number, bytes: number): Exclude<RangeFault, 'full'> | null {
-    // Not exact past 2^53, where it is far outside all the same.
+    // Above 2^53 it is not exact, but then it is far outside in any case.
     const offset = offsetHi * 2 ** 32 + offsetLo;
     if (offset + bytes > this.#bytes) return 'outside';
     return offset % this.blockBytes === 0 && bytes % this.blockBytes === 0 ? null : 'unaligned';
   }
 
-  /** The bytes of a range that `check` has passed, in memory of their own. */
+  /** A copy of the bytes in a range that `check` has accepted. */
   read(offsetLo: number, offsetHi: number, bytes: number): Uint8Array {
     const data = new Uint8Array(bytes);
     const first = this.#blockAt(offsetLo, offsetHi);
@@ -55,7 +55,7 @@ export class BlockStore {
     return data;
   }
 
-  /** Copies `data` to a range that `check` has passed. `full`: nothing was written. */
+  /** Copies `data` to a range that `check` has accepted. `full`: nothing was written. */
   write(offsetLo: number, offsetHi: number, data: Uint8Array): 'full' | null {
     const first = this.#blockAt(offsetLo, offsetHi);
     const blocks = data.length / this.blockBytes;
@@ -64,17 +64,17 @@ export class BlockStore {
     if (added > this.#budget.blocks) return 'full';
     this.#budget.blocks -= added;
     for (let n = 0; n < blocks; n++) {
-      // `slice` of a Buffer would be the same memory.
+      // `slice` of a Buffer would share its memory.
       this.#blocks.set(first + n, new Uint8Array(data.subarray(n * this.blockBytes, (n + 1) * this.blockBytes)));
     }
     return null;
   }
 
-  /** Gives back the room of a range that `check` has passed; it reads as zeros then. */
+  /** Frees the blocks in a range that `check` has accepted; they read as zeros then. */
   free(offsetLo: number, offsetHi: number, bytes: number): void {
     const first = this.#blockAt(offsetLo, offsetHi);
     const end = first + bytes / this.blockBytes;
-    // The range may be 4 GiB: go over whichever is less.
+    // The range may be 4 GiB: the loop goes over the held blocks if those are fewer.
     if (end - first > this.#blocks.size) {
       for (const at of this.#blocks.keys()) if (at >= first && at < end) this.#drop(at);
     } else {

@@ -3,12 +3,12 @@ import { castParts, peerRandom } from './cast.ts';
 
 const OPTIONS = { peers: 6, dialect: 'both', spans: 2, clusters: 3, seed: 42 } as const;
 
-it('is the same for the same seed, and different for another', () => {
+it('is equal for the same seed, and different for another', () => {
   expect(castParts(OPTIONS)).toEqual(castParts(OPTIONS));
   expect(castParts({ ...OPTIONS, seed: 43 })[0]!.lnkConn.mediaId).not.toBe(castParts(OPTIONS)[0]!.lnkConn.mediaId);
 });
 
-it('does not change the peers that are there when more are added', () => {
+it('keeps the first peers as they are when more are added', () => {
   expect(castParts({ ...OPTIONS, peers: 60 }).slice(0, 6)).toEqual(castParts(OPTIONS));
 });
 
@@ -21,7 +21,7 @@ it('spreads the spans of each dialect over all its clusters, each span a node of
   }
 });
 
-it('has uuids that look like any other', () => {
+it('has uuids of the usual form', () => {
   const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
   for (const { lnkConn, spans } of castParts({ ...OPTIONS, peers: 50 })) {
     for (const id of [lnkConn.mediaId, lnkConn.clusterId, ...spans.flatMap((s) => [s.clusterId, s.nodeId])]) {
@@ -30,7 +30,7 @@ it('has uuids that look like any other', () => {
   }
 });
 
-it('takes peers that offer nothing', () => {
+it('may have peers without spans', () => {
   expect(castParts({ ...OPTIONS, spans: 0 }).map((part) => part.spans)).toEqual([[], [], [], [], [], []]);
 });
 

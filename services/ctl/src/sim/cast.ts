@@ -4,7 +4,7 @@ import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Random } from '@spanmesh/runtime/random';
 import { randomUuid, seededRandom } from './seeded-random.ts';
 
-/** Who a simulated peer is: its LNK_CONN and the spans that it offers. */
+/** The identity of a simulated peer: its LNK_CONN and the spans that it offers. */
 export interface Part {
   readonly lnkConn: LnkConn;
   readonly spans: readonly LnkSpan[];
@@ -31,25 +31,25 @@ const PROTO_VERSION = 1;
 /** pfs_types of a master and a slave; the router only shows them. */
 const PFS_TYPES = [8, 5] as const;
 const VOLUMES = ['tank', 'home', 'vault', 'media', 'build', 'mail', 'backup', 'scratch'] as const;
-/** Media behind the spans: 64 GiB in blocks of 512 bytes. BLOCK spans say so. */
+/** Media behind the spans: 64 GiB in blocks of 512 bytes, which LNK_SPANs of the type BLOCK say. */
 export const MEDIA_BYTES = 64n * 2n ** 30n;
 export const MEDIA_BLOCK_BYTES = 512;
-/** Streams of the seed's random numbers: the clusters' (one a dialect), then one for each peer. */
+/** Numbers of the seed's random streams: one for the clusters of each dialect, then one for each peer. */
 const CLUSTER_STREAMS = { linkid: 0, circuit: 1 } as const;
 /** A dialect that simulated peers can speak. */
 type SimDialect = keyof typeof CLUSTER_STREAMS;
 const FIRST_PEER_STREAM = 2;
 
 /**
- * The peers of a simulation, with uuids and labels as a real installation would have them; the same for the same
- * options.
+ * The peers of a simulation, with uuids and labels like those of a real installation; the same options give the same
+ * peers.
  */
 export function castParts({ peers, dialect, spans, clusters, seed }: CastOptions): Part[] {
   const known = {
     linkid: simClusters(clusters, seededRandom(seed, CLUSTER_STREAMS.linkid)),
     circuit: simClusters(clusters, seededRandom(seed, CLUSTER_STREAMS.circuit)),
   };
-  // Counted for each dialect, so that with `both` each has all its clusters.
+  // Each dialect is counted separately, so that with `both` each has all its clusters.
   const next = { linkid: 0, circuit: 0 };
   return Array.from({ length: peers }, (_, i) => {
     const own = dialect === 'both' ? (i % 2 === 0 ? 'circuit' : 'linkid') : dialect;
@@ -65,12 +65,12 @@ export function castParts({ peers, dialect, spans, clusters, seed }: CastOptions
   });
 }
 
-/** The stream of random numbers that peer `i` may use for what it does. */
+/** The random numbers for what peer `i` does (its churn and its transactions). */
 export function peerRandom(seed: number, i: number): Random {
   return seededRandom(seed ^ 0x5bd1e995, FIRST_PEER_STREAM + i);
 }
 
-/** HAMMER2 volumes mostly, each third a group of exported block devices. */
+/** Two thirds of the clusters are HAMMER2 volumes, one third are groups of exported block devices. */
 function simClusters(clusters: number, random: Random): SimCluster[] {
   return Array.from({ length: clusters }, (_, i) => {
     const round = Math.floor(i / VOLUMES.length);

@@ -17,7 +17,7 @@ it('closes and reopens each span by turns, and stops', () => {
   const calls: string[] = [];
   vi.spyOn(peer, 'withdraw').mockImplementation((n) => void calls.push(`close ${n}`));
   vi.spyOn(peer, 'offer').mockImplementation((n) => void calls.push(`open ${n}`));
-  // Half: each closes after ln 2 of the mean, and opens after an eighth of it.
+  // With 0.5, each span closes after ln 2 of the mean time, and is offered again after an eighth of it.
   const churn = new Churn({ meanMs: 1000 }, { peer, random: () => 0.5 });
   churn.start();
   vi.advanceTimersByTime(Math.ceil(Math.LN2 * 1000));

@@ -2,12 +2,12 @@ import { systemClock, type Timer } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { SimPeer } from './peer.ts';
 
-/** A closed span comes back within this part of the mean time that spans stay open. */
+/** A closed span is offered again within this part of `meanMs`. */
 const CLOSED_PART = 1 / 4;
 
 /**
- * Closes and reopens the spans of one peer at random. A span stays open for `meanMs` on average (exponentially
- * distributed, as independent events are).
+ * Closes and reopens the spans of one peer at random. A span stays open for `meanMs` on average (the times are
+ * exponentially distributed, like those between independent events).
  */
 export class Churn {
   readonly #peer: SimPeer;

@@ -13,36 +13,39 @@ import { PeerEnd, type PeerEndHandler } from '@spanmesh/dmsg-socket/stream/peer-
 import type { Requester, RequestPort } from './requester.ts';
 import type { ServedLink, SpanService } from './span-service.ts';
 
-/** Longest wait for the router to close what we close, and then for it to close the connection, in milliseconds. */
+/**
+ * Longest wait for the router to close the transactions that we close, and then for it to close the connection, in
+ * milliseconds.
+ */
 const CLOSE_WAIT_MS = 2000;
 
 export interface SimLinkOptions {
-  /** The LNK_CONN that is sent; its dialect is the link's. */
+  /** The LNK_CONN that is sent; its dialect is the connection's. */
   readonly lnkConn: LnkConn;
 }
 
 export interface SimLinkEvents {
-  /** Both sides' LNK_CONNs stand: spans may be offered. */
+  /** Both sides' LNK_CONNs are open: spans may be offered. */
   onUp(): void;
   /** The router opened a relay to us. */
   onRelay(): void;
-  /** The connection is over: the last call. Why, in a few words; null: we closed it. */
+  /** The last call: the connection has ended. `reason`: why, in a few words; null: we closed it. */
   onEnd(reason: string | null): void;
 }
 
 export interface SimLinkDependencies {
-  /** Connected. */
+  /** A connected socket. */
   readonly socket: Socket;
-  /** What a handshake on it has led to. Default, and null: plaintext. */
+  /** The result of a handshake on the socket. Default, and null: plaintext. */
   readonly secured?: Secured | null;
   readonly events: SimLinkEvents;
   readonly service: SpanService;
-  /** Uses the relays; null: nobody does. */
+  /** Uses the relays; null: they stay unused. */
   readonly requester: Requester | null;
 }
 
 /**
- * Where a link is in its life; changed in `#become` only.
+ * The states of a connection; changed in `#become` only.
  *
  * * connecting: our LNK_CONN is sent. From the start.
  * * up: the router's LNK_CONN has come and ours is accepted. From connecting.
@@ -55,7 +58,7 @@ type State = 'connecting' | 'up' | 'closing' | 'finishing' | 'ended';
 
 /** One connection of a simulated peer: an end node as protocol.md, "The link layer" describes it. */
 export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
-  /** Relays that the router has open to us now. */
+  /** Relays that the router has open to us. */
   relays = 0;
 
   readonly #lnkConn: LnkConn;
@@ -68,7 +71,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
   #state: State = 'connecting';
   #conn: Transaction | null = null;
   #isAccepted = false;
-  /** peer_mask of the router's LNK_CONN, null before it comes. */
+  /** peer_mask of the router's LNK_CONN; null before that comes. */
   #wants: { readonly lo: number; readonly hi: number } | null = null;
   #closeTimer: NodeJS.Timeout | null = null;
   #reason: string | null = null;
@@ -88,12 +91,12 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     this.#end.begin(secured?.rest);
   }
 
-  /** Both LNK_CONNs stand. */
+  /** Whether both sides' LNK_CONNs are open. */
   get isUp(): boolean {
     return this.#state === 'up';
   }
 
-  /** Spans that are offered now. */
+  /** Spans that are offered. */
   get offered(): number {
     let offered = 0;
     for (const tx of this.#spans.keys()) if (!tx.txDeleted) offered++;
@@ -129,18 +132,18 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     return tx;
   }
 
-  /** Takes an offered span back. */
+  /** Withdraws an offered span. */
   withdraw(tx: Transaction): void {
     this.#endpoint.end(tx);
   }
 
   /**
-   * Ends in order: spans, then LNK_CONN, then the connection; each as soon as the router has closed its side. `onEnd`
-   * follows.
+   * Closes spans, then LNK_CONN, then the connection, each as soon as the router has closed its side of the one before.
+   * `onEnd` follows.
    */
   close(): void {
     if (this.#state === 'connecting') {
-      // Nothing stands yet that an answer would have to be awaited for.
+      // Nothing is open yet whose closing would have to be awaited.
       if (this.#conn !== null) this.#endpoint.end(this.#conn);
       this.#finish();
     }
@@ -179,8 +182,8 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     } else if (base === LNK_SPAN) {
       this.#acceptRelay(tx, frame);
     } else if (base === LNK_PING) {
-      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE. "Message":
-      // linkid's reference does not know it.
+      // protocol.md, "Transactions": PING as a transaction is answered inside it, and ended with DELETE. "Message":
+      // linkid's reference does not know PING.
       if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_PING | DELETE);
       else this.#endpoint.end(tx, ErrorCode.NOSUPP);
     } else {
@@ -192,7 +195,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
   onOneWay(frame: Frame, circuit: Transaction | null): void {
     const { cmd } = frame;
     const base = cmd & BASE_MASK;
-    // protocol.md, "Transactions": never answered.
+    // protocol.md, "Transactions": these messages are never answered.
     if ((cmd & REPLY) !== 0 || base === LNK_ERROR || base === LNK_PAD) return;
     const isKnown = base === LNK_PING && this.#endpoint.rules.stacked;
     this.#endpoint.oneWay(
@@ -213,7 +216,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
   }
 
   #acceptConn(tx: Transaction, frame: Frame): void {
-    // A second one would be answered with PARAM (protocol.md, "The link layer" 2); a router has no use for it.
+    // A second LNK_CONN would be answered with PARAM (protocol.md, "The link layer" 2); a router does not need one.
     if (this.#wants !== null) {
       this.#endpoint.end(tx, ErrorCode.PARAM);
       return;
@@ -238,7 +241,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     this.relays++;
     tx.handler = this.#relayHandler;
     this.#events.onRelay();
-    // protocol.md, "stacking": circuit acknowledges a LNK_SPAN; linkid does not, its first answer is its end.
+    // protocol.md, "stacking": circuit acknowledges a LNK_SPAN; linkid does not, its first answer is the end.
     if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
     else if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_ERROR);
     if (!tx.rxDeleted) this.#requester?.onRelay(tx, decodeLnkSpan(frame, this.#lnkConn.dialect), this);
@@ -256,7 +259,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     onLost() {},
     onGone: () => {
       this.#conn = null;
-      // Closed by the router: nothing will come here any more, so begin anew.
+      // The router has closed our LNK_CONN: nothing more will come on this connection, so the peer must connect anew.
       if (this.#state === 'connecting' || this.#state === 'up') this.#finish();
       else this.#closeFurther();
     },
@@ -284,19 +287,21 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     },
   };
 
-  /** The span of ours that a transaction of the router runs on. */
+  /** The span of ours on which a transaction of the router runs. */
   #spanOf(tx: Transaction): LnkSpan | undefined {
     if (tx.circuit !== null) {
       let at = tx.circuit;
       while (at.circuit !== null) at = at.circuit;
       return this.#spans.get(at);
     }
-    // linkid: an answer swaps source and target, so what we would send from is what the message was for.
+    // linkid: answers swap source and target, so the message's target is the source of our answers.
     const target = this.#endpoint.findOwn(tx.fromLo, tx.fromHi);
     return target === undefined ? undefined : this.#spans.get(target);
   }
 
-  /** linkid: from a span of ours to a relay (protocol.md, "Routing, linkid"); null if none is offered. */
+  /**
+   * linkid: the address from a span of ours to a relay (protocol.md, "Routing, linkid"); null if no span is offered.
+   */
   #addressOf(relay: Transaction): LinkAddress | null {
     for (const source of this.#spans.keys()) {
       if (source.txDeleted || source.rxDeleted) continue;
@@ -323,7 +328,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
     else this.#endpoint.end(this.#conn);
   }
 
-  /** Sends what is left and FIN; the connection's end comes as `onClose`. */
+  /** Sends the rest of the queue and FIN; `onClose` reports the connection's end. */
   #finish(): void {
     if (this.#state === 'finishing' || this.#state === 'ended') return;
     this.#become('finishing');
@@ -342,7 +347,7 @@ export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
   }
 }
 
-/** linkid: an answer goes back with source and target swapped (protocol.md, "Routing, linkid"). */
+/** linkid: the address of an answer, with source and target swapped (protocol.md, "Routing, linkid"). */
 function backTo(frame: Frame, stacked: boolean): LinkAddress | null {
   if (stacked) return null;
   return {

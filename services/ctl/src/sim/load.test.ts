@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('gives each its turn, at the rate, and makes up for no more than a little', () => {
+it('gives each requester its turn, at the rate, and makes up for little after a pause', () => {
   let nowMs = 0;
   const now = (): number => nowMs;
   const runs = [0, 0, 0];
@@ -29,7 +29,7 @@ it('gives each its turn, at the rate, and makes up for no more than a little', (
     nowMs += 20;
     vi.advanceTimersByTime(20);
   }
-  // Sums of fractions may be a hair under.
+  // Sums of fractions may be slightly too small.
   expect(runs.reduce((sum, n) => sum + n, 0)).toBeGreaterThanOrEqual(29);
   expect(Math.max(...runs) - Math.min(...runs)).toBeLessThanOrEqual(1);
   const before = runs.reduce((sum, n) => sum + n, 0);
@@ -47,7 +47,7 @@ it.each([
   [MAX_LAG_MS - 1, MAX_LAG_MS - 1],
   [MAX_LAG_MS, MAX_LAG_MS],
   [MAX_LAG_MS + 1, MAX_LAG_MS],
-])('makes up for %i ms in which the process was busy with what was due in %i ms', (busyMs, madeUpMs) => {
+])('after the process was busy for %i ms, makes up for %i ms of transactions', (busyMs, madeUpMs) => {
   let nowMs = 0;
   const now = (): number => nowMs;
   const counts = { ok: 0, lost: 0, errors: 0 };

@@ -2,7 +2,7 @@ import type { Requester } from './requester.ts';
 
 /** Time between two bursts of requests, in milliseconds. */
 const TICK_MS = 20;
-/** Most of a burst that is made up for when the process was busy, in milliseconds: it must not choke itself. */
+/** Longest pause of a busy process that is made up for, in milliseconds: a longer burst would keep it busy. */
 export const MAX_LAG_MS = 200;
 
 export interface LoadOptions {
@@ -16,13 +16,13 @@ export interface LoadDependencies {
   readonly now: () => number;
 }
 
-/** Lets requesters run transactions by turns, at a rate. */
+/** Lets requesters run transactions in turn, at a rate. */
 export class Load {
   readonly #options: LoadOptions;
   readonly #deps: LoadDependencies;
   #timer: NodeJS.Timeout | null = null;
   #last = 0;
-  /** Transactions that are due. */
+  /** Transactions that are due but not run yet; may be a fraction. */
   #due = 0;
   #next = 0;
 

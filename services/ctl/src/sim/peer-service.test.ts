@@ -29,7 +29,10 @@ import { MAX_WORD } from './shell-service.ts';
 
 const GIB_64 = Number(MEDIA_BYTES);
 
-/** Two ends: one asks, the other has the service on all that is opened (circuit: but for the span that it runs on). */
+/**
+ * Two ends: a client, and a server whose service takes all transactions that are opened (circuit: except the span on
+ * which they run).
+ */
 class Pair {
   readonly client: RecordingSide;
   readonly server: RecordingSide;
@@ -46,7 +49,7 @@ class Pair {
     const service = new PeerService({ budget: this.budget, now: () => this.nowMs });
     const span = castParts({ peers: 1, dialect, spans: 1, clusters: 1, seed: 1 })[0]!.spans[0]!;
     this.server.onOpen = (tx, frame) => this.taken.push(service.onOpen(tx, frame, span, this.#link));
-    // The span is the server's: opened by it, asked on by the client.
+    // The span belongs to the server, which opens it; the client sends requests on it.
     if (rules.stacked) this.server.endpoint.open(0x1207, null, this.server.handler);
     carry(this.server, this.client);
     this.#span = this.client.opened[0] ?? null;
@@ -60,7 +63,7 @@ class Pair {
     return this.client.endpoint.open(cmd >>> 0, on, this.client.handler, payload, 0, aux);
   }
 
-  /** Hands everything over; what the server has answered. */
+  /** Delivers everything; returns the server's answers. */
   answers(): Frame[] {
     const frames: Frame[] = [];
     this.client.onMessage = (_tx, frame) => frames.push(keepFrame(frame));
@@ -102,7 +105,7 @@ const isLast = (frame: Frame): boolean => (frame.cmd & DELETE) !== 0;
 describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
   const { auxLimit, stacked } = rulesOf(dialect);
 
-  it('reads what was written, each a transaction', () => {
+  it('reads what was written, each request a transaction', () => {
     const pair = new Pair(dialect);
     const data = Uint8Array.from({ length: 1024 }, (_, i) => i);
     pair.open(BLK_WRITE | DELETE, io(2 ** 33, 1024), data);
@@ -118,7 +121,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     expect(pair.server.endpoint.openCount).toBe(stacked ? 1 : 0);
   });
 
-  it('answers each of several messages in one transaction, and ends with the peer', () => {
+  it('answers each of several messages in one transaction, and ends when the client does', () => {
     const pair = new Pair(dialect);
     const tx = pair.open(BLK_OPEN, modes(3));
     pair.client.endpoint.send(tx, BLK_WRITE, 0, io(0, 512), new Uint8Array(512).fill(5));
@@ -140,7 +143,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     expect(pair.budget.blocks).toBe(1000);
   });
 
-  it('ends what is ended with a bare end', () => {
+  it('answers a bare DELETE with a bare DELETE', () => {
     const pair = new Pair(dialect);
     const tx = pair.open(BLK_OPEN, modes(1));
     pair.client.endpoint.end(tx);
@@ -150,7 +153,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     ]);
   });
 
-  it('keeps to the modes of BLK_OPEN, until they are closed', () => {
+  it('keeps to the modes of BLK_OPEN, until that is closed', () => {
     const pair = new Pair(dialect);
     const tx = pair.open(BLK_OPEN, modes(1));
     const block = new Uint8Array(512);
@@ -183,16 +186,16 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     expect(pair.budget.blocks).toBe(1000);
   });
 
-  it('reads as much as a message holds', () => {
+  it('reads as many bytes as a message holds', () => {
     const pair = new Pair(dialect);
     pair.open(BLK_READ | DELETE, io(GIB_64 - auxLimit, auxLimit));
     expect(pair.answers()[0]).toMatchObject({ error: 0, auxBytes: auxLimit });
   });
 
   // Limits: sim/peer-service.ts MAX_BLOCKS
-  it('does not hold more than it may', () => {
+  it('holds no more blocks than the budget', () => {
     const pair = new Pair(dialect);
-    // All but one are held by other peers.
+    // All blocks but these are held by other peers.
     pair.budget.blocks = blockBudget().blocks - (MAX_BLOCKS - 1);
     pair.open(BLK_WRITE | DELETE, io(0, 1024), new Uint8Array(1024));
     pair.open(BLK_WRITE | DELETE, io(0, 512), new Uint8Array(512));
@@ -202,7 +205,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
   });
 
   // Limits: sim/block-service.ts MAX_QUEUED_BYTES
-  it('does not pile up answers that nobody takes', () => {
+  it('refuses reads while too many answers wait', () => {
     const pair = new Pair(dialect);
     pair.queuedBytes = MAX_QUEUED_BYTES;
     pair.open(BLK_READ | DELETE, io(0, 512));
@@ -212,7 +215,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     expect(pair.answers()[0]).toMatchObject({ error: ErrorCode.IO, auxBytes: 0 });
   });
 
-  it('serves nothing else', () => {
+  it('serves no other commands', () => {
     const pair = new Pair(dialect);
     pair.open(LNK_AUTH | DELETE);
     pair.answers();
@@ -234,7 +237,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
       return frames.map(decodeShellText);
     }
 
-    it('answers a line a message', () => {
+    it('answers with one message for each line', () => {
       expect(run('help')).toHaveLength(3);
       expect(run('')).toEqual([]);
       expect(run(' \t ')).toEqual([]);
@@ -242,7 +245,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     });
 
     // Limits: sim/shell-service.ts MAX_WORD
-    it('says no more than the beginning of a long word back', () => {
+    it('repeats no more than the beginning of a long word', () => {
       const word = 'x'.repeat(MAX_WORD);
       for (const typed of [word, `${word}y`, `${word}${'y'.repeat(5000)}`]) {
         expect(run(typed)).toEqual([`Unrecognized command: ${word}\n`]);
@@ -260,7 +263,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     });
   });
 
-  it('is the same medium whatever is asked in whatever transactions', () => {
+  it('is the same medium for all requests, in whatever transactions', () => {
     const BLOCKS = 6;
     const step = fc.record({
       cmd: fc.constantFrom(BLK_READ, BLK_WRITE, BLK_FREEBLKS),
@@ -296,7 +299,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
   });
 });
 
-it('gives what is stacked on BLK_OPEN its modes', () => {
+it('gives transactions stacked on BLK_OPEN its modes', () => {
   const pair = new Pair('circuit');
   const tx = pair.open(BLK_OPEN, modes(1));
   pair.open(BLK_READ | DELETE, io(0, 512), null, tx);

@@ -10,7 +10,7 @@ import type { ServedLink, SpanService } from './span-service.ts';
 /** Most blocks of 512 bytes that the peers of one simulation hold together: 256 MiB. */
 export const MAX_BLOCKS = 2 ** 19;
 
-/** What the peers of a simulation have for their media, together. */
+/** The budget for the media of all peers in a simulation. */
 export function blockBudget(): BlockBudget {
   return { blocks: MAX_BLOCKS };
 }
@@ -21,7 +21,9 @@ export interface PeerServiceDependencies {
   readonly now: () => number;
 }
 
-/** What each simulated peer serves on its spans: a debug shell, and media in memory. They outlive its connections. */
+/**
+ * The services on each simulated peer's spans: a debug shell, and media in memory. They outlive the peer's connections.
+ */
 export class PeerService implements SpanService {
   readonly #shell: ShellService;
   readonly #blocks: BlockService;

@@ -31,14 +31,14 @@ interface Setup extends FakeRouterOptions {
   readonly events?: Partial<SimPeerEvents>;
 }
 
-/** A router, a peer with two spans that is connected to it, and the router's side of that. */
+/** A router, a peer with two spans that is connected to it, and the router's side of that connection. */
 async function setUp({ service, requester, events = {}, ...options }: Setup) {
   const router = new FakeRouter(options);
   await router.start();
   const [part] = castParts({ peers: 1, dialect: options.dialect, spans: 2, clusters: 1, seed: 7 });
   const deps = { random: () => 0, events, ...(service && { service }), ...(requester && { requester }) };
   const peer = new SimPeer({ ...part!, connect: router.connect }, deps);
-  // Unless the test has: the router goes last, so that the peer can end in order.
+  // Stops what the test has not stopped, the router last, so that the peer can close in order.
   cleanups.push(() => router.stop());
   cleanups.push(() => peer.stop());
   peer.start();
@@ -62,7 +62,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
 
   it('offers only what the peer_mask accepts', async () => {
     const { side, peer } = await setUp({ dialect, peerMaskLo: 0xffffffff & ~(1 << 3) });
-    // Whatever was sent before the answer to this would have come.
+    // Whatever was sent before the answer to this PING would have come by then.
     side.endpoint.open(LNK_PING, null, side.answers);
     side.flush();
     await side.nth('answer', 2);
@@ -70,7 +70,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     expect(peer.isUp).toBe(true);
   });
 
-  it('acknowledges relays as its dialect does, and closes them with us', async () => {
+  it('acknowledges relays as its dialect does, and closes them when the router does', async () => {
     const { side, part, peer } = await setUp({ dialect });
     await side.nth('answer');
     const tx = side.relay(part.spans[0]!);
@@ -102,7 +102,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     expect(answer.cmd & REPLY).toBe(REPLY);
   });
 
-  it('refuses what it does not serve, and never answers answers', async () => {
+  it('refuses unknown transactions, and never answers answers', async () => {
     const { side } = await setUp({ dialect });
     await side.nth('answer');
     side.endpoint.oneWay(LNK_ERROR, ErrorCode.NOSUPP);
@@ -114,7 +114,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     expect(side.events.filter((event) => event.what === 'one-way')).toMatchObject([{ error: ErrorCode.NOSUPP }]);
   });
 
-  it('takes a span back and offers it again', async () => {
+  it('withdraws a span, and offers it again', async () => {
     const { side, part, peer } = await setUp({ dialect });
     await side.nth('LNK_SPAN', 2);
     peer.withdraw(1);
@@ -126,7 +126,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     expect(peer.spansOffered).toBe(2);
   });
 
-  it('ends in order: spans, LNK_CONN, FIN', async () => {
+  it('closes in order: spans, LNK_CONN, FIN', async () => {
     const { side, peer } = await setUp({ dialect });
     await side.nth('LNK_SPAN', 2);
     await peer.stop();
@@ -140,7 +140,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     ]);
   });
 
-  it('comes back when the connection is lost, and offers its spans anew', async () => {
+  it('reconnects when the connection is lost, and offers its spans anew', async () => {
     const reasons: string[] = [];
     const { router, side, peer } = await setUp({
       dialect,
@@ -165,7 +165,7 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
   });
 });
 
-describe('what a span serves', () => {
+describe('the service on a span', () => {
   it('is reached over the span (circuit)', async () => {
     const opened: string[] = [];
     const service: SpanService = {
@@ -183,7 +183,7 @@ describe('what a span serves', () => {
     side.flush();
     expect((await side.nth('answer', 2)).error).toBe(ErrorCode.IO);
     expect(await side.nth('one-way')).toMatchObject({ onSpan: true, error: 0 });
-    // At whatever depth.
+    // A transaction at any depth reaches it.
     const { nodeId } = part.spans[1]!;
     expect(opened).toEqual([nodeId, nodeId, nodeId]);
   });
@@ -207,25 +207,25 @@ describe('what a span serves', () => {
   });
 });
 
-describe('what is asked of others', () => {
+describe('the requests of a peer', () => {
   function requesterOf(counts: LoadCounts): Requester {
     return new Requester({ number: 0 }, { random: () => 0, now: () => 0, counts, isTarget: () => true });
   }
 
-  it.each(DIALECTS)('goes over the relay, and is lost with it (%s)', async (dialect) => {
+  it.each(DIALECTS)('go over the relay, and are lost with it (%s)', async (dialect) => {
     const counts = { ok: 0, lost: 0, errors: 0 };
     const requester = requesterOf(counts);
     const { side, part } = await setUp({ dialect, requester });
     const { tx: own } = await side.nth('LNK_SPAN', 1);
     const relay = side.relay(part.spans[0]!);
-    // Whatever was sent before the answer to this has come.
+    // Whatever was sent before the answer to this PING has come by then.
     side.endpoint.open(LNK_PING, null, side.answers);
     side.flush();
     await side.nth('answer', dialect === 'circuit' ? 3 : 2);
     expect(requester.run()).toBe(true);
     const { tx, cmd } = await side.nth('request');
     expect(cmd & (CREATE | DELETE | BASE_MASK)).toBe((CREATE | DELETE | BLK_WRITE) & -1);
-    // protocol.md, "Routing, linkid": target names the relay, source the sender's own span; answers swap them.
+    // protocol.md, "Routing, linkid": target names the relay, source is the sender's own span; answers swap them.
     if (dialect === 'circuit') expect(tx.circuit).toBe(relay);
     else expect([tx.fromLo, tx.toLo]).toEqual([relay.msgidLo, own.msgidLo]);
     side.endpoint.end(relay);
@@ -235,7 +235,7 @@ describe('what is asked of others', () => {
     expect(requester.run()).toBe(false);
   });
 
-  it('has no source in linkid without a span', async () => {
+  it('have no source in linkid without a span', async () => {
     const requester = requesterOf({ ok: 0, lost: 0, errors: 0 });
     const { side, part, peer } = await setUp({ dialect: 'linkid', requester });
     await side.nth('LNK_SPAN', 2);
@@ -249,11 +249,11 @@ describe('what is asked of others', () => {
   });
 });
 
-it('stops while it tries to connect', async () => {
+it('a peer stops while it tries to connect', async () => {
   const [part] = castParts({ peers: 1, dialect: 'circuit', spans: 1, clusters: 1, seed: 7 });
   const down = Promise.withResolvers<string>();
   const peer = new SimPeer(
-    // Reserved, and nothing listens there.
+    // A reserved port, on which nothing listens.
     { ...part!, connect: { host: '127.0.0.1', port: 1 } },
     { random: () => 0, events: { onDown: (_peer, reason) => down.resolve(reason) } },
   );

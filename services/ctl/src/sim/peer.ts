@@ -10,33 +10,35 @@ import type { Requester } from './requester.ts';
 import type { SimKeys } from './sim-keys.ts';
 import { NO_SERVICE, type SpanService } from './span-service.ts';
 
-/** First and longest wait before another attempt to connect, in milliseconds; the wait is drawn from half of it up. */
+/**
+ * First and longest wait before another attempt to connect, in milliseconds; each is shortened at random by up to half.
+ */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
 /** Longest wait for a connection to be made, in milliseconds. */
 const CONNECT_WAIT_MS = 5000;
 
 export interface SimPeerOptions extends Part {
-  /** Where the router listens. */
+  /** Address of the router. */
   readonly connect: HostPort;
 }
 
 export interface SimPeerDependencies {
-  /** Spreads the attempts to connect. */
+  /** Spreads the peers' attempts to connect. */
   readonly random: Random;
   readonly events?: Partial<SimPeerEvents>;
-  /** How it is encrypted. Default, and null: it is not. */
+  /** The keys for encryption. Default, and null: plaintext. */
   readonly keys?: SimKeys | null;
-  /** What it serves on its spans. Default: nothing. */
+  /** The service on its spans. Default: none. */
   readonly service?: SpanService;
-  /** Uses the spans that are relayed to it. Default: nobody does. */
+  /** Uses the spans that are relayed to the peer. Default: they stay unused. */
   readonly requester?: Requester;
 }
 
 export interface SimPeerEvents {
-  /** Connected, LNK_CONNs stand, spans are offered. */
+  /** The connection is up: LNK_CONNs are open both ways, spans are offered. */
   onUp(peer: SimPeer): void;
-  /** The connection was lost, or an attempt failed; another one follows by itself. */
+  /** The connection was lost, or an attempt failed; the peer tries again by itself. */
   onDown(peer: SimPeer, reason: string): void;
   /** The router opened a relay to us. */
   onRelay(peer: SimPeer): void;
@@ -46,13 +48,13 @@ export interface SimPeerEvents {
 interface Offer {
   readonly span: LnkSpan;
   isWithdrawn: boolean;
-  /** Its transaction on the present connection. */
+  /** Its transaction on the current connection; null: not offered there. */
   tx: Transaction | null;
 }
 
 /**
  * A simulated DMSG peer over TCP: it connects, opens LNK_CONN, offers its spans, acknowledges relays, answers PING and
- * what its service serves, and comes back when the connection is lost. `start` and `stop` once each.
+ * requests to its service, and reconnects when the connection is lost. Call `start` and `stop` once each.
  */
 export class SimPeer {
   /** Relays that the router has opened to us, on all connections so far. */
@@ -87,27 +89,27 @@ export class SimPeer {
     this.#offers = options.spans.map((span) => ({ span, isWithdrawn: false, tx: null }));
   }
 
-  /** LNK_CONNs stand in both directions. */
+  /** Whether LNK_CONNs are open in both directions. */
   get isUp(): boolean {
     return this.#link?.isUp === true;
   }
 
-  /** Spans that are offered now. */
+  /** Spans that are offered. */
   get spansOffered(): number {
     return this.#link?.offered ?? 0;
   }
 
-  /** Relays that the router has open to us now. */
+  /** Relays that the router has open to us. */
   get relays(): number {
     return this.#link?.relays ?? 0;
   }
 
-  /** Number of spans that it has, offered or withdrawn. */
+  /** Number of the peer's spans, offered or withdrawn. */
   get spanCount(): number {
     return this.#offers.length;
   }
 
-  /** Connects, now and whenever the connection is lost. */
+  /** Connects, and reconnects whenever the connection is lost. */
   start(): void {
     this.#connect();
   }
@@ -123,7 +125,7 @@ export class SimPeer {
     return this.#stopped.promise;
   }
 
-  /** Takes span `n` back, until it is offered again. */
+  /** Withdraws span `n`, until it is offered again. */
   withdraw(n: number): void {
     const offer = this.#offers[n];
     if (offer === undefined) return;
@@ -190,7 +192,7 @@ export class SimPeer {
   }
 
   #open(offer: Offer): void {
-    // One that the router has closed may be offered again.
+    // A span whose transaction the router has closed may be offered again.
     if (offer.isWithdrawn || offer.tx?.ended === false || this.#link === null) return;
     offer.tx = this.#link.offer(offer.span);
     if (offer.tx !== null) this.spansOpened++;

@@ -14,7 +14,7 @@ import { seededRandom } from './seeded-random.ts';
 
 const [part] = castParts({ peers: 1, dialect: 'circuit', spans: 3, clusters: 1, seed: 1 });
 
-/** A requester whose peer has relays of the spans above, and at their other end the real service. */
+/** A requester whose peer has relays of the spans above, with the real service at their other end. */
 class World {
   readonly peer = new RecordingSide({ rules: rulesOf('circuit') });
   readonly router = new RecordingSide({ rules: rulesOf('circuit') });
@@ -22,7 +22,7 @@ class World {
   readonly requester: Requester;
   readonly asked: { cmd: number; offset: number; bytes: number }[] = [];
   nowMs = 0;
-  /** Takes the place of the service. */
+  /** Replaces the service. */
   serve: ((tx: Transaction, frame: Frame) => void) | null = null;
   readonly #relays: Transaction[] = [];
 
@@ -40,7 +40,7 @@ class World {
     this.peer.onGone = (tx) => this.requester.onRelayGone(tx);
   }
 
-  /** The router opens a relay of span `n`. */
+  /** Has the router open a relay of span `n`. */
   relay(n: number): Transaction {
     while (this.#relays.length % 3 !== n)
       this.#relays.push(this.router.endpoint.open(LNK_SPAN, null, this.router.handler));
@@ -60,7 +60,7 @@ class World {
   }
 }
 
-it('writes, reads back and compares; all is well with a service that keeps what it gets', () => {
+it('writes, reads back and compares; finds no error in a service that keeps its data', () => {
   const world = new World();
   for (const n of [0, 1, 2]) world.relay(n);
   for (let i = 0; i < 500; i++) {
@@ -70,16 +70,16 @@ it('writes, reads back and compares; all is well with a service that keeps what 
   expect(world.counts).toEqual({ ok: 500, lost: 0, errors: 0 });
   expect(world.requester.pending).toBe(0);
   expect(new Set(world.asked.map(({ cmd }) => cmd)).size).toBe(3);
-  // Only what is its own: no two requesters have a place in common.
+  // It writes only to its own places: no two requesters share one.
   const [from, to] = [3 * PLACES * PLACE_BYTES, 4 * PLACES * PLACE_BYTES];
   expect(world.asked.every(({ offset, bytes }) => offset >= from && offset + bytes <= to)).toBe(true);
 });
 
-it('notices other data than was written, errors, and answers that are none', () => {
+it('notices wrong data, errors, and wrong answers', () => {
   const world = new World();
   world.relay(0);
   const answers = [
-    // An error, an answer of another kind, one to another request.
+    // An error, an answer of another kind, and an answer to another request.
     (tx: Transaction, payload: Uint8Array) => tx.endpoint.send(tx, BLK_ERROR | DELETE, ErrorCode.IO, payload),
     (tx: Transaction) => tx.endpoint.end(tx),
     (tx: Transaction) => tx.endpoint.send(tx, BLK_ERROR | DELETE, 0, new Uint8Array(BLK_ERROR_BYTES).fill(0xee)),
@@ -90,7 +90,7 @@ it('notices other data than was written, errors, and answers that are none', () 
     world.carry();
   }
   expect(world.counts).toEqual({ ok: 0, lost: 0, errors: 3 });
-  // Writes are acknowledged, but reads give something else.
+  // This service acknowledges writes, but reads return other data.
   world.serve = (tx, frame) => {
     const payload = new Uint8Array(BLK_ERROR_BYTES);
     payload.set(frame.buf.subarray(frame.off + 64, frame.off + 72));
@@ -106,7 +106,7 @@ it('notices other data than was written, errors, and answers that are none', () 
   expect(world.counts).toEqual({ ok: 200 - reads, lost: 0, errors: 3 + reads });
 });
 
-it('counts as lost what is open when the relay goes', () => {
+it('counts transactions as lost that are open when the relay goes', () => {
   const world = new World();
   const relay = world.relay(0);
   for (let i = 0; i < 5; i++) world.requester.run();
@@ -118,7 +118,7 @@ it('counts as lost what is open when the relay goes', () => {
   expect(world.requester.run()).toBe(false);
 });
 
-it('counts as lost what the router ends with LOSTLINK', () => {
+it('counts transactions as lost that the router ends with LOSTLINK', () => {
   const world = new World();
   world.relay(0);
   world.serve = (tx) => tx.endpoint.end(tx, ErrorCode.LOSTLINK, true);
@@ -127,7 +127,7 @@ it('counts as lost what the router ends with LOSTLINK', () => {
   expect(world.counts).toEqual({ ok: 0, lost: 1, errors: 0 });
 });
 
-it('counts as lost what is not answered in time, once, and leaves its place alone', () => {
+it('counts a transaction without an answer as lost, once, and leaves its place alone', () => {
   const world = new World();
   world.relay(0);
   const open: Transaction[] = [];
@@ -142,14 +142,14 @@ it('counts as lost what is not answered in time, once, and leaves its place alon
   world.requester.expire();
   world.requester.expire();
   expect(world.requester.run()).toBe(false);
-  // Better late than never, but it is counted already.
+  // The late answers arrive, but the transactions are counted already.
   for (const tx of open) tx.endpoint.end(tx);
   world.carry();
   expect(world.counts).toEqual({ ok: 0, lost: PLACES, errors: 0 });
   expect(world.requester.run()).toBe(true);
 });
 
-it('writes to nobody but its targets', () => {
+it('writes only to its targets', () => {
   const world = new World({ isTarget: () => false });
   world.relay(0);
   expect(world.requester.run()).toBe(false);
@@ -191,7 +191,7 @@ it('never sees wrong data, whatever relays come and go', () => {
   );
 });
 
-it('begins with a write', () => {
+it('writes first', () => {
   const world = new World();
   world.relay(0);
   world.requester.run();

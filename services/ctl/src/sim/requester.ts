@@ -7,30 +7,33 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import type { Random } from '@spanmesh/runtime/random';
 import { seededRandom } from './seeded-random.ts';
 
-/** Places that a requester keeps data in; each is on one node at a time. Bounds what it makes others hold. */
+/** Places in which a requester keeps data, each on one node at a time. They limit the memory that it uses on others. */
 export const PLACES = 32;
 /** Bytes of a place: two blocks. */
 export const PLACE_BYTES = 1024;
-/** Longest wait for an answer, in milliseconds: then a transaction counts as lost. As long as a router may stall. */
+/**
+ * Longest wait for an answer, in milliseconds; after it a transaction counts as lost. It is as long as a router may
+ * stall.
+ */
 export const ANSWER_WAIT_MS = 10_000;
-/** Parts of the requests to a place that has data which write it anew or free it; the rest read it. */
+/** Of the requests to a place with data, the parts that write it anew and that free it; the others read it. */
 const REWRITE_PART = 0.25;
 const FREE_PART = 0.1;
 
-/** What has become of transactions. */
+/** Outcomes of transactions. */
 export interface LoadCounts {
-  /** Answered as they should be; what was read is what had been written. */
+  /** Answered correctly; data that was read is equal to data that was written. */
   ok: number;
-  /** The route went, or no answer came in time. */
+  /** The route was lost, or no answer came in time. */
   lost: number;
-  /** Answered with an error, or with other data than was written. */
+  /** Answered with an error, or with data that differs from what was written. */
   errors: number;
 }
 
 /** Opens transactions on relays. */
 export interface RequestPort {
   /**
-   * Opens a transaction that consists of one message of ours; null if it cannot be now. `relay`: as given to `onRelay`.
+   * Opens a transaction that consists of one message; null if that is not possible now. `relay`: as given to `onRelay`.
    */
   request(
     relay: Transaction,
@@ -42,7 +45,7 @@ export interface RequestPort {
 }
 
 export interface RequesterOptions {
-  /** Number of the requester: no two write to the same place of a medium. */
+  /** Number of the requester: no two requesters write to the same place of a medium. */
   readonly number: number;
 }
 
@@ -50,13 +53,13 @@ export interface RequesterDependencies {
   readonly random: Random;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  /** Counted here, for several requesters together. */
+  /** Outcomes are counted here, for several requesters together. */
   readonly counts: LoadCounts;
-  /** Which nodes it may use: it writes to them, so they must be nobody's real disks. */
+  /** Whether it may use the node of a span. It writes there, so it must never be somebody's real disk. */
   readonly isTarget: (span: LnkSpan) => boolean;
 }
 
-/** A node that can be reached, over one relay or more (linkid: two links of a node are relayed). */
+/** A node that can be reached, over one relay or more (in linkid, two links of a node are relayed). */
 interface Target {
   readonly nodeId: string;
   readonly relays: Relayed[];
@@ -70,13 +73,13 @@ interface Relayed {
 
 interface Place {
   readonly n: number;
-  /** The node that it is on; empty: none. */
+  /** The node on which the place is; empty: none. */
   nodeId: string;
-  /** What was written last and acknowledged; null: not known. */
+  /** The data written last and acknowledged; null: unknown. */
   data: Uint8Array | null;
-  /** Writes so far: no two write the same. */
+  /** Number of writes so far: it makes each write's data different. */
   writes: number;
-  /** A request that is not answered: nothing else may touch it. */
+  /** A request to this place is open: no other may be sent to it. */
   busy: boolean;
 }
 
@@ -84,26 +87,26 @@ interface Request {
   readonly cmd: number;
   readonly place: Place;
   readonly relay: Transaction;
-  /** What is written, or must be read. */
+  /** The data that is written, or that must be read. */
   readonly data: Uint8Array | null;
   readonly sentAt: number;
-  /** Counted. */
+  /** Its outcome has been counted. */
   isSettled: boolean;
 }
 
 /**
- * The part of a simulated peer that uses other peers: it writes to places on the media of nodes that it sees relayed,
- * reads them back and compares, writes them anew, frees them. One transaction per `run`.
+ * The part of a simulated peer that uses other peers: it writes to places on the media of nodes that are relayed to it,
+ * reads them back and compares, rewrites and frees them. One transaction per `run`.
  */
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #deps: RequesterDependencies;
   readonly #targets = new Map<string, Target>();
-  /** The same, to draw from. */
+  /** The targets as a list, to draw from. */
   readonly #list: Target[] = [];
   readonly #relayed = new Map<Transaction, Relayed>();
   readonly #places: Place[];
-  /** Not settled, oldest first. */
+  /** Requests whose outcome is not counted, oldest first. */
   readonly #requests = new Map<Transaction, Request>();
 
   constructor(options: RequesterOptions, deps: RequesterDependencies) {
@@ -117,7 +120,7 @@ export class Requester {
     return this.#requests.size;
   }
 
-  /** The router has opened a relay, which the peer has acknowledged. */
+  /** Called when the router has opened a relay, and the peer has acknowledged it. */
   onRelay(relay: Transaction, span: LnkSpan, port: RequestPort): void {
     if (!this.#deps.isTarget(span)) return;
     let target = this.#targets.get(span.nodeId);
@@ -131,7 +134,10 @@ export class Requester {
     this.#relayed.set(relay, relayed);
   }
 
-  /** A relay is gone. What is open on it is lost: in linkid nobody says so (protocol.md, "Routing, linkid"). */
+  /**
+   * Called when a relay is gone. Transactions open on it are lost: in linkid nobody reports that (protocol.md,
+   * "Routing, linkid").
+   */
   onRelayGone(relay: Transaction): void {
     const relayed = this.#relayed.get(relay);
     if (relayed === undefined) return;
@@ -145,7 +151,7 @@ export class Requester {
     for (const [tx, request] of this.#requests) if (request.relay === relay) this.#lose(tx, request);
   }
 
-  /** Runs one transaction with a node drawn at random; false if there is none, or all places are busy. */
+  /** Runs one transaction with a node drawn at random; false if there is no node, or all places are busy. */
   run(): boolean {
     const place = this.#drawPlace();
     if (place === null) return false;
@@ -179,8 +185,8 @@ export class Requester {
   }
 
   /**
-   * Counts as lost what was not answered in time. Its place stays busy until its route goes: a late write may still
-   * come.
+   * Counts transactions without an answer in time as lost. Their places stay busy until the routes go: a late write may
+   * still arrive.
    */
   expire(): void {
     const before = this.#deps.now() - ANSWER_WAIT_MS;
@@ -222,7 +228,7 @@ export class Requester {
     else this.#deps.counts.errors++;
   }
 
-  /** What is on the place is not known any more if it was being changed. */
+  /** If the place was being changed, its data is unknown from now on. */
   #lose(tx: Transaction, request: Request): void {
     if (!request.isSettled) this.#deps.counts.lost++;
     this.#requests.delete(tx);
@@ -230,7 +236,7 @@ export class Requester {
     if (request.cmd !== BLK_READ) request.place.data = null;
   }
 
-  /** An idle place, whichever comes next after a random one. */
+  /** An idle place: the first one from a random place on; null: all are busy. */
   #drawPlace(): Place | null {
     const first = Math.floor(this.#deps.random() * PLACES);
     for (let i = 0; i < PLACES; i++) {
@@ -262,7 +268,7 @@ export class Requester {
   }
 }
 
-/** The answer is what protocol.md, "Payloads", BLK, wants, and what was read is what was written. */
+/** Whether the answer is correct by protocol.md, "Payloads", BLK, and the data read is equal to the data written. */
 function isGood(frame: Frame, { cmd, data, place }: Request): boolean {
   if ((frame.cmd & BASE_MASK) !== BLK_ERROR || frame.error !== 0 || decodeBlkError(frame).keyidHi !== place.n) {
     return false;

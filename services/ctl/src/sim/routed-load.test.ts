@@ -28,7 +28,7 @@ async function runUntil(churnMs: number, isEnough: (totals: SimTotals) => boolea
   return sim.totals;
 }
 
-it('goes through a router, and what is read is what was written', async () => {
+it('goes through a router, and reads return what was written', async () => {
   const { load } = await runUntil(0, (totals) => totals.load!.ok >= 1000);
   expect(load!.errors).toBe(0);
 });

@@ -16,7 +16,7 @@ export interface FakeRouterOptions {
   readonly peerMaskLo?: number;
 }
 
-/** One thing that happened on a connection, in a word or two. */
+/** One event on a connection: its kind, and a message or two. */
 export type RouterEvent =
   | { readonly what: 'LNK_CONN'; readonly conn: LnkConn }
   | { readonly what: 'LNK_SPAN'; readonly span: LnkSpan; readonly tx: Transaction }
@@ -26,7 +26,7 @@ export type RouterEvent =
   | { readonly what: 'request'; readonly cmd: number; readonly tx: Transaction }
   | { readonly what: 'FIN' };
 
-/** The router's side of one connection: a real endpoint that answers as a router does and writes down what happens. */
+/** The router's side of one connection: a real endpoint that answers as a router does and records events. */
 export class RouterSide implements PeerEndHandler {
   readonly endpoint: Endpoint;
   readonly socket: Socket;
@@ -60,7 +60,7 @@ export class RouterSide implements PeerEndHandler {
     this.flush();
   }
 
-  /** Writes down what comes in transactions that the router opened, and closes them with the peer. */
+  /** Records the messages in transactions that the router opened, and closes these when the peer does. */
   readonly answers: TransactionHandler = {
     onMessage: (tx, frame) => {
       if ((frame.cmd & DELETE) !== 0) this.endpoint.end(tx);
@@ -162,7 +162,7 @@ export class FakeRouter {
     this.#port = (this.#server.address() as { port: number }).port;
   }
 
-  /** The `n`th connection, as soon as it is there. */
+  /** The `n`th connection, as soon as it is accepted. */
   async side(n = 1): Promise<RouterSide> {
     while (this.sides.length < n) {
       await new Promise<void>((resolve) => {

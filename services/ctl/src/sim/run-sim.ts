@@ -6,19 +6,19 @@ import { count } from '../views/words.ts';
 import { loadText, Sim, type SimOptions } from './sim.ts';
 import type { SimKeys } from './sim-keys.ts';
 
-/** Where peers connect: the port of the protocol, and the one that spanmesh has by default. */
+/** Ports that peers connect to: the protocol's own, and spanmesh's default. */
 const USUAL_PORTS: readonly number[] = [987, 9987];
 
-/** What was typed. */
+/** The options as typed. */
 export interface SimCommandOptions
   extends Pick<SimOptions, 'peers' | 'dialect' | 'spans' | 'clusters' | 'seed' | 'load'> {
   /** `host:port` */
   readonly connect: string;
-  /** Milliseconds, 0: none. */
+  /** Mean time that a span stays open, milliseconds; 0: for ever. */
   readonly churn: number;
-  /** Milliseconds, 0: until a signal comes. */
+  /** Milliseconds; 0: until a signal comes. */
   readonly duration: number;
-  /** Directory; undefined: plaintext. */
+  /** Directory of the keys; undefined: plaintext. */
   readonly keys?: string;
 }
 
@@ -47,21 +47,21 @@ export async function runSim(options: SimCommandOptions, terminal: Terminal): Pr
   if (!sim.hasBeenUp) throw new Failure('unreachable', nobodyAt(connect));
 }
 
-/** Whoever gives another port than the usual ones may have taken it for that of peers. */
+/** A sentence for an address at which no peer could connect. An unusual port may not be the one for peers. */
 function nobodyAt(connect: string): string {
   const isUsual = USUAL_PORTS.includes(parseHostPort(connect).port);
   const port = isUsual ? '' : ' is it the port for DMSG peers, 9987 unless set otherwise?';
   return `no peer has come up at ${connect}:${port} is spanmesh running? try \`${START_COMMAND}\``;
 }
 
-/** What is needed for it is loaded only then. */
+/** Loads the modules for encryption, which only this option needs, and reads the keys. */
 async function simKeys(directory: string): Promise<SimKeys> {
   const [{ readFiles }, { SimKeys }] = await Promise.all([import('../keys/check.ts'), import('./sim-keys.ts')]);
   const { rules } = await readFiles(directory);
   return new SimKeys(rules);
 }
 
-/** Resolves after a time (0: never) or at the first signal; from then on signals end the process. */
+/** Resolves after `ms` (0: never) or at the first signal; from then on a signal ends the process. */
 function timeOrSignal(ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = ms > 0 ? setTimeout(() => done(), ms) : null;

@@ -1,8 +1,8 @@
 import type { Random } from '@spanmesh/runtime/random';
 
 /**
- * Random numbers that a seed repeats: mulberry32 (public domain). `stream` gives independent ones for one seed, so that
- * what one peer draws does not depend on when the others do.
+ * Random numbers that are the same for the same seed: mulberry32 (public domain). `stream` gives independent sequences
+ * for one seed, so that the numbers of one peer do not depend on when others draw theirs.
  */
 export function seededRandom(seed: number, stream = 0): Random {
   let state = Math.imul(seed ^ Math.imul(stream + 1, 0x9e3779b1), 0x85ebca6b) | 0;

@@ -6,7 +6,7 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 
 /** End of output in the circuit dialect (protocol.md, "Message"). */
 const PROMPT = 'debug> ';
-/** Longest word of a command that is said back, in characters. */
+/** Characters of an unknown command's word that the answer repeats. */
 export const MAX_WORD = 64;
 
 const HELP = [
@@ -33,7 +33,7 @@ export class ShellService {
     this.#startedAt = now();
   }
 
-  /** Answers a transaction that a DBG_SHELL has opened. */
+  /** Answers a transaction opened by a DBG_SHELL. */
   onOpen(tx: Transaction, frame: Frame, span: LnkSpan): void {
     const { endpoint } = tx;
     tx.handler = QUIET;
@@ -62,5 +62,5 @@ export class ShellService {
   }
 }
 
-/** The answer is complete before anything else can come. */
+/** The answer ends the transaction, so this handler has nothing to do. */
 const QUIET: TransactionHandler = { onMessage() {}, onLost() {} };

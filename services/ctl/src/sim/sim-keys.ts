@@ -9,8 +9,8 @@ import { systemClock } from '@spanmesh/runtime/clock';
 const HANDSHAKE_WAIT_MS = 10_000;
 
 /**
- * The keys of simulated peers: one pair for all of them. The directory is theirs, and has the router's key under the
- * router's address.
+ * The keys of simulated peers, one pair for all of them. The directory is the peers' own, and holds the router's key
+ * under the router's address.
  */
 export class SimKeys {
   readonly #rules: PeerRules;
@@ -34,8 +34,8 @@ export class SimKeys {
   }
 
   /**
-   * Does what the keys want on a socket that has just connected. `done`, once: with the ciphers, the socket paused;
-   * null: plaintext; or why not, in a few words, the socket destroyed.
+   * Does the handshake on a socket that has just connected, if the keys demand one. `done` is called once: with the
+   * ciphers, the socket paused; null: plaintext; or with the reason of a failure in a few words, the socket destroyed.
    */
   secure(socket: Socket, done: (result: Secured | null | string) => void): void {
     const address = socket.remoteAddress ?? '';

@@ -29,14 +29,14 @@ it('brings all peers up and counts', async () => {
   expect(notes).toEqual([]);
 });
 
-it('counts transactions only if it runs some', () => {
+it('counts transactions only if the peers run some', () => {
   const deps = { onSummary() {}, onNote() {} };
   const connect = { host: '127.0.0.1', port: 1 };
   expect(new Sim({ ...OPTIONS, connect, load: 5 }, deps).totals.load).toEqual({ ok: 0, lost: 0, errors: 0 });
   expect(new Sim({ ...OPTIONS, connect }, deps).totals.load).toBe(null);
 });
 
-it('says once that the router is gone, and once that it is back', async () => {
+it('reports once that the router is gone, and once that it is back', async () => {
   const router = await startRouter();
   const notes: string[] = [];
   const back = Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ it('says once that the router is gone, and once that it is back', async () => {
   expect(notes[1]).toBe('all peers are connected again');
 });
 
-it('sums up in a line', () => {
+it('sums up in one line', () => {
   const totals = { up: 1, spans: 1, relays: 57, spansOpened: 1, relaysSeen: 60 };
   const line = '1 of 20 peers up, 1 span offered, 57 relays open, 60 seen';
   expect(summaryLine({ ...totals, load: null }, 20)).toBe(line);

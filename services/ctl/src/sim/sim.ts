@@ -13,7 +13,7 @@ import type { SimKeys } from './sim-keys.ts';
 const SUMMARY_MS = 1000;
 
 export interface SimOptions extends CastOptions {
-  /** Where the router listens. */
+  /** Address of the router. */
   readonly connect: HostPort;
   /** Mean time that a span stays open, in milliseconds; 0: for ever. */
   readonly churnMs: number;
@@ -22,35 +22,35 @@ export interface SimOptions extends CastOptions {
 }
 
 export interface SimDependencies {
-  /** A summary line, when something has changed, at most one a second. */
+  /** Called with a summary line when numbers have changed, at most once a second. */
   readonly onSummary: (line: string) => void;
-  /** Something that people may want to know; a line. */
+  /** Called with a line that people may want to know. */
   readonly onNote: (line: string) => void;
-  /** How peers are encrypted. Default, and null: they are not. */
+  /** The keys of the peers. Default, and null: plaintext. */
   readonly keys?: SimKeys | null;
   /** Monotonic milliseconds. Default: the system's. */
   readonly now?: () => number;
 }
 
-/** What there is now, and what there has been. */
+/** The numbers of a simulation, now and so far. */
 export interface SimTotals {
-  /** Peers whose LNK_CONNs stand. */
+  /** Peers whose connection is up: LNK_CONNs are open both ways. */
   readonly up: number;
-  /** Spans offered now. */
+  /** Spans that are offered. */
   readonly spans: number;
-  /** Relays open to the peers now. */
+  /** Relays that are open to the peers. */
   readonly relays: number;
   /** LNK_SPANs that peers have opened so far. */
   readonly spansOpened: number;
   /** Relays that peers have received so far. */
   readonly relaysSeen: number;
-  /** What has become of the transactions that peers ran so far; null: they run none. */
+  /** Outcomes of the transactions that peers have run so far; null: they run none. */
   readonly load: Readonly<LoadCounts> | null;
 }
 
-/** A number of simulated peers on one router. `start` and `stop` once each. */
+/** A number of simulated peers at one router. Call `start` and `stop` once each. */
 export class Sim {
-  /** Some peer has been up. */
+  /** Whether any peer has been up. */
   hasBeenUp = false;
 
   readonly #options: SimOptions;
@@ -69,7 +69,7 @@ export class Sim {
     const now = deps.now ?? (() => performance.now());
     const parts = castParts(options);
     const budget = blockBudget();
-    // Requesters write: only to what is simulated here.
+    // Requesters write, and must write only to nodes that are simulated here.
     const nodeIds = new Set(parts.flatMap(({ spans }) => spans.map((span) => span.nodeId)));
     const isTarget = ({ nodeId }: { readonly nodeId: string }): boolean => nodeIds.has(nodeId);
     const requesters: Requester[] = [];
@@ -116,7 +116,7 @@ export class Sim {
     this.#load?.start();
   }
 
-  /** Ends every peer in order, and gives what there was just before. */
+  /** Stops every peer in order, and returns the numbers from just before. */
   async stop(): Promise<SimTotals> {
     const totals = this.totals;
     if (this.#summaryTimer !== null) clearInterval(this.#summaryTimer);
@@ -131,7 +131,7 @@ export class Sim {
     if (this.#down.delete(peer) && this.#down.size === 0) this.#deps.onNote('all peers are connected again');
   }
 
-  /** Said once, not once a peer: they mostly go together. */
+  /** Reported once, not once for each peer: mostly all lose the router together. */
   #onDown(peer: SimPeer, reason: string): void {
     if (this.#down.size === 0) {
       const where = formatHostPort(this.#options.connect);

@@ -10,7 +10,7 @@ async function tokens(...args: string[]) {
 }
 
 describe('tokens new', () => {
-  it('prints a token once, and beside it the line that knows it', async () => {
+  it('prints a token once, and its line for the tokens file', async () => {
     const { code, printed, noted } = await tokens('--role', 'operate', 'ann');
     expect(code).toBe(0);
     const line = noted.trimEnd().split('\n').at(-1)!;

@@ -3,9 +3,9 @@ import { Failure } from '../failure.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 
 /**
- * Makes a token: itself on standard output, the line for the tokens file beside it on standard error, so that the token
- * can go straight into a file. Neither is kept.
- * @throws Failure usage: a name that cannot be one
+ * Makes a token. It goes to standard output, and its line for the tokens file to standard error, so that the token can
+ * be redirected into a file. Neither is stored.
+ * @throws Failure usage: a name that is not allowed
  */
 export async function newToken({ name, role }: { name: string; role: ApiRole }, terminal: Terminal): Promise<void> {
   const { token, line } = create(name, role);

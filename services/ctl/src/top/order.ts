@@ -2,7 +2,7 @@ import { parseSort } from '../list-options.ts';
 import type { SortKey } from '../output/select-rows.ts';
 import type { TrafficRow } from './rates.ts';
 
-/** Words for what one wants to see first, and their columns: the most first, but for `id`. */
+/** Words to sort by, and their columns: the highest first, except for `id`. */
 const WORDS: Readonly<Record<string, string>> = {
   bytes: '-b/s',
   'bytes-in': '-b_in/s',
@@ -22,18 +22,18 @@ export const SORT_WORDS: readonly string[] = Object.keys(WORDS);
 
 /** An order of rows. */
 export interface TopOrder {
-  /** As it was typed. */
+  /** The order as it was typed. */
   readonly name: string;
   readonly keys: readonly SortKey[];
 }
 
-/** Columns as every list is sorted by them, and the words. */
+/** Reads an order: the words above, or columns as for every list. */
 export function parseOrder(name: string): TopOrder {
   const parts = name.split(',').map((part) => WORDS[part.trim().toLowerCase()] ?? part);
   return { name: name.trim().toLowerCase(), keys: parseSort(parts.join(',')) };
 }
 
-/** Whether a row has the text somewhere in what names it, in whatever case. */
+/** Whether the row's id, address, label or gateway contains the text, in upper or lower case. */
 export function isFound({ counters }: TrafficRow, text: string): boolean {
   const wanted = text.toLowerCase();
   return [counters.id, counters.gateway, counters.address, counters.label].some((one) =>

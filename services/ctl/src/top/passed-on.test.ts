@@ -20,18 +20,18 @@ const ways = (messagesIn: number, messagesOut: number) => ({
   bytesOut: 100 * messagesOut,
 });
 
-it('counts each message once: of this gateway alone, over a trunk where it leaves, of clients both ways', () => {
+it('counts each message once: within a gateway, over a trunk at the gateway where it leaves, of clients both ways', () => {
   const one = [row('local', ways(5, 5)), row('trunk', ways(2, 30)), row('client', ways(100, 200))];
   const other = [row('local', ways(0, 0)), row('trunk', ways(30, 2)), row('client', ways(0, 0))];
   expect(passedOn([...one, ...other])).toEqual({ messages: 337, bytes: 33_700 });
 });
 
-it('leaves out what a connection has had: it is among the classes', () => {
+it('leaves connections out: their messages are in the classes', () => {
   const connection = row('gw.1:7', ways(9, 9), TrafficKind.TRAFFIC_KIND_CONNECTION);
   expect(passedOn([connection, row('local', ways(1, 1))])).toEqual({ messages: 1, bytes: 100 });
 });
 
-it('is not known before there are two samples of some gateway', () => {
+it('is unknown before some gateway has given two samples', () => {
   expect(passedOn([])).toBeNull();
   expect(passedOn([row('local', null)])).toBeNull();
   expect(passedOn([row('local', null), row('local', ways(3, 3))])?.messages).toBe(3);

@@ -1,15 +1,15 @@
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import type { TrafficRow } from './rates.ts';
 
-/** Messages and bytes in a second. */
+/** Messages and bytes per second. */
 export interface PassedOn {
   readonly messages: number;
   readonly bytes: number;
 }
 
 /**
- * What all gateways together pass on, each message once: one that goes over a trunk is counted where it leaves for the
- * other gateway. `rows`: of classes of routes; others are left out. Null: not known yet.
+ * The traffic that all gateways together pass on, each message once: one that goes over a trunk is counted at the
+ * gateway from which it leaves. `rows`: those of classes of routes; others are skipped. Null: not known yet.
  */
 export function passedOn(rows: readonly TrafficRow[]): PassedOn | null {
   const classes = rows.filter(({ counters }) => counters.kind === TrafficKind.TRAFFIC_KIND_ROUTE_CLASS);

@@ -14,10 +14,10 @@ function counters(more: Partial<TrafficCounters>): TrafficCounters {
 
 const bytesIn = (rows: ReturnType<TrafficRates['take']>) => rows.map(({ rates }) => rates?.bytesIn ?? null);
 
-it('takes the difference over the time between, as the gateway has measured it', () => {
+it('divides the difference by the time between the samples, as the gateway has measured it', () => {
   const rates = new TrafficRates();
   expect(bytesIn(rates.take([counters({ bytesIn: 1000 })], 0))).toEqual([null]);
-  // The answers took longer than what they are about.
+  // The samples were taken in less time than their answers needed to arrive.
   const [row] = rates.take(
     [
       counters({
@@ -42,7 +42,7 @@ it('takes the difference over the time between, as the gateway has measured it',
   });
 });
 
-it('takes what is new, or has been begun anew, over its own life', () => {
+it('divides the counts of a new or restarted row by its own age', () => {
   const rates = new TrafficRates();
   rates.take([counters({ bytesIn: 1_000_000 })], 0);
   const again = counters({ bytesIn: 500, ageMs: 1000 });
@@ -50,14 +50,14 @@ it('takes what is new, or has been begun anew, over its own life', () => {
   expect(bytesIn(rates.take([again, fresh], 2000))).toEqual([500, 600]);
 });
 
-it('says nothing of what was only missed in the sample before, nor of what has no time behind it', () => {
+it('knows no rate of a row missing in the sample before, nor of one without age', () => {
   const rates = new TrafficRates();
   rates.take([], 0);
   expect(bytesIn(rates.take([counters({ bytesIn: 5 }), counters({ id: 'x', ageMs: 0 })], 2000))).toEqual([null, null]);
   expect(bytesIn(rates.take([counters({ bytesIn: 9, ageMs: 62_000 })], 4000))).toEqual([2]);
 });
 
-it('tells a trunk from a class, and one gateway from another', () => {
+it('keeps a trunk apart from a class, and one gateway from another', () => {
   const rates = new TrafficRates();
   const trunk = { kind: TrafficKind.TRAFFIC_KIND_TRUNK, id: 'trunk' };
   const routes = { kind: TrafficKind.TRAFFIC_KIND_ROUTE_CLASS, id: 'trunk' };

@@ -1,23 +1,26 @@
 import type { TrafficCounters } from '@spanmesh/proto/v1/traffic';
 
-/** Rates: numbers in a second. */
+/** Rates: the counters' growth per second. */
 export type Rates = Pick<
   TrafficCounters,
   'messagesIn' | 'messagesOut' | 'bytesIn' | 'bytesOut' | 'transactionsOpened' | 'pauses'
 >;
 
-/** One thing that is counted; `rates` null: not known yet. */
+/** A row of counters; `rates` null: not known yet. */
 export interface TrafficRow {
   readonly counters: TrafficCounters;
   readonly rates: Rates | null;
 }
 
-/** A row without earlier counters is new if it is older than the time between the samples by at most this, ms. */
+/**
+ * A row that the sample before did not have counts as new if it is older than the time between the samples by at most
+ * this, ms.
+ */
 const SLACK_MS = 500;
 
 /**
- * Turns counters into rates: each sample is compared with the one before. What is new since then, or has been begun
- * anew, is taken over its own life.
+ * Turns counters into rates by comparing each sample with the one before. The counts of a row that is new since then,
+ * or was restarted, are divided by its own age.
  */
 export class TrafficRates {
   #before = new Map<string, TrafficCounters>();
@@ -26,7 +29,7 @@ export class TrafficRates {
   /** Samples that were taken; rates are known from the second on. */
   samples = 0;
 
-  /** `atMs`: when the sample was asked for, on any steady scale. */
+  /** `atMs`: when the sample was asked for, on any monotonic clock. */
   take(sample: readonly TrafficCounters[], atMs: number): TrafficRow[] {
     const elapsedMs = this.#at === null ? null : atMs - this.#at;
     const rows = sample.map((counters) => ({

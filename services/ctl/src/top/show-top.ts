@@ -21,24 +21,24 @@ export interface TopQuery {
   readonly options: ApiOptions;
   readonly kinds: readonly KindName[];
   readonly sort: TopOrder;
-  /** Names of columns; null: the ones that are shown by default. */
+  /** Names of columns; null: the default ones. */
   readonly columns: readonly string[] | null;
-  /** Only rows that have it in what names them; empty: all. */
+  /** Only rows whose id, address or label contain this; empty: all. */
   readonly filter: string;
-  /** Only of this gateway; empty: of all. */
+  /** Only rows of this gateway; empty: of all. */
   readonly gateway: string;
-  /** Most rows; 0: all, or as many as the terminal has room for. */
+  /** Most rows; 0: all, or as many as fit on the terminal. */
   readonly limit: number;
   /** Time from one sample to the next, ms. */
   readonly intervalMs: number;
-  /** Blocks; 0: until the signal says so. null: on a terminal as 0, otherwise one. */
+  /** Number of blocks; 0: until the signal is aborted. null: on a terminal as 0, otherwise one. */
   readonly blocks: number | null;
   readonly signal: AbortSignal;
-  /** Waits; rejects when the signal says so. Default: by the timers of Node. */
+  /** Waits; rejects when the signal is aborted. Default: by Node's timers. */
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
-/** The rows shown at a time. */
+/** The rows of one block. */
 interface Shown {
   readonly rows: readonly TrafficRow[];
   readonly silentGateways: readonly string[];
@@ -46,7 +46,8 @@ interface Shown {
 }
 
 /**
- * Prints what passes, from each two samples: in place on a terminal, otherwise a block. JSON: a document a line.
+ * Prints the rates of traffic between each two samples: in place on a terminal, otherwise as blocks. JSON: a document a
+ * line.
  * @throws Failure
  */
 export async function showTop(query: TopQuery, terminal: Terminal): Promise<void> {
@@ -60,7 +61,7 @@ export async function showTop(query: TopQuery, terminal: Terminal): Promise<void
   const api = new TopologyApi(options);
   const rates = new TrafficRates();
   try {
-    // Before anything is changed on the terminal: what fails at once is a line like any other.
+    // The first sample comes before anything is changed on the terminal: its failure is printed as an ordinary line.
     let sample = await take(api, query, rates);
     await screen?.begin();
     await screen?.show(`Measuring for ${intervalMs / 1000} s.`);
@@ -107,15 +108,15 @@ async function print(
   }
   const above = [titleOf(rows, sort, paint)];
   if (silentGateways.length > 0) above.push(paint('warn', missingTraffic(silentGateways)));
-  // A line between, and the headings.
+  // Less an empty line, and the headings.
   const room = Math.max(1, screen.rows - above.length - 2);
   const fitting = rows.slice(0, limit === 0 ? room : Math.min(limit, room));
   await screen.show(`${above.join('\n')}\n\n${renderTable(columns, fitting, paint, width)}`);
 }
 
 /**
- * Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked
- * for.
+ * The title, with sums of the rows: of connections, so that a message on its way through is not counted twice, or else
+ * of the kind that was asked for.
  */
 function titleOf(rows: readonly TrafficRow[], { name }: TopOrder, paint: Paint): string {
   const connections = rows.filter(({ counters }) => counters.kind === KIND_NAMES.connection);
@@ -144,7 +145,7 @@ function documentOf({ rows, silentGateways, intervalMs }: Shown, limit: number):
   };
 }
 
-/** False: the signal came first. */
+/** Waits; false: the signal was aborted first. */
 async function paused(pause: NonNullable<TopQuery['pause']>, ms: number, signal: AbortSignal): Promise<boolean> {
   try {
     await pause(ms, signal);

@@ -7,10 +7,7 @@ import type { Column } from '../output/table.ts';
 import { dialectName } from '../views/words.ts';
 import type { Rates, TrafficRow } from './rates.ts';
 
-/**
- * A column of what happens in a second, all fields together. Rows of which that is not known yet come before those with
- * 0.
- */
+/** A column with the rate of some fields, added up. Rows with an unknown rate are sorted before those with 0. */
 function rate(
   heading: string,
   fields: readonly (keyof Rates)[],
@@ -31,7 +28,7 @@ export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   {
     heading: 'ID',
     text: ({ counters }) => nameOf(counters),
-    // In the order of the API.
+    // Sorted in the order of the API.
     sortBy: ({ counters: { gateway, kind, id } }) => `${gateway} ${kind} ${id}`,
   },
   { heading: 'REMOTE', narrow: 'omit', text: ({ counters }) => printable(counters.address) },
@@ -75,7 +72,7 @@ export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
 
 const CONNECTION = TrafficKind.TRAFFIC_KIND_CONNECTION;
 
-/** What `--kind` calls them. */
+/** The kinds by their names for `--kind`. */
 export const KIND_NAMES = {
   connection: TrafficKind.TRAFFIC_KIND_CONNECTION,
   trunk: TrafficKind.TRAFFIC_KIND_TRUNK,
@@ -88,7 +85,7 @@ function kindName(kind: TrafficKind): string {
   return Object.entries(KIND_NAMES).find(([, one]) => one === kind)?.[0] ?? '?';
 }
 
-/** A connection's id says its gateway; the others are named with theirs. */
+/** A row's name. A connection's id includes its gateway; others get the gateway's name in front. */
 function nameOf({ kind, gateway, id }: TrafficCounters): string {
   if (kind === TrafficKind.TRAFFIC_KIND_CONNECTION) return printable(id);
   return printable(kind === TrafficKind.TRAFFIC_KIND_TRUNK ? `${gateway} - ${id}` : `${gateway} ${id}`);

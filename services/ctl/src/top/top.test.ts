@@ -30,7 +30,7 @@ function connection(n: number, more: Partial<TrafficCounters> = {}): TrafficCoun
   });
 }
 
-/** Two samples, two seconds apart: connection n has taken n KB and 10 - n messages in each. */
+/** Two samples, two seconds apart: in each, connection n has received n KB and 10 - n messages more. */
 function twoSamples(): void {
   const sample = (k: number) => [
     ...[1, 2, 3].map((n) =>
@@ -61,7 +61,7 @@ const ids = ({ printed }: RecordingTerminal) =>
     .slice(1)
     .map((line) => /gw\.1:(\d)|trunk/.exec(line)?.[1] ?? 'trunk');
 
-describe('where nobody looks at it', () => {
+describe('when the output is not a terminal', () => {
   it('top prints one table with the rates of two samples, and no escapes', async () => {
     twoSamples();
     const { printed, noted } = await top();
@@ -102,7 +102,7 @@ describe('where nobody looks at it', () => {
     expect(ids(await top('--sort', key))).toHaveLength(4);
   });
 
-  it('shows what was asked for only', async () => {
+  it('shows only the rows that were asked for', async () => {
     twoSamples();
     expect(ids(await top('--filter', 'BOX-2'))).toEqual(['2']);
     twoSamples();
@@ -123,7 +123,7 @@ describe('where nobody looks at it', () => {
     expect((await top('-o', 'wide')).printed).toMatch(/^WHAT .* MSG\/S .* B\/S /);
   });
 
-  it('says beside it whose are missing, and lets no label do anything', async () => {
+  it('notes gateways whose rows are missing, and escapes labels', async () => {
     const counters = [connection(1, { label: '\x1b[2J' })];
     server.traffic = [{ counters, silentGateways: ['gw.2\x1b[31m'] }];
     const { printed, noted } = await top();
@@ -172,7 +172,7 @@ describe('where nobody looks at it', () => {
 });
 
 describe('on a terminal', () => {
-  /** Runs until it has shown so many blocks. */
+  /** Runs top on a terminal until it has shown this number of blocks. */
   async function onTerminal(blocks: number, more: Partial<TopQuery> = {}, rows = 8): Promise<RecordingTerminal> {
     const terminal = new RecordingTerminal();
     Object.assign(terminal.out, { isTTY: true, rows, getColorDepth: () => 1, hasColors: () => false });
@@ -200,7 +200,7 @@ describe('on a terminal', () => {
     return terminal;
   }
 
-  it('is shown in place until interrupted, cut to what fits, and the terminal is left as it was', async () => {
+  it('is redrawn in place until interrupted, cut to what fits, and restores the terminal', async () => {
     twoSamples();
     const { printed } = await onTerminal(3, {}, 5);
     const [begin, measuring, ...blocks] = printed.split('\x1b[H');
@@ -216,14 +216,14 @@ describe('on a terminal', () => {
     expect(lines.slice(3).map((line) => line.split(/ +/)[0])).toEqual(['trunk', 'connection']);
   });
 
-  it('says there whose are missing', async () => {
+  it('notes there gateways whose rows are missing', async () => {
     server.traffic = [{ counters: [connection(1)], silentGateways: ['gw.2'] }];
     const { printed, noted } = await onTerminal(1);
     expect(printed).toContain('missing: gw.2 (no answer)\x1b[K\r\n');
     expect(noted).toBe('');
   });
 
-  it('leaves the terminal as it was when the API goes away', async () => {
+  it('restores the terminal when the API goes away', async () => {
     let shown = 0;
     const pause = async () => {
       if (shown++ === 1) server.stop();
@@ -251,7 +251,7 @@ describe('on a terminal', () => {
     expect(terminal.printed.endsWith('\x1b[?7h\x1b[?25h\x1b[?1049l')).toBe(true);
   });
 
-  it('with --once is one table like any other', async () => {
+  it('with --once prints one table, as for any list', async () => {
     twoSamples();
     const { printed } = await onTerminal(5, { blocks: 1 });
     expect(printed).not.toContain('\x1b');

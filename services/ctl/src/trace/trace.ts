@@ -15,30 +15,30 @@ import { type Terminal, write } from '../terminal.ts';
 import { renderExplanation } from '../views/explain-view.ts';
 import { clusterText, dialectName, quoted } from '../views/words.ts';
 
-/** From whom to whom: a connection or a node that came in on one, and a node. */
+/** The ends of a trace: `from` is a connection, or a node that came in on exactly one; `to` is a node. */
 export interface TraceQuery {
   readonly from: string;
   readonly to: string;
 }
 
-/** A part of the way, and how long it takes there and back. */
+/** A part of the way, with its round-trip time. */
 interface Hop {
   readonly kind: 'peer' | 'gateway' | 'trunk';
   readonly name: string;
   readonly measured: Measured;
 }
 
-/** Why there is no way, or the hops of it. */
+/** The hops of the way, or why there is none. */
 interface Way {
   readonly explanation: ExplainResponse;
-  /** The link that messages take. */
+  /** The link that messages to the node take. */
   readonly taken: LinkVerdict | undefined;
   readonly hops: readonly Hop[];
 }
 
 /**
- * Prints the way between two peers: who passes on what the first says to the node, how long that takes, and for each
- * link of the node why it is or is not taken.
+ * Prints the way between two peers: which gateways and trunks pass on the messages of the first to the node, the
+ * round-trip time of each part, and for each link of the node why it is taken or not.
  * @throws Failure refused: there is no way
  */
 export async function trace(query: TraceQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
@@ -63,7 +63,7 @@ async function wayOf({ from, to }: TraceQuery, api: TopologyApi, options: ApiOpt
   if (taken?.link === undefined) return { explanation, taken: undefined, hops: [] };
   const { connection, node } = explanation;
   const [here, there] = [splitId(connection?.id ?? '').gateway, splitId(taken.link.connection).gateway];
-  // Only a span of the first peer itself answers a PING there.
+  // Only a span of the first peer itself can answer a PING on its connection.
   const offered = connection === undefined ? undefined : await nodeOn(api, connection);
   const first =
     offered === undefined ? notMeasured('it offers no node that could be asked') : await measure(offered, options);
@@ -86,7 +86,7 @@ async function wayOf({ from, to }: TraceQuery, api: TopologyApi, options: ApiOpt
   return { explanation, taken, hops };
 }
 
-/** `from` is a connection, or a node that came in on exactly one. @throws Failure */
+/** Explains the way from a connection, or from a node that came in on exactly one. @throws Failure */
 async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<ExplainResponse> {
   try {
     return await api.explain(to, from);
@@ -107,7 +107,7 @@ async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<
 
 async function nodeOn(api: TopologyApi, { id }: Connection): Promise<NodeKey | undefined> {
   const links = await api.links({ dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: '', connection: id });
-  // Nodes that it only passes on are further away than itself.
+  // Nodes with a higher dist are behind the peer, which only passes them on.
   return links.items.find(({ dist }) => dist === 0)?.node;
 }
 

@@ -9,11 +9,11 @@ const KINDS = new Map<ChangeKind, readonly [string, Role]>([
   [ChangeKind.CHANGE_KIND_CHANGED, ['changed', 'warn']],
   [ChangeKind.CHANGE_KIND_REMOVED, ['removed', 'bad']],
 ]);
-/** Widths of the first two words, so that the subjects are in a column. */
+/** Widths of the first two words, by which the subjects are aligned. */
 const KIND_WIDTH = 'removed'.length;
 const OBJECT_WIDTH = 'connection'.length;
 
-/** One line for one change: what happened, to what kind of object, and which. */
+/** One line for one change: its kind, the kind of object, and the object. */
 export function changeLine(change: Change, paint: Paint): string {
   const [word, role] = KINDS.get(change.kind) ?? ['?', 'warn'];
   const [object, text] = describe(change);

@@ -12,7 +12,7 @@ export interface FollowOptions {
   readonly withRelays: boolean;
   /** Longest wait for the first message of a watch, in milliseconds. */
   readonly timeoutMs: number;
-  /** Ends it. */
+  /** Ends the following of changes. */
   readonly signal?: AbortSignal;
 }
 
@@ -20,17 +20,16 @@ export interface FollowDependencies {
   readonly api: TopologyApi;
   /** Takes each change in order; the next one waits until it is done. */
   readonly onChange: (revision: string, change: Change) => Promise<void>;
-  /** Something that people may want to know; a line. */
+  /** Called with a line that people may want to know. */
   readonly onNote: (line: string) => void;
 }
 
 /**
- * Follows the changes for ever. It lists, watches from the list's revision, and when the watch ends by itself does the
- * same again: what was missed in between is found by comparing lists, so each change is reported once, whatever
- * happens.
+ * Follows the changes for ever. It lists, watches from the list's revision, and repeats both when the server wants a
+ * new list. Changes missed in between are found by comparing lists, so each change is reported once, whatever happens.
  *
- * Where it is: listing → watching → (the stream broke) waiting → watching from the last revision; watching → (list
- * again) listing. Only a failure before the first watch is established, or one for good, is thrown.
+ * Its course: listing → watching → (the stream broke) waiting → watching from the last revision; watching → (list
+ * again) listing. Only an error before the first watch is established, or a final one, is thrown.
  */
 export class Follower {
   readonly #options: FollowOptions;
@@ -48,7 +47,7 @@ export class Follower {
   }
 
   /**
-   * Until the signal is aborted.
+   * Follows until the signal is aborted.
    * @throws Failure
    */
   async run(): Promise<void> {
@@ -69,7 +68,7 @@ export class Follower {
   /** Lists everything, reports what is different from what was known, and gives the revision to watch from. */
   async #list(): Promise<string> {
     const { api } = this.#deps;
-    // The revision of what is listed first: later changes come again with the watch, and are recognised.
+    // The revision of the first list: the watch repeats later changes, and they are recognised.
     const connections = await api.connections({ dialect: Dialect.DIALECT_UNSPECIFIED, gateway: '' });
     const trees = new TreeAssembly();
     const request = { dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', withRelays: this.#options.withRelays };

@@ -5,7 +5,7 @@ import { Inventory } from './inventory.ts';
 
 const { CHANGE_KIND_ADDED: ADDED, CHANGE_KIND_CHANGED: CHANGED, CHANGE_KIND_REMOVED: REMOVED } = ChangeKind;
 
-/** `1 link gw.1:3` */
+/** A change as a short text: `1 link gw.1:3`. */
 function brief(change: Change): string {
   const { kind, cluster, node, link, connection, lnkConn, relays } = change;
   const id = cluster?.key?.id ?? node?.key?.id ?? link?.id ?? connection?.id ?? lnkConn?.id ?? relays?.lnkConns.join();
@@ -13,7 +13,7 @@ function brief(change: Change): string {
 }
 
 describe('Inventory.replace', () => {
-  it('reports nothing when nothing is different but counters', () => {
+  it('reports nothing when only counters differ', () => {
     const inventory = new Inventory();
     inventory.replace({ clusters: exampleTrees(), connections: [CONNECTION] });
     const trees = exampleTrees();
@@ -22,7 +22,7 @@ describe('Inventory.replace', () => {
     expect(inventory.replace({ clusters: trees, connections: [{ ...CONNECTION, links: 99 }] })).toEqual([]);
   });
 
-  it('reports what came from the outside in, and what went from the inside out', () => {
+  it('reports new objects before those inside them, and removed ones in the reverse order', () => {
     const inventory = new Inventory();
     const full = { clusters: exampleTrees(), connections: [CONNECTION] };
     const came = inventory.replace(full).map(brief);
@@ -46,7 +46,7 @@ describe('Inventory.replace', () => {
     expect(went.at(-1)).toBe(`${REMOVED} connection gw.1:103`);
   });
 
-  it('reports a link whose status is different', () => {
+  it('reports a link whose status differs', () => {
     const inventory = new Inventory();
     inventory.replace({ clusters: exampleTrees(), connections: [] });
     const trees = exampleTrees();
@@ -56,7 +56,7 @@ describe('Inventory.replace', () => {
 });
 
 describe('Inventory.apply', () => {
-  it('knows what a list has shown already', () => {
+  it('ignores changes that a list has already shown', () => {
     const inventory = new Inventory();
     inventory.replace({ clusters: exampleTrees(), connections: [CONNECTION] });
     expect(inventory.apply({ kind: ADDED, link: linkOf(NODE, 1) })).toBeNull();
@@ -66,7 +66,7 @@ describe('Inventory.apply', () => {
     expect(inventory.apply({ kind: ADDED, link: linkOf(NODE, 1) })).not.toBeNull();
   });
 
-  it('gives back only those relays that are news', () => {
+  it('returns only those relays that are new', () => {
     const inventory = new Inventory();
     inventory.replace({ clusters: exampleTrees(), connections: [CONNECTION] });
     const link = 'gw.1:1';
@@ -79,7 +79,7 @@ describe('Inventory.apply', () => {
     expect(inventory.apply({ kind: REMOVED, relays: { link, lnkConns: ['gw.1:900'] } })).toBeNull();
   });
 
-  it('forgets the relays of a link that goes', () => {
+  it('forgets the relays of a link that is removed', () => {
     const inventory = new Inventory();
     inventory.replace({ clusters: exampleTrees(), connections: [CONNECTION] });
     inventory.apply({ kind: REMOVED, link: linkOf(NODE, 1) });

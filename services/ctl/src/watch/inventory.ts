@@ -1,15 +1,15 @@
 import { type Change, ChangeKind, type ClusterTree, type RelayChange } from '@spanmesh/proto/v1/topology';
 import type { Cluster, ClusterKey, Connection, Link, LnkConn, Node, NodeKey } from '@spanmesh/proto/v1/types';
 
-/** What a list showed: the trees and the connections. */
+/** The result of listing everything: the trees and the connections. */
 export interface Snapshot {
   readonly clusters: readonly ClusterTree[];
   readonly connections: readonly Connection[];
 }
 
 /**
- * What a watcher knows to be there. It turns a fresh list into the changes that the watcher missed, and tells what it
- * knew already when a watch repeats what that list showed.
+ * The objects that a watcher knows. It turns a new list into the changes that the watcher has missed, and recognises
+ * changes that a watch repeats although the list showed them.
  */
 export class Inventory {
   #clusters = new Map<string, Cluster>();
@@ -17,10 +17,10 @@ export class Inventory {
   #links = new Map<string, Link>();
   #connections = new Map<string, Connection>();
   #lnkConns = new Map<string, LnkConn>();
-  /** LNK_CONNs by link. */
+  /** Ids of LNK_CONNs to which a link is relayed, by the link's id. */
   #relays = new Map<string, Set<string>>();
 
-  /** Takes a change in; gives back what of it is news, or null if nothing is. */
+  /** Applies a change; returns the part of it that is new, or null if nothing is. */
   apply(change: Change): Change | null {
     const { kind, cluster, node, link, connection, lnkConn, relays } = change;
     if (relays !== undefined) return this.#applyRelays(kind, relays);
@@ -36,8 +36,8 @@ export class Inventory {
   }
 
   /**
-   * Takes a list in, and gives back what is different: first what came and changed, from the outside in, then what
-   * went.
+   * Replaces the content by a list, and returns the differences: first new and changed objects, each before those that
+   * it contains, then removed ones.
    */
   replace(snapshot: Snapshot): Change[] {
     const before = { ...this.#maps() };
@@ -120,7 +120,10 @@ export class Inventory {
   }
 }
 
-/** Puts in or takes out; false if that is how it was. What is said to have changed has, even if it is new here. */
+/**
+ * Puts an object in or takes it out; false: nothing has changed. An object reported as changed counts as changed, even
+ * if it was unknown.
+ */
 function put<T>(map: Map<string, T>, id: string, object: T, kind: ChangeKind): boolean {
   if (kind === ChangeKind.CHANGE_KIND_REMOVED) return map.delete(id);
   const known = map.has(id);
@@ -146,7 +149,7 @@ function compare<T>(
   }
 }
 
-// Counters do not count: a watch does not report them either.
+// Counters are not compared: a watch does not report them either.
 const same = (): boolean => true;
 const sameLink = (a: Link, b: Link): boolean => a.status === b.status && a.suspect === b.suspect;
 const sameConnection = (a: Connection, b: Connection): boolean => a.dialect === b.dialect && a.suspect === b.suspect;

@@ -31,7 +31,7 @@ function watch(options: Partial<ApiOptions> = {}): Promise<void> {
   return showChanges({ withRelays: true, options: all, signal: end.signal }, terminal);
 }
 
-/** The lines without the times at which they came. */
+/** The printed lines without the times at which they were received. */
 function untimed(printed: string): string[] {
   return printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));
 }
@@ -42,7 +42,7 @@ const added = (revision: string, n: number) =>
   WatchResponse.fromPartial({ changes: { revision, changes: [{ kind: ADDED, link: linkOf(NODE, n) }] } });
 
 describe('spanmesh watch', () => {
-  it('ends, too, if its time was over before the watch began', async () => {
+  it('ends even if its time was over before the watch began', async () => {
     Object.defineProperty(server, 'connections', {
       get: () => {
         end.abort();
@@ -102,7 +102,7 @@ describe('spanmesh watch', () => {
     });
     server.watches.push((call) => {
       call.write(created('2-1'));
-      // Has been in the list.
+      // This link was in the list already.
       call.write(added('2-2', 60));
       call.write(added('2-3', 61));
     });
@@ -122,7 +122,7 @@ describe('spanmesh watch', () => {
     expect(terminal.noted).toBe('spanmesh: listing again: too \\x1b[1m old\n');
   });
 
-  it('takes a broken watch up at the last revision, and says so once', async () => {
+  it('resumes a broken watch at the last revision, and notes it once', async () => {
     server.watches.push((call) => {
       call.write(created('1-1'));
       call.write(added('1-2', 50));
@@ -156,7 +156,7 @@ describe('spanmesh watch', () => {
     expect(server.watched).toHaveLength(1);
   });
 
-  it('fails at once when there is nothing to watch to begin with', async () => {
+  it('fails at once when the first request fails', async () => {
     server.stop();
     await expect(watch()).rejects.toMatchObject({ code: 'unreachable', exitCode: 1 });
   });

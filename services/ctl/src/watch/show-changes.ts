@@ -16,8 +16,8 @@ export interface WatchQuery {
 }
 
 /**
- * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its
- * `revision` and the `time` at which it came here.
+ * Prints changes until the signal is aborted (without one: for ever). JSON: one document a line, a Change with its
+ * `revision` and the `time` at which it was received.
  * @throws Failure
  */
 export async function showChanges({ withRelays, options, signal }: WatchQuery, terminal: Terminal): Promise<void> {
