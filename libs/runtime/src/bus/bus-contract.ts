@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Bus, BusError, type BusErrorCode, type KeyValue, type KvEntry, MAX_BUS_BYTES } from './bus.ts';
 
-/** Collects what arrives and lets a test wait for a number of them, instead of for a time. */
+/** Collects what a subscriber receives, and lets a test await a number of messages instead of a time. */
 class Received<T> {
   readonly all: T[] = [];
   #waiting: { count: number; resolve: () => void }[] = [];
@@ -40,8 +40,9 @@ async function codeOf(promise: Promise<unknown>): Promise<BusErrorCode | 'no err
 }
 
 /**
- * What every Bus must do; each implementation's test runs it. `make` opens a bus; names are unique per run, so it may
- * be the same server every time. `thrown` hears (through the implementation's onError) what subscribers throw.
+ * The tests that every Bus must pass; each implementation's test runs them. `make` opens a bus; names are unique for
+ * each run, so it may be the same server every time. `thrown` is called (through the implementation's onError) with the
+ * exceptions of subscribers.
  */
 export function busContract(name: string, make: (thrown: (error: unknown) => void) => Promise<Bus>): void {
   describe(`${name}: messages`, () => {
@@ -72,7 +73,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       await got.until(1);
     });
 
-    it('carries bytes as they are, and none', async () => {
+    it('carries bytes unchanged, and empty messages', async () => {
       const got = new Received<Uint8Array>();
       bus.subscribe('t.bytes', (_, data) => got.add(data));
       const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
@@ -83,7 +84,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(second!.length).toBe(0);
     });
 
-    it('gives nothing to other subjects, prefixes or longer ones', async () => {
+    it('delivers nothing published on other subjects, prefixes or longer ones', async () => {
       const got = new Received<string>();
       bus.subscribe('t.a.b', (subject) => got.add(subject));
       for (const subject of ['t.a', 't.a.b.c', 't.a.x', 't.a.B', 't.a.b']) {
@@ -122,7 +123,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(gone.all).toEqual([]);
     });
 
-    it('keeps what one subscriber throws from the others, and reports it', async () => {
+    it('keeps the exception of one subscriber from the others, and reports it', async () => {
       const got = new Received<string>();
       const trouble = new Error('trouble');
       bus.subscribe('t.throw', () => {
@@ -184,7 +185,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(await (await bus.kv(bucketName())).get('k')).toBeNull();
     });
 
-    it('creates only what is not there, also after a delete', async () => {
+    it('creates a key only if it has no value, also after a delete', async () => {
       await kv.create('k', encode('one'));
       expect(await codeOf(kv.create('k', encode('two')))).toBe('conflict');
       await kv.delete('k');
@@ -274,7 +275,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(await codeOf(kv.watch(() => {}, 'a b'))).toBe('invalid');
     });
 
-    it('watches with the revisions that get and compare-and-set speak of', async () => {
+    it('watches with the revisions that get and compare-and-set use', async () => {
       const got = new Received<KvEntry>();
       await kv.watch(got.add);
       const revision = await kv.put('k', encode('x'));
@@ -307,7 +308,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(gone.all).toEqual([]);
     });
 
-    it('keeps what one watcher throws from the others, and reports it', async () => {
+    it('keeps the exception of one watcher from the others, and reports it', async () => {
       const got = new Received<string>();
       const trouble = new Error('trouble');
       const thrower = Promise.withResolvers<void>();
@@ -317,7 +318,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       });
       await kv.watch((entry) => got.add(shown(entry)));
       await kv.put('k', encode('x'));
-      // Watchers are told one by one, in any order.
+      // Watchers are called one after the other, in any order.
       await Promise.all([got.until(1), thrower.promise]);
       expect(thrown).toEqual([trouble]);
     });
@@ -325,7 +326,7 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
 }
 
 let buckets = 0;
-/** Not seen before on any server that earlier runs may have left something on. */
+/** The name of a bucket that no earlier run has left on the server. */
 function bucketName(): string {
   return `contract-${Date.now().toString(36)}-${process.pid}-${buckets++}`;
 }

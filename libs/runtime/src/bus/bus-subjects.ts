@@ -1,6 +1,6 @@
 import { BusError, MAX_BUS_BYTES } from './bus.ts';
 
-/** Longest subject or key, characters; far above any we use, far below what a NATS server takes. */
+/** Longest subject or key, characters; far longer than any that we use, and far shorter than a NATS server takes. */
 const MAX_NAME_LENGTH = 256;
 const TOKEN = /^[^\s.*>]+$/;
 const KEY = /^[-/_=A-Za-z0-9]+(\.[-/_=A-Za-z0-9]+)*$/;

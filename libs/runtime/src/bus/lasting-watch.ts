@@ -9,13 +9,13 @@ export interface LastingWatchDependencies {
   /** The key to watch; undefined: every key. */
   readonly key?: string;
   readonly clock: Clock;
-  /** Told of every entry that is there, then of each change. Not after `stop`. */
+  /** Called with every entry that is there, then with each change. Not after `stop`. */
   readonly note: (entry: KvEntry) => void;
-  /** The entries that are there have been told for the first time. */
+  /** Called once the current entries have been passed on for the first time. */
   readonly opened?: () => void;
 }
 
-/** A watch of a store that is tried until it can be opened, unless the bus is closed. */
+/** A watch of a store that is retried until it can be opened, unless the bus is closed. */
 export class LastingWatch {
   readonly #deps: LastingWatchDependencies;
   #watch: Subscription | null = null;
@@ -25,7 +25,9 @@ export class LastingWatch {
     this.#deps = deps;
   }
 
-  /** Resolves when the entries present now have been told, or when the store could not be asked (it is tried again). */
+  /**
+   * Resolves when the current entries have been passed on, or when the store could not be asked (it is tried again).
+   */
   async start(): Promise<void> {
     this.#running = true;
     await this.#open();

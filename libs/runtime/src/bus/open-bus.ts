@@ -14,7 +14,7 @@ import type { NatsFailure } from './nats/nats-failure.ts';
 import type { NatsLink } from './nats/nats-link.ts';
 import type { NatsOptions } from './nats/nats-settings.ts';
 
-/** How long a start waits for NATS, ms: later it goes on without, and connects when it can. */
+/** How long a start waits for NATS, ms; after that it goes on, and connects when NATS is there. */
 const START_MS = 3000;
 
 export interface OpenBusDependencies {
@@ -23,21 +23,21 @@ export interface OpenBusDependencies {
   readonly clock?: Clock;
 }
 
-/** The bus of a process: NATS if the settings name a server, otherwise one that ends with the process. */
+/** The bus of a process: NATS if the settings name a server, otherwise a bus within the process. */
 export interface ProcessBus {
   readonly bus: Bus;
-  /** The way to NATS; null: the settings name no server. */
+  /** The link to NATS; null: the settings name no server. */
   readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
-  /** In how many copies NATS keeps each bucket now; empty: the settings name no server, or none is connected. */
+  /** The number of copies of each bucket on NATS; empty: the settings name no server, or none is connected. */
   copies(): Promise<readonly BucketCopies[]>;
   /**
-   * Waits a moment for NATS, and looks whether it is what the settings say. A NATS that is away is no error: a process works, or
-   * waits, without. @throws SettingError: it will never do.
+   * Waits a moment for NATS, and checks it against the settings. It is no error if NATS is away: the process works
+   * without it, or waits. @throws SettingError: a fault that will not pass.
    */
   check(): Promise<void>;
 }
 
-/** @throws SettingError: settings that contradict each other. */
+/** @throws SettingError: settings contradict each other. */
 export function openBus(options: NatsBusOptions, deps: OpenBusDependencies): ProcessBus {
   const { logger, metrics, clock = systemClock } = deps;
   const onError: OnBusError = (err, where) =>
@@ -76,7 +76,7 @@ async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Lo
   void buckets.keepLooking();
 }
 
-/** Who refuses us; null: connected, or nobody was there in time. */
+/** Resolves with the failure when a server refuses us; null: connected, or no server was there in time. */
 function firstOutcome({ link }: NatsBus, clock: Clock): Promise<NatsFailure | null> {
   if (link.connected) return Promise.resolve(null);
   return new Promise((resolve) => {

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { BusError, type KvEntry } from '../bus.ts';
 
 export interface KvFileContent {
-  /** Highest that was ever given out: they are not given out again. */
+  /** Highest revision ever given out: no revision is given out twice. */
   readonly revision: number;
   readonly entries: KvEntry[];
 }
 
-/** The first line: what this is, and how to tell that the rest is whole. */
+/** The first line: what the file is, and the checksum of the rest. */
 const headSchema = z.object({
   spanmesh: z.literal('key-value'),
   version: z.number(),
@@ -20,7 +20,9 @@ const headSchema = z.object({
 const entrySchema = z.object({ key: z.string(), revision: z.number().int().min(1), value: z.base64() });
 const VERSION = 1;
 
-/** A bucket as a file: a head line, then one line of JSON an entry, values in base64. Deleted keys are left out. */
+/**
+ * A bucket as a file: a head line, then one line of JSON for each entry, values in base64. Deleted keys are left out.
+ */
 export function encodeKvFile(bucket: string, revision: number, entries: Iterable<KvEntry>): string {
   let body = '';
   let count = 0;
@@ -33,7 +35,7 @@ export function encodeKvFile(bucket: string, revision: number, entries: Iterable
   return `${JSON.stringify(head)}\n${body}`;
 }
 
-/** @throws BusError damaged: it is something else, of another version, of another bucket, or not whole. */
+/** @throws BusError damaged: the file is something else, of another version or bucket, or incomplete. */
 export function decodeKvFile(bytes: Buffer, bucket: string): KvFileContent {
   const end = bytes.indexOf(0x0a);
   const head = headSchema.safeParse(parsed(bytes.toString('utf8', 0, Math.max(end, 0))));

@@ -1,13 +1,13 @@
 import { FileKeyValue } from './file-kv.ts';
 
-/** Writes and deletes for ever, and says on stdout what has been acknowledged: `key value` a line, `key -` for a delete. */
+/** Writes and deletes for ever, and prints each acknowledged change: `key value`, or `key -` for a delete. */
 const kv = await FileKeyValue.open(
   { directory: process.argv[2]!, bucket: 'torture', setting: 'SPANMESH_DATA_DIR' },
   { onError: () => {} },
 );
 let n = Number(process.argv[3]);
 for (;;) {
-  // Two at a time, as two users would.
+  // Two changes at a time, as two users would make them.
   await Promise.all([change(n++), change(n++)]);
 }
 

@@ -43,14 +43,14 @@ describe('a bucket on disk', () => {
     path = join(await directory(), 'deeper', 'still');
   });
 
-  it('leaves nothing behind when nothing was changed', async () => {
+  it('leaves no file when nothing was changed', async () => {
     const kv = await open();
     await kv.delete('nothing');
     expect(await kv.keys()).toEqual([]);
     await expect(readdir(path)).rejects.toThrow('ENOENT');
   });
 
-  it('is there again, and gives no revision out twice', async () => {
+  it('has its content after a restart, and gives no revision out twice', async () => {
     const first = await open();
     await first.put('a', encode('1'));
     const b = await first.put('b', new Uint8Array([0, 255, 10]));
@@ -65,14 +65,14 @@ describe('a bucket on disk', () => {
     await expect(second.update('gone', encode('x'), 3)).rejects.toMatchObject({ code: 'conflict' });
   });
 
-  it('is one file, whole, readable by its owner only, and no other', async () => {
+  it('is one file, complete, and readable by its owner only', async () => {
     const kv = await open();
     await kv.put('a', encode('1'));
     expect(await readdir(path)).toEqual(['b.kv']);
     expect((await stat(join(path, 'b.kv'))).mode & 0o777).toBe(0o600);
   });
 
-  it('takes no harm from a temporary file that was left over', async () => {
+  it('is not harmed by a temporary file that was left over', async () => {
     const kv = await open();
     await kv.put('a', encode('1'));
     await writeFile(join(path, 'b.kv.tmp'), 'half a');
@@ -110,17 +110,17 @@ describe('a bucket on disk', () => {
     await expect(open('c')).rejects.toThrow('holds the bucket b, not c');
   });
 
-  it('does not write over what another process has written', async () => {
+  it('does not overwrite a file that another process has written', async () => {
     const [one, other] = [await open(), await open()];
     await one.put('a', encode('1'));
     await expect(other.put('b', encode('2'))).rejects.toThrow(/for one process alone/);
     expect(await (await open()).keys()).toEqual(['a']);
   });
 
-  it('says that a change was not kept when it cannot be written, and goes on when it can', async () => {
+  it('reports that a change was not kept when it cannot be written, and goes on when it can', async () => {
     await writeFile(join(path, '..', '..', 'deeper'), 'a file where the directory should be');
     const kv = await open().catch((error: unknown) => error);
-    // Not even the look for the file is possible.
+    // Not even the check of the file is possible.
     expect(kv).toBeInstanceOf(SettingError);
     await rm(join(path, '..', '..', 'deeper'));
     const later = await open();
@@ -132,7 +132,7 @@ describe('a bucket on disk', () => {
     expect(decode((await (await open()).get('a'))!.value!)).toBe('2');
   });
 
-  it('shows nothing to readers and watchers that is not on disk', async () => {
+  it('shows nothing to readers and watchers that is not yet on disk', async () => {
     const kv = await open();
     const seen: number[] = [];
     await kv.watch(({ revision }) => seen.push(revision));
@@ -150,11 +150,11 @@ describe('a process that is killed while it writes', () => {
 
   it(`keeps every acknowledged change, ${KILLS} times`, async () => {
     const path = await directory();
-    /** What was acknowledged last of each key, and its number. */
+    /** The value acknowledged last for each key, and its number. */
     const acknowledged = new Map<string, { n: number; value: string }>();
     let next = 0;
     for (let kill = 0; kill < KILLS; kill++) {
-      // Killed at a moment that the number of lines decides: they come as fast as the disk allows.
+      // Killed after a number of acknowledgements: they come as fast as the disk allows.
       const lines = await killedAfter(path, next, 3 + ((kill * 7) % 20));
       for (const line of lines) {
         const [n, key, value] = line.split(' ') as [string, string, string];
@@ -168,7 +168,7 @@ describe('a process that is killed while it writes', () => {
       for (const [key, { n, value }] of acknowledged) {
         const entry = await kv.get(key);
         const found = entry === null ? '-' : numberOf(decode(entry.value!));
-        // What was under way when it was killed may be there, too: changes with the next numbers.
+        // Changes that were under way when it was killed may have been made too: those with the next numbers.
         const underWay = Array.from({ length: 7 }, (_, i) => next + i).filter((number) => `k${number % 7}` === key);
         const allowed = [value, ...underWay.map((number) => (number % 5 === 0 ? '-' : String(number)))];
         expect(allowed, `${key} after ${n}`).toContain(found);
@@ -188,12 +188,12 @@ describe('a process that is killed while it writes', () => {
         if (text.split('\n').length > count) child.kill('SIGKILL');
       });
       child.once('error', reject);
-      // Whole lines only: they were written after the acknowledgement.
+      // Only whole lines count: these were written after the acknowledgement.
       child.once('close', () => resolve(text.split('\n').slice(0, -1)));
     });
   }
 
-  /** The number whose digits are repeated 200 times: a torn value has none. */
+  /** The number that a value repeats 200 times; a torn value has no such number. */
   function numberOf(value: string): string {
     const number = value.slice(0, value.length / 200);
     expect(value).toBe(number.repeat(200));

@@ -8,14 +8,14 @@ import { InProcessKeyValue } from '../in-process/in-process-kv.ts';
 import { decodeKvFile, encodeKvFile } from './file-kv-format.ts';
 
 export interface FileKeyValueOptions {
-  /** Where the bucket's file is; made with the first change, so that who changes nothing leaves nothing behind. */
+  /** Directory of the bucket's file. The first change makes it, so a process without changes leaves nothing behind. */
   readonly directory: string;
   readonly bucket: string;
   /** Name of the setting that the directory comes from, for SettingError. */
   readonly setting: string;
 }
 
-/** Identity of a file, which tells whether somebody else has replaced it. */
+/** Identity of a file, which shows whether another process has replaced it. */
 interface FileIdentity {
   readonly ino: number;
   readonly size: number;
@@ -23,15 +23,16 @@ interface FileIdentity {
 }
 
 /**
- * A bucket of one process that survives it: one file, `<directory>/<bucket>.kv`, written anew for every change: a temporary
- * file, fsync, rename, fsync of the directory. So at every moment the file is whole, and a change that was acknowledged is in
- * it, whenever the process or the host dies. Meant for what people change, not for what machines do: a change costs as much as
- * the bucket is large. Changes are made one after the other, and are seen by readers and watchers once they are on disk.
+ * A bucket of one process that outlives the process, in one file, `<directory>/<bucket>.kv`. Each change writes the
+ * file anew: a temporary file, fsync, rename, fsync of the directory. So the file is complete at every moment, and
+ * holds every acknowledged change, whenever the process or the host dies. Meant for changes made by people, not by
+ * machines: a change costs as much as the bucket is large. Changes are made one after the other, and readers and
+ * watchers see them once they are on disk.
  */
 export class FileKeyValue implements KeyValue {
   readonly #options: FileKeyValueOptions;
   readonly #path: string;
-  /** The entries as on disk; answers reads and watches. */
+  /** The entries as they are on disk; answers reads and watches. */
   readonly #memory: InProcessKeyValue;
   #identity: FileIdentity | null;
   #changes: Promise<unknown> = Promise.resolve();
@@ -44,8 +45,8 @@ export class FileKeyValue implements KeyValue {
   }
 
   /**
-   * Reads what is there.
-   * @throws SettingError: it cannot be read, or is not what such a bucket writes. It is left alone then.
+   * Reads the bucket's file.
+   * @throws SettingError: the file cannot be read, or is not as such a bucket writes it. It is left alone then.
    */
   static async open(options: FileKeyValueOptions, { onError }: { onError: OnBusError }): Promise<FileKeyValue> {
     checkBucket(options.bucket);
@@ -97,18 +98,18 @@ export class FileKeyValue implements KeyValue {
     return this.#memory.watch(fn, key);
   }
 
-  /** Everything answers `closed` from now on; a change that is being written ends as it ends. */
+  /** Every call answers `closed` from now on; a change that is being written is still completed. */
   close(): void {
     this.#memory.close();
   }
 
-  /** The rules of a change are those of the bucket in memory: tried on a draft, written, then made visible. */
+  /** Makes a change by the rules of the bucket in memory: it is tried on a draft, written, then made visible. */
   #change<T>(make: (bucket: KeyValue) => Promise<T>): Promise<T> {
     const done = this.#changes.then(async () => {
       const draft = this.#memory.draft();
       const before = draft.revision;
       const result = await make(draft);
-      // A delete of what is not there.
+      // Nothing has changed, as when a missing key is deleted.
       if (draft.revision === before) return result;
       await this.#write(draft);
       // Cannot fail: the same change on the same state.
@@ -140,7 +141,7 @@ function pathOf({ directory, bucket }: FileKeyValueOptions): string {
   return join(directory, `${bucket}.kv`);
 }
 
-/** Writes a file down to the disk; what identifies it stays the same when it is renamed. */
+/** Writes a file and waits until it is on disk; its identity stays the same when it is renamed. */
 async function writeSynced(path: string, content: string): Promise<FileIdentity> {
   const file = await open(path, 'w', 0o600);
   try {
@@ -162,7 +163,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** null: there is no such file. */
+/** The identity of the file; null: there is no such file. */
 async function identityOf(path: string): Promise<FileIdentity | null> {
   try {
     const { ino, size, mtimeMs } = await stat(path);

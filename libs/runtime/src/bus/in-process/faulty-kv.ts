@@ -2,17 +2,17 @@ import type { Clock } from '../../clock.ts';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus.ts';
 
 /**
- * What happens to one call, for tests.
+ * What happens to one call, in tests.
  *   ok     answered at once
  *   fail   refused as unavailable, without effect
- *   lost   takes effect, and the answer is lost (it never comes): outcome unknown
+ *   lost   takes effect, but the answer never comes: outcome unknown
  *   mute   no effect, and no answer
- *   slow   takes effect after `delayMs`, answered after as much again
- *   late   like lost, and the effect comes after `delayMs`
+ *   slow   takes effect after `delayMs`, and is answered after as much again
+ *   late   like lost, and takes effect after `delayMs`
  */
 export type Fate = { kind: 'ok' | 'fail' | 'lost' | 'mute' } | { kind: 'slow' | 'late'; delayMs: number };
 
-/** A KeyValue on which get, create, update, put and delete meet a fate; `next` is asked for each call. */
+/** A KeyValue on which each get, create, update, put and delete meets a fate, for which `next` is asked. */
 export class FaultyKv implements KeyValue {
   readonly #inner: KeyValue;
   readonly #clock: Clock;

@@ -5,7 +5,7 @@ import { InProcessKeyValue, type OnBusError } from './in-process-kv.ts';
 interface Subscriber {
   readonly pattern: string;
   readonly fn: (subject: string, data: Uint8Array) => void;
-  /** Number of the first message that it gets: those published before it subscribed are not its own. */
+  /** Number of the first message that it gets, so that it gets none published before it subscribed. */
   readonly from: number;
 }
 
@@ -14,12 +14,15 @@ export interface ClosableKeyValue extends KeyValue {
   close(): void;
 }
 
-/** Opens a bucket that is kept elsewhere than in memory; null: this one is not. What it rejects with, `kv` rejects with. */
+/**
+ * Opens a bucket that is stored outside memory; null: this bucket is not. If it rejects, `kv` rejects with the same
+ * error.
+ */
 export type OpenBucket = (bucket: string) => Promise<ClosableKeyValue> | null;
 
 /**
- * The bus of one process (standalone, tests). Bytes are handed on as they are, not copied. Deliveries are microtasks:
- * never inside publish, and in the order of publishing.
+ * The bus of one process (standalone, tests). Bytes are delivered without a copy. Deliveries are microtasks: never
+ * inside publish, and in the order of publishing.
  */
 export class InProcessBus implements Bus {
   readonly #onError: OnBusError;
@@ -72,7 +75,7 @@ export class InProcessBus implements Bus {
     if (store === undefined) {
       store = this.#openBucket(bucket) ?? Promise.resolve(new InProcessKeyValue({ onError: this.#onError }));
       this.#buckets.set(bucket, store);
-      // One that could not be opened is tried again by the next who asks.
+      // A bucket that could not be opened is tried again by the next caller.
       store.catch(() => this.#buckets.delete(bucket));
     }
     return store;
@@ -92,7 +95,7 @@ export class InProcessBus implements Bus {
   }
 
   #deliver(number: number, subject: string, data: Uint8Array): void {
-    // Looked up now, not at publish: who unsubscribed meanwhile gets nothing.
+    // Looked up now, not at publish: a subscriber that has unsubscribed meanwhile gets nothing.
     const exact = this.#exact.get(subject);
     if (exact !== undefined) {
       for (const subscriber of exact) {

@@ -1,21 +1,23 @@
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus.ts';
 import { checkKey, checkSize } from '../bus-subjects.ts';
 
-/** Hears of what a subscriber or watcher threw; `where` is the subject or key. */
+/** Called with the exception of a subscriber or watcher; `where` is the subject or key. */
 export type OnBusError = (error: unknown, where: string) => void;
 
 interface Watcher {
   readonly fn: (entry: KvEntry) => void;
-  /** undefined: all. */
+  /** undefined: all keys. */
   readonly key: string | undefined;
-  /** Cleared by unsubscribe and close: what is still queued for it is dropped. */
+  /** Cleared by unsubscribe and close: entries still queued for the watcher are dropped then. */
   active: boolean;
 }
 
-/** A bucket in memory. Changes happen inside the call; only their news is delivered later, in order. */
+/** A bucket in memory. A change is made inside the call; only watchers hear of it later, in order. */
 export class InProcessKeyValue implements KeyValue {
   readonly #onError: OnBusError;
-  /** Deleted keys stay as entries without value, as in JetStream: `create` and compare-and-set look at them. */
+  /**
+   * Deleted keys stay as entries without a value, as in JetStream: `create` and compare-and-set use their revisions.
+   */
   readonly #entries = new Map<string, KvEntry>();
   readonly #watchers = new Set<Watcher>();
   #revision = 0;
@@ -70,7 +72,7 @@ export class InProcessKeyValue implements KeyValue {
     this.#checkOpen();
     if (key !== undefined) checkKey(key);
     const watcher: Watcher = { fn, key, active: true };
-    // Registered and cut in one step; queued deliveries keep the order, so no change falls between.
+    // The watcher is registered in the same step in which the current entries are queued, so no change is lost between.
     this.#watchers.add(watcher);
     for (const entry of this.#entries.values()) {
       if (entry.value !== null) {
@@ -96,7 +98,7 @@ export class InProcessKeyValue implements KeyValue {
     return this.#entries.values();
   }
 
-  /** A bucket that starts as this one is and has no watchers: to try a change on. Throws BusError `closed`. */
+  /** A copy of this bucket, without watchers, on which a change can be tried. Throws BusError `closed`. */
   draft(): InProcessKeyValue {
     this.#checkOpen();
     const draft = new InProcessKeyValue({ onError: this.#onError });
@@ -104,7 +106,10 @@ export class InProcessKeyValue implements KeyValue {
     return draft;
   }
 
-  /** Before anything else is done with it: what an earlier life of it held; the next revision is above `revision`. */
+  /**
+   * Sets the content that an earlier process had, before anything else is done with the bucket; the next revision is
+   * above `revision`.
+   */
   restore(entries: Iterable<KvEntry>, revision: number): void {
     for (const entry of entries) {
       this.#entries.set(entry.key, entry);
@@ -112,7 +117,7 @@ export class InProcessKeyValue implements KeyValue {
     this.#revision = revision;
   }
 
-  /** Everything answers `closed` from now on. */
+  /** Every call answers `closed` from now on. */
   close(): void {
     this.#closed = true;
     for (const watcher of this.#watchers) {

@@ -5,7 +5,10 @@ import { JETSTREAM_ERRORS, type JetStreamMeaning, jetStreamError } from './jetst
 import type { NatsLink } from './nats-link.ts';
 import { NatsStream } from './nats-stream.ts';
 
-/** Number or name, what it must mean, and of `settings` which one: written down apart from the table, so that a slip in it shows. */
+/**
+ * The number or name of an error, its meaning, and for `settings` the setting: written down apart from the table, so
+ * that a mistake in the table shows.
+ */
 const EXPECTED: readonly (readonly [code: number | string, meaning: JetStreamMeaning, setting?: string])[] = [
   [10002, 'passing'],
   [10004, 'passing'],
@@ -67,16 +70,16 @@ const EXPECTED: readonly (readonly [code: number | string, meaning: JetStreamMea
   [10037, 'no-message'],
 ];
 
-/** As the library throws it. */
+/** An error as the library throws it. */
 function thrown(code: number | string): NatsError {
   if (typeof code === 'string') return new NatsError('what it says', code);
-  // The library's code of what JetStream has answered is that of HTTP, which says nothing.
+  // For an error of JetStream the library's code is that of HTTP, which does not tell the errors apart.
   const error = new NatsError('what it says', '503');
   error.api_error = { code: 503, err_code: code, description: 'what it says' } satisfies ApiError;
   return error;
 }
 
-/** What a user of a bucket gets to hear when JetStream answers so. */
+/** The error that a user of a bucket gets when JetStream answers with this one. */
 async function heard(error: unknown): Promise<unknown> {
   const nats = { jetstreamManager: () => Promise.reject(error) };
   const stream = new NatsStream({ bucket: 'x-leases', replicas: 3, isMade: true }, { nats } as unknown as NatsLink);
@@ -103,7 +106,7 @@ describe('errors of JetStream', () => {
     expect(JETSTREAM_ERRORS.map(({ code }) => code).sort()).toEqual(EXPECTED.map((row) => row[0]).sort());
   });
 
-  it('that nobody knows pass', () => {
+  it('that are unknown count as passing', () => {
     for (const error of [thrown(10999), thrown('WHATEVER'), new Error('of somebody else')]) {
       expect(jetStreamError(error).meaning).toBe('passing');
     }

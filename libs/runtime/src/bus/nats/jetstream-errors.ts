@@ -2,22 +2,22 @@ import { NatsError } from 'nats';
 
 /**
  * What an error of JetStream means to us.
- *   passing    over by itself, or when there is room or a server again: wait
- *   settings   until an operator changes something: say what
+ *   passing    ends by itself, or once there is room or a server again: wait
+ *   settings   lasts until an operator changes something: report it
  *   conflict   somebody else was faster
- *   invalid    nobody takes so much
+ *   invalid    larger than JetStream takes
  *   no-stream  there is no such bucket
  *   no-message there is no such key
  */
 export type JetStreamMeaning = 'passing' | 'settings' | 'conflict' | 'invalid' | 'no-stream' | 'no-message';
 
 export interface JetStreamError {
-  /** JetStream's number of it (`err_code`), or what the library calls it when JetStream has said nothing. */
+  /** JetStream's number of the error (`err_code`), or the library's name for it when JetStream has not answered. */
   readonly code: number | string;
   readonly meaning: JetStreamMeaning;
-  /** What to do about it; empty: nothing, or nobody knows. */
+  /** What to do about it; empty: nothing, or unknown. */
   readonly advice: string;
-  /** With `settings`: which setting. */
+  /** With `settings`: the setting. */
   readonly setting: string;
 }
 
@@ -32,11 +32,11 @@ const FULL = 'JetStream has no more room: look at the disks of the NATS servers,
 const SILENT = 'nobody answers: is JetStream on at the NATS servers, and has it a leader?';
 
 /**
- * Every error that our calls can meet (nats-server 2.9 to 2.12, `server/errors.json`). What is not here is taken for passing: to wait
- * for what does not pass costs less than to end for what does.
+ * Every error that our calls can get (nats-server 2.9 to 2.12, `server/errors.json`). An error that is missing here
+ * counts as passing: it costs less to wait for an error that stays than to end because of one that passes.
  */
 export const JETSTREAM_ERRORS: readonly JetStreamError[] = [
-  // The cluster is not whole.
+  // The cluster is incomplete.
   passing(10004, FORMING), // incomplete results
   passing(10005, TOO_FEW), // no suitable peers for placement
   passing(10006, FORMING), // not in clustered mode (a server that joins)
@@ -66,13 +66,13 @@ export const JETSTREAM_ERRORS: readonly JetStreamError[] = [
   passing(10158, ''), // duplicate message id is in process
   passing(10163, ''), // expected last sequence per subject temporarily unavailable
   passing(10167, ''), // too many requests
-  // Something went wrong there; the text says what.
+  // A fault within JetStream; the text says which.
   passing(10012, ''), // consumer create
   passing(10014, ''), // consumer not found
   passing(10049, ''), // stream create
   passing(10051, ''), // stream general
   passing(10096, ''), // stream not valid
-  // Nobody has answered.
+  // No server has answered.
   passing('503', SILENT), // no responders
   passing('TIMEOUT', SILENT),
   passing('408', SILENT),
@@ -106,7 +106,7 @@ const BY_CODE = new Map(JETSTREAM_ERRORS.map((row) => [row.code, row]));
 
 /** What an error of the library, from a call of JetStream, means. */
 export function jetStreamError(error: unknown): JetStreamError {
-  // What JetStream answers has a number; beside it the library's code is only that of HTTP.
+  // An error of JetStream has a number of its own; the library's code is then only that of HTTP.
   const code = error instanceof NatsError ? (error.api_error?.err_code ?? error.code) : '';
   return BY_CODE.get(code) ?? passing(code, '');
 }

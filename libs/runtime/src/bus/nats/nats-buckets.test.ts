@@ -27,7 +27,7 @@ function open(at: readonly NatsServerProcess[], env: Record<string, string>) {
   return { bus, check, lines };
 }
 
-/** What a start with these settings says. */
+/** The error of a start with these settings. */
 async function refusal(at: NatsServerProcess, env: Record<string, string> = {}): Promise<string> {
   return open([at], env)
     .check()
@@ -48,11 +48,11 @@ describe('a cluster that still forms', () => {
     ends.push(() => Promise.all([first, second, third].map((one) => one.remove())));
     const { bus, check, lines } = open([first, second, third], { SPANMESH_NATS_REPLICAS: '3' });
     const waits = () => lines.filter((line) => line.includes('buckets of NATS cannot be had yet'));
-    // One has no leader, and says so, or nothing.
+    // One server has no leader, and says so or nothing.
     await first.startAgain();
     await check();
     await expect.poll(waits).not.toEqual([]);
-    // Two have one, and no place for three copies (10005), which was once taken for a wrong setting.
+    // Two servers have a leader, but no place for three copies (10005), which was once taken for a wrong setting.
     await second.startAgain();
     await expect.poll(() => waits().join()).toMatch(/no suitable peers|insufficient resources/);
     await third.startAgain();
@@ -117,7 +117,7 @@ describe('what does not pass', () => {
     expect(await refusal(one, ann)).toMatch(/^SPANMESH_NATS_URL: .*our user may not do this: /);
   });
 
-  it('the user of docs/scaling.md may do all, and not look at another installation', async () => {
+  it('the user of docs/scaling.md may do all that services need, and cannot look at another installation', async () => {
     const ofBuckets = ['leases', 'gateways', 'targets'].flatMap((bucket) => [
       `$KV.alpha-${bucket}.>`,
       `$JS.API.STREAM.*.KV_alpha-${bucket}`,
@@ -140,7 +140,7 @@ describe('what does not pass', () => {
     expect(await refusal(one, ann)).toMatch(/^SPANMESH_NATS_URL: .*our user may not do this: /);
   });
 
-  it('a stream of somebody else with the subjects, or the name', async () => {
+  it('a stream of somebody else with the bucket’s subjects, or its name, is reported', async () => {
     const one = await server();
     const bus = new NatsBus(natsOptionsFor([one]), {
       clock: systemClock,

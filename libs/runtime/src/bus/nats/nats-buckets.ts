@@ -3,12 +3,12 @@ import { type Logger, Throttle } from '../../log/logger.ts';
 import { BusError } from '../bus.ts';
 import type { NatsBus } from './nats-bus.ts';
 
-/** How soon a bucket that cannot be had is asked for again, ms. */
+/** How soon a bucket that cannot be opened is tried again, ms. */
 const RETRY_MS = 1000;
 /** The same trouble is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** The buckets of an installation: sees that they are there, and are what the settings say. */
+/** The buckets of an installation: makes sure that they exist, and are as the settings say. */
 export class NatsBuckets {
   readonly #missing: Set<string>;
   readonly #bus: Pick<NatsBus, 'open' | 'link'>;
@@ -28,7 +28,7 @@ export class NatsBuckets {
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
   }
 
-  /** Looks once. @throws BusError settings */
+  /** Looks at the buckets once. @throws BusError settings */
   async look(): Promise<void> {
     if (!this.#bus.link.connected) return;
     const outcomes = await Promise.all([...this.#missing].map((bucket) => this.#open(bucket)));
@@ -36,7 +36,10 @@ export class NatsBuckets {
     if (wrong !== undefined) throw wrong;
   }
 
-  /** Looks until all are there, or the bus is closed. A fault found now ends nothing: peers are connected already. */
+  /**
+   * Looks until all buckets are there, or the bus is closed. A fault found now does not end the process: peers are
+   * connected already.
+   */
   async keepLooking(): Promise<void> {
     while (this.#missing.size > 0) {
       await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
@@ -54,14 +57,14 @@ export class NatsBuckets {
       this.#missing.delete(bucket);
     } catch (error) {
       if (error instanceof BusError && error.code === 'settings') return error;
-      // Nobody asks for it any more.
+      // The bus is closed, so nobody needs the buckets any more.
       if (error instanceof BusError && error.code === 'closed') this.#missing.clear();
       else if (this.#bus.link.connected) this.#wait(error as Error);
     }
     return null;
   }
 
-  /** All that waits for the same is one line. */
+  /** Logs why buckets are missing, one line for all that wait for the same reason. */
   #wait({ message: why }: Error): void {
     const { log, suppressed } = this.#throttle.admit(why);
     if (log) this.#logger.warn({ why, suppressed }, 'buckets of NATS cannot be had yet; they are waited for');

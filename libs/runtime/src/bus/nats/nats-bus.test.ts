@@ -41,7 +41,7 @@ function connected(bus: NatsBus): Promise<void> {
   });
 }
 
-/** What a start says of these settings: '' when it is content, else the line that the operator reads. */
+/** The result of a start with these settings: '' if it succeeds, else the line that the operator reads. */
 async function outcome(at: readonly NatsServerProcess[], env: Record<string, string>) {
   const { lines, logger } = recordingLogger();
   const { bus, check } = openBus(natsOptionsFor(at, env), { logger, metrics: new Metrics() });
@@ -53,7 +53,7 @@ async function outcome(at: readonly NatsServerProcess[], env: Record<string, str
   return { said, lines: lines.join('') };
 }
 
-/** Until the store takes it: a server that has just started needs a moment. */
+/** Repeats a change until the store takes it: a server that has just started needs a moment. */
 async function untilTaken<T>(change: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -80,8 +80,8 @@ describe('with one server', () => {
   });
 });
 
-describe('a server that is not there', () => {
-  it('is waited for: buckets say so at once, and work once it is', async () => {
+describe('a server that is away', () => {
+  it('is waited for: buckets answer at once that it is away, and work once it is there', async () => {
     const late = await server();
     await late.stop();
     const bus = busAt([late]);
@@ -125,7 +125,7 @@ describe('a server that is restarted', () => {
     },
   );
 
-  it('without its store is filled anew: a watch tells what is gone and what is new', async () => {
+  it('without its store is filled anew: a watch reports removed keys and new ones', async () => {
     const one = await server();
     const bus = busAt([one]);
     await connected(bus);
@@ -137,14 +137,14 @@ describe('a server that is restarted', () => {
     await one.stop('SIGKILL');
     one.wipe();
     await one.startAgain();
-    // The same number as before, and another value.
+    // The revision is the same as before, with another value.
     await untilTaken(() => kv.put('a', encode('2')));
     const last = () => [told.findLast((one) => one.startsWith('a=')), told.findLast((one) => one.startsWith('gone='))];
     await expect.poll(last).toEqual(['a=2', 'gone=null']);
     expect(told.filter((one) => one !== 'a=null')).toHaveLength(4);
   });
 
-  it('that is paused counts as lost after two pings, and is found again', async () => {
+  it('that is paused counts as lost after two pings, and is reconnected', async () => {
     const one = await server();
     const bus = busAt([one]);
     await connected(bus);
@@ -158,7 +158,7 @@ describe('a server that is restarted', () => {
 });
 
 describe('a cluster of three', () => {
-  it('loses the one that leads, and nothing else', async () => {
+  it('may lose its leader, and nothing else is lost', async () => {
     const three = await startNatsCluster();
     servers.push(...three);
     const env = { SPANMESH_NATS_REPLICAS: '3' };
@@ -171,7 +171,7 @@ describe('a cluster of three', () => {
     expect(await reader.copies(['shared'])).toEqual([{ ...shared, there: 3 }]);
     await three[await streamLeader(writer.link.nats, 'KV_spanmesh-shared')]!.stop('SIGKILL');
     await untilTaken(async () => {
-      // An unknown outcome is looked up, as a lease does.
+      // A write of unknown outcome is looked up, as a lease does.
       const last = await kv.get('k');
       return decode(last!.value) === 'after' ? last!.revision : kv.update('k', encode('after'), revision);
     });
@@ -179,7 +179,7 @@ describe('a cluster of three', () => {
     await expect.poll(() => reader.copies(['shared'])).toEqual([{ ...shared, there: 2 }]);
   }, 90_000);
 
-  it('is needed for more than one copy, and a start says so', async () => {
+  it('is needed for more than one copy, and a start without it says so', async () => {
     const one = await server();
     expect((await outcome([one], { SPANMESH_NATS_REPLICAS: '3' })).said).toMatch(
       /^SPANMESH_NATS_REPLICAS: .*the NATS servers are no cluster, and keep one copy: set 1, or /,
@@ -187,7 +187,7 @@ describe('a cluster of three', () => {
   });
 });
 
-describe('a bucket that somebody else has made', () => {
+describe('a bucket that another client has made', () => {
   it('with a time to live is refused: a lease that vanishes makes two leaders', async () => {
     const one = await server();
     const bus = busAt([one]);
@@ -200,7 +200,7 @@ describe('a bucket that somebody else has made', () => {
     const one = await server();
     const bus = busAt([one]);
     await connected(bus);
-    // The first that is looked at.
+    // The bucket that is looked at first.
     await (await bus.kv(LEASES_BUCKET)).put('k', encode('x'));
     expect((await outcome([one], { SPANMESH_NATS_REPLICAS: '3' })).said).toMatch(
       /^SPANMESH_NATS_REPLICAS: .*has 1 copies, not 3: set 1, or /,
@@ -221,8 +221,8 @@ describe('a bucket that somebody else has made', () => {
   });
 });
 
-describe('who we say we are', () => {
-  it('is a user with a password, a token, or an nkey; a wrong one is one line, and no secret is shown', async () => {
+describe('our login', () => {
+  it('is a user with a password, a token, or an nkey; a wrong one is reported in one line, without any secret', async () => {
     const key = nkeys.createUser();
     const files = new Certificates();
     const cases: [string, Record<string, string>, Record<string, string>][] = [
@@ -290,7 +290,7 @@ describe('who we say we are', () => {
     }
   });
 
-  it('is said in one way only', async () => {
+  it('is configured in one way only', async () => {
     const one = await server();
     const both = { SPANMESH_NATS_USER: 'u', SPANMESH_NATS_TOKEN: 't' };
     await expect(outcome([one], both)).rejects.toThrow(/SPANMESH_NATS_TOKEN: cannot be used together/);
@@ -338,7 +338,7 @@ describe('TLS', () => {
   });
 });
 
-/** A JWT as `nsc` makes it. */
+/** A JWT in the form that `nsc` makes. */
 function token(issuer: KeyPair, subject: KeyPair, nats: object): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const [iss, sub] = [issuer.getPublicKey(), subject.getPublicKey()];

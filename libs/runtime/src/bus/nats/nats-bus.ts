@@ -9,26 +9,38 @@ import { connectionOptions } from './nats-options.ts';
 import type { NatsOptions } from './nats-settings.ts';
 import { NatsStream } from './nats-stream.ts';
 
-/** What a service does on NATS, as far as its user there may be allowed no more (deploy/k8s/components/nats-cluster/permissions.conf). */
+/**
+ * The part of NATS that a service uses; its user there need not be allowed more
+ * (deploy/k8s/components/nats-cluster/permissions.conf).
+ */
 export interface NatsPart {
-  /** Prefix of the subjects on which it gets answers: a user who may listen to all inboxes hears what others are told. */
+  /**
+   * Prefix of the subjects on which the service gets answers. Each service has its own, because a user who may listen
+   * to all inboxes could read the answers to others.
+   */
   readonly inboxes: string;
-  /** It makes buckets that are not there; others wait for them. */
+  /** Whether it makes missing buckets; other services wait for them. */
   readonly makesBuckets: boolean;
 }
 
-/** The part of a service. A gateway only uses buckets: what may make a stream may make one that takes what others say. */
+/**
+ * The part of NATS that a service uses. A gateway only uses buckets: a user who may make a stream may make one that
+ * receives other users' messages.
+ */
 export function natsPart(service: string, { installation }: InstallationOptions): NatsPart {
   return { inboxes: `_INBOX.${installation}.${service}`, makesBuckets: service !== 'link-gateway' };
 }
 
-/** Which bus, and where. `part`: default: all of it, as the only installation on it. */
+/**
+ * Which servers, and which names on them. `part`: default: all of NATS, as if this were the only installation on it.
+ */
 export type NatsBusOptions = NatsOptions & InstallationOptions & { readonly part?: NatsPart };
 
 /**
- * The bus of an installation of several processes: core NATS, and a JetStream stream for each bucket. It can be used before it is
- * connected and while it is not: messages are lost then, and buckets answer `unavailable` until they can be had. The installation's
- * name is put before every name here, and nowhere else: users of the bus cannot reach another installation.
+ * The bus of an installation of several processes: core NATS, and a JetStream stream for each bucket. It can be used
+ * before it is connected, and while it is not: messages are lost then, and buckets answer `unavailable`. The
+ * installation's name is put before every name here, and nowhere else: users of this class cannot reach another
+ * installation.
  */
 export class NatsBus implements Bus {
   readonly link: NatsLink;
@@ -66,19 +78,19 @@ export class NatsBus implements Bus {
     );
   }
 
-  /** Never waits: the bucket itself is looked for by the first who uses it. */
+  /** Never waits: the bucket itself is opened when it is first used. */
   async kv(bucket: string): Promise<KeyValue> {
     this.#checkOpen();
     return this.#bucket(bucket).kv;
   }
 
-  /** Makes a bucket if it is not there. @throws BusError: settings, unavailable */
+  /** Makes a bucket if it is missing. @throws BusError: settings, unavailable */
   async open(bucket: string): Promise<void> {
     this.#checkOpen();
     await this.#bucket(bucket).stream.open();
   }
 
-  /** In how many copies these buckets are kept now. @throws BusError closed */
+  /** The number of copies of each of these buckets. @throws BusError closed */
   async copies(buckets: readonly string[]): Promise<BucketCopies[]> {
     this.#checkOpen();
     return Promise.all(buckets.map((bucket) => this.#bucket(bucket).stream.copies()));

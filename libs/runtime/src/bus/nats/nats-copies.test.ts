@@ -11,7 +11,7 @@ const peer = (name: string, parts: { current: boolean; active: number; offline?:
 const heard = peer('n2', { current: true, active: 0.4 * S });
 
 describe('copies of a bucket', () => {
-  it('of a server that is alone: one', () => {
+  it('of a server without a cluster: one', () => {
     expect(copiesThere(undefined)).toBe(1);
   });
 
@@ -25,7 +25,7 @@ describe('copies of a bucket', () => {
     expect(copiesThere({ name: 'c', leader: 'n1', replicas: [heard, other] })).toBe(there);
   });
 
-  it('have no leader while one is elected', () => {
+  it('need a leader: none are known while one is elected', () => {
     expect(copiesThere({ name: 'c', leader: '', replicas: [heard, heard] })).toBe(2);
   });
 });

@@ -1,27 +1,30 @@
 import type { ClusterInfo } from 'nats';
 
-/** A server that the leader of a bucket has not heard for so long has no copy for now, ms: they speak once a second. */
+/**
+ * A server from which a bucket's leader has heard nothing for this time counts as having no copy, ms: servers speak
+ * once a second.
+ */
 const SILENT_MS = 5000;
 const NS_PER_MS = 1e6;
 
-/** In how many copies a bucket is kept. */
+/** The copies of a bucket. */
 export interface BucketCopies {
-  /** As it is called on NATS. */
+  /** Name of the bucket on NATS. */
   readonly bucket: string;
-  /** As many as the settings ask for. */
+  /** Copies that the settings ask for. */
   readonly wanted: number;
-  /** Copies whose servers are there. */
+  /** Copies on servers that are there. */
   readonly there: number;
-  /** Why NATS does not say how many there are; empty: it does. */
+  /** Why NATS does not say how many copies there are; empty: it does. */
   readonly trouble: string;
 }
 
 /**
- * Copies of a stream whose servers are there, as its leader says. One that is behind counts; one that the leader has not heard lately,
- * or never, does not: servers that were killed are called offline a minute later only.
+ * Copies of a stream on servers that are there, by its leader's account. A copy that lags behind counts. One whose
+ * server the leader has not heard lately, or never, does not: NATS calls a killed server offline only after a minute.
  */
 export function copiesThere(cluster: ClusterInfo | undefined): number {
-  // A server that is alone.
+  // A server without a cluster has the only copy.
   if (cluster === undefined) return 1;
   const followers = (cluster.replicas ?? []).filter(({ current, offline, active }) => {
     const isHeard = current || active > 0;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { failureOf } from './nats-failure.ts';
 
-/** As Node and the library make them. */
+/** An error as Node and the library make them. */
 const failing = (code: string, message: string) => Object.assign(new Error(message), { code });
 
 it.each([

@@ -1,19 +1,19 @@
-/** What the library calls a login that was refused. */
+/** The library's codes for a refused login. */
 const REFUSED = new Set([
   'AUTHORIZATION_VIOLATION',
   'AUTHENTICATION_EXPIRED',
   'PERMISSIONS_VIOLATION',
-  // The files of credentials do not hold what they should.
+  // A file of credentials does not hold credentials.
   'BAD_CREDS',
   'BAD_AUTHENTICATION',
 ]);
 
-/** What Node says when the server ends TLS because of the certificate that we have shown, or have not. */
+/** Node's errors when the server ends TLS because our certificate is missing or not accepted. */
 const NOT_WANTED = /ALERT_(\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
-/** What Node calls a server whose certificate will not do, however often it is tried. */
+/** Node's errors for a server's certificate that is not accepted, however often it is tried. */
 const NOT_TRUSTED =
   /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH|ALTNAME_INVALID|unable to verify|self.signed certificate/i;
-/** What an operator can do about it, by what the library says. */
+/** What an operator can do, by the library's text. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
   [
     NOT_WANTED,
@@ -39,13 +39,13 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
 /** How an attempt to connect has failed. */
 export interface NatsFailure {
   readonly why: string;
-  /** What to do about it; empty: nothing is known. */
+  /** What to do about it; empty: unknown. */
   readonly advice: string;
-  /** Will not change by itself: the server does not let us in as who we say we are, or is not whom we want. */
+  /** Whether it will not change by itself: the server refuses our login, or we refuse its certificate. */
   readonly refused: boolean;
 }
 
-/** What an error of a connection that could not be made means. */
+/** What the error of a failed attempt to connect means. */
 export function failureOf(error: Error & { code?: string }): NatsFailure {
   const why = reason(error);
   const advice = ADVICE.find(([said]) => said.test(why))?.[1] ?? '';
@@ -53,7 +53,7 @@ export function failureOf(error: Error & { code?: string }): NatsFailure {
   return { why, advice, refused };
 }
 
-/** What can be shown of an error of the library. */
+/** The text of a library's error, safe to show. */
 export function reason({ code, message }: Error & { code?: string }): string {
   const said = message.trim();
   return code !== undefined && !said.includes(code) ? `${code}: ${said}` : said;

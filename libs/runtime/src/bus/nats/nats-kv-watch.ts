@@ -6,21 +6,22 @@ import type { NatsLink } from './nats-link.ts';
 import type { NatsStream } from './nats-stream.ts';
 
 /**
- * How often JetStream says that it still watches for us, ms, and after how long without a word we begin anew. It is most of what an idle
- * installation hears of NATS, and only for a server that has lost our place while we are connected with it.
+ * How often JetStream confirms a watch, ms, and after how long without a confirmation the watch is begun anew. Most of
+ * an idle installation's traffic with NATS is this, and it serves only the case that a server has lost our watch while
+ * we are connected with it.
  */
 const HEARTBEAT_MS = 1000;
 const SILENCE_MS = 2500;
-/** How long the current values may take, ms. */
+/** How long the current values may take to arrive, ms. */
 const START_MS = 5000;
 /** How soon a watch that could not be begun anew is tried again, ms. */
 const RETRY_MS = 250;
-/** A watcher that is gone is forgotten by JetStream after this, ms. */
+/** JetStream forgets a watcher that is gone after this time, ms. */
 const INACTIVE_MS = 10_000;
-/** Status of a sign of life. */
+/** Status of a message that only confirms the watch. */
 const CONTROL = 100;
 
-/** What the ack subject of a delivered message says (JetStream, "Ack subject"). */
+/** The parts of a delivered message's ack subject (JetStream, "Ack subject"). */
 interface Delivered {
   readonly streamSequence: number;
   readonly consumerSequence: number;
@@ -33,15 +34,16 @@ interface Feed {
   readonly subscription: Subscription;
   readonly present: Set<string>;
   sequence: number;
-  /** How many current values there are; undefined: not told yet. */
+  /** Number of current values; undefined: not known yet. */
   expected: number | undefined;
   drained: boolean;
   complete: boolean;
 }
 
 /**
- * A watch over everything that can happen to a server: consumers end with it, so each time that one falls silent, skips a message
- * or is cut off, a new one lists what is there, and only what is news of it is told.
+ * A watch that survives whatever can happen to a server. Consumers end with their server, so each time that one falls
+ * silent, skips a message or is cut off, a new one lists the current entries, and only changes since then are passed
+ * on.
  */
 export class NatsWatch {
   readonly #fn: (entry: KvEntry) => void;
@@ -51,13 +53,13 @@ export class NatsWatch {
   readonly #clock: Clock;
   readonly #onError: (error: unknown, where: string) => void;
   readonly #onEnd: () => void;
-  /** Values told last, by key; deleted keys are not in it. */
+  /** Values passed on last, by key, without deleted keys. */
   readonly #told = new Map<string, { readonly value: Uint8Array; readonly revision: number }>();
   readonly #onConnect: Subscription;
   #feed: Feed | null = null;
   #timer: Timer | null = null;
   #ended = false;
-  /** Until the first values have been told. */
+  /** Pending until the first values have been passed on; null after that. */
   #starting: PromiseWithResolvers<void> | null = Promise.withResolvers();
 
   constructor(
@@ -84,7 +86,7 @@ export class NatsWatch {
     });
   }
 
-  /** Resolves when the current values have been told. @throws BusError; then it has ended. */
+  /** Resolves when the current values have been passed on. @throws BusError; then the watch has ended. */
   async start(): Promise<void> {
     const starting = this.#starting!;
     const late = this.#clock.after(START_MS, () =>
@@ -151,7 +153,7 @@ export class NatsWatch {
   #take(feed: Feed, message: Msg): void {
     if (this.#feed !== feed || this.#ended) return;
     if (message.headers?.code === CONTROL) {
-      // It says how far it has come: what was lost on the way was the last, else the next would have shown it.
+      // The confirmation names the last message sent. If that was lost no later message has shown the gap.
       const sent = message.headers.get('Nats-Last-Consumer');
       if (sent !== '' && Number(sent) !== feed.sequence) this.#again(0);
       else this.#arm();
@@ -173,13 +175,14 @@ export class NatsWatch {
   #tell(feed: Feed, key: string, { headers, data }: Msg, revision: number): void {
     const told = this.#told.get(key);
     if (isDeleted(headers)) {
-      // Nobody was told of the key: its deletion is no news.
+      // Nobody was told of the key, so its deletion is no change.
       feed.present.delete(key);
       if (this.#told.delete(key)) this.#call({ key, value: null, revision });
       return;
     }
     feed.present.add(key);
-    // A new feed begins with what is known. In a store that was wiped the same number is another change.
+    // A new feed begins with entries that are known already. In a store that was wiped, the same revision may be
+    // another change.
     if (told !== undefined && told.revision === revision && Buffer.compare(told.value, data) === 0) return;
     this.#told.set(key, { value: data, revision });
     this.#call({ key, value: data, revision });
@@ -212,7 +215,7 @@ export class NatsWatch {
     this.#timer = this.#clock.after(SILENCE_MS, () => this.#again(0));
   }
 
-  /** Begins anew, for ever. As long as it has not begun once, the caller of `start` is told instead. */
+  /** Begins anew, for ever. Until the watch has begun once, the caller of `start` gets the error instead. */
   #again(afterMs: number): void {
     if (this.#ended) return;
     this.#drop();
@@ -237,12 +240,15 @@ export class NatsWatch {
     const { name } = feed;
     feed.name = '';
     if (name === '' || !this.#link.connected) return;
-    // Best effort: it would be forgotten anyway.
+    // Best effort: JetStream would forget the consumer anyway.
     this.#stream.ask(({ manager }) => manager.consumers.delete(this.#stream.name, name)).catch(() => {});
   }
 }
 
-/** `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with domain and account before. */
+/**
+ * `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with domain and account
+ * before.
+ */
 function parseAckSubject(reply: string): Delivered | null {
   const tokens = reply.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return null;

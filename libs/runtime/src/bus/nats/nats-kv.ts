@@ -19,8 +19,9 @@ export interface NatsKvDependencies {
 }
 
 /**
- * A bucket of JetStream, in the form that every NATS client gives it: others can read and write it. The library's own `KV` is not
- * used: it calls a bucket that is gone an empty one, and its watch takes ten seconds to notice that its server is another.
+ * A bucket of JetStream in the form that all NATS clients use, so that others can read and write it. The library's own
+ * `KV` is not used: it takes a missing bucket for an empty one, and its watch needs ten seconds to notice that its
+ * server has changed.
  */
 export class NatsKeyValue implements KeyValue {
   readonly #stream: NatsStream;
@@ -49,7 +50,7 @@ export class NatsKeyValue implements KeyValue {
       return await this.#publish(key, value, { revision: 0 });
     } catch (error) {
       if (!(error instanceof BusError && error.code === 'conflict')) throw error;
-      // Deleted is as good as never there, for the first who writes over it.
+      // For `create`, a deleted key is as good as one that never had a value.
       const last = await this.#last(key);
       if (last === null || last.value !== null) throw error;
       return this.#publish(key, value, { revision: last.revision });
@@ -91,7 +92,7 @@ export class NatsKeyValue implements KeyValue {
     for (const watch of [...this.#watches]) watch.end();
   }
 
-  /** The last change of a key, a deletion as well; null: there has been none. */
+  /** The last change of a key, which may be a deletion; null: there has been none. */
   async #last(key: string): Promise<KvEntry | null> {
     await this.#stream.open();
     return this.#stream.ask(async ({ manager }) => {
@@ -107,7 +108,7 @@ export class NatsKeyValue implements KeyValue {
     });
   }
 
-  /** `revision`: only when that is the key's last change, 0: when there has been none. */
+  /** Publishes a change. `revision`: only if that is the key's last change; 0: only if it has none. */
   async #publish(
     key: string,
     value: Uint8Array,

@@ -42,14 +42,14 @@ it('knows for how long it has been connected, or not', async () => {
   expect(link.unchangedMs).toBe(0);
   clock.advance(7000);
   expect(link.unchangedMs).toBe(7000);
-  // Whatever is tried meanwhile.
+  // Called whatever else is tried meanwhile.
   const outcome = new Promise((resolve) => link.onOutcome(resolve));
   clock.advance(1000);
   await outcome;
   expect(link.unchangedMs).toBe(8000);
 });
 
-it('goes to a server of the cluster that it was only told of', async () => {
+it('goes to a server that only the cluster has told it of', async () => {
   const three = await startNatsCluster();
   ends.push(() => Promise.all(three.map((server) => server.remove())));
   const bus = busAt(three.slice(0, 1), systemClock);
@@ -78,7 +78,7 @@ it('that is lost as soon as it stands is made again at a pace', async () => {
   const bus = busAt([{ url } as NatsServerProcess], clock, log);
   for (let i = 1; i <= 3; i++) {
     await expect.poll(() => bus.link.losses).toBe(i);
-    // It waits, and it is its clock that it waits for.
+    // It waits, by the fake clock.
     await expect.poll(() => clock.nextAt()).not.toBeNull();
     expect(came).toBe(i);
     clock.advance(400);

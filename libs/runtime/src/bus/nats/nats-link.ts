@@ -8,16 +8,18 @@ import { type NatsAddress, NatsServers } from './nats-servers.ts';
 import type { NatsServer } from './nats-settings.ts';
 import { dialNats } from './nats-transport.ts';
 
-/** Between the beginnings of two rounds of all servers, ms: that much, and up to as much again at random. */
+/**
+ * Time between the beginnings of two rounds of attempts at all servers, ms: this, and up to as much again at random.
+ */
 const ROUND_MS = 200;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 
 /**
- *   away       no server is connected; `since`: when that began
- *   connected  with one, since then
+ * away       no server is connected; `since`: when that began
+ *   connected  to a server, since that time
  *   closed     for good
- * `since` is of the monotonic clock.
+ * `since` is on the monotonic clock.
  */
 type State =
   | { readonly kind: 'away'; readonly since: number }
@@ -31,9 +33,9 @@ interface Subscribed {
 }
 
 export interface NatsLinkOptions {
-  /** The servers of the settings. */
+  /** The servers that the settings name. */
   readonly servers: readonly NatsServer[];
-  /** What the library is told for each connection. */
+  /** Options of the library for each connection. */
   readonly connection: ConnectionOptions;
 }
 
@@ -41,14 +43,14 @@ export interface NatsLinkDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random?: Random;
-  /** Hears of what a subscriber threw. */
+  /** Called with the exception of a subscriber. */
   readonly onError: (error: unknown, where: string) => void;
 }
 
 /**
- * The way to the NATS servers, kept for ever, from before the first of them is there. What is published without a connection
- * is lost, and who needs an answer is told at once: nothing is kept to be sent late. Connections are made anew here and not by the
- * library, which waits by a clock that may jump.
+ * The link to the NATS servers, kept up for ever, from before the first of them is there. Without a connection,
+ * messages are lost and requests fail at once: nothing is stored and sent late. This class makes new connections, not
+ * the library, which waits by a clock that may jump.
  */
 export class NatsLink {
   /** Times that a connection was lost. */
@@ -62,7 +64,7 @@ export class NatsLink {
   readonly #onConnect = new Set<() => void>();
   readonly #outcomes = new Set<(failure: NatsFailure | null) => void>();
   #state: State;
-  /** On the monotonic clock. */
+  /** When the next round may begin, on the monotonic clock. */
   #nextRoundAt = Number.NEGATIVE_INFINITY;
 
   /** Begins to connect. */
@@ -81,17 +83,17 @@ export class NatsLink {
     return this.#state.kind === 'connected';
   }
 
-  /** How long a server has been connected, or none, ms, whatever wall clocks do meanwhile. */
+  /** For how long a server has been connected, or none has, ms, independent of the wall clock. */
   get unchangedMs(): number {
     return this.#state.kind === 'closed' ? 0 : this.#deps.clock.now() - this.#state.since;
   }
 
-  /** A subject that nobody else is told of, to have answers sent to. */
+  /** A new subject, known to nobody else, for answers. */
   inbox(): string {
     return createInbox(this.#connection.inboxPrefix);
   }
 
-  /** The connection to ask something of now. @throws BusError closed, unavailable */
+  /** The connection for requests. @throws BusError closed, unavailable */
   get nats(): NatsConnection {
     this.checkOpen();
     if (this.#state.kind !== 'connected') throw new BusError('unavailable', 'not connected with NATS');
@@ -104,13 +106,15 @@ export class NatsLink {
     return { unsubscribe: () => this.#onConnect.delete(fn) };
   }
 
-  /** How rounds of attempts to connect end, one call each. */
+  /** Calls `fn` at the end of each round of attempts to connect: null if one succeeded, otherwise with the failure. */
   onOutcome(fn: (failure: NatsFailure | null) => void): Subscription {
     this.#outcomes.add(fn);
     return { unsubscribe: () => this.#outcomes.delete(fn) };
   }
 
-  /** Lost without a connection. @throws BusError closed, invalid: more than the server takes */
+  /**
+   * Publishes a message; without a connection it is lost. @throws BusError closed, invalid: more than the server takes
+   */
   publish(subject: string, data: Uint8Array): void {
     this.checkOpen();
     const nats = this.#living();
@@ -123,7 +127,7 @@ export class NatsLink {
     }
   }
 
-  /** Also before there is a connection. @throws BusError closed */
+  /** Subscribes, also before there is a connection. @throws BusError closed */
   subscribe(subject: string, fn: (message: Msg) => void): Subscription {
     this.checkOpen();
     const subscribed: Subscribed = { subject, fn, end: null };
@@ -143,7 +147,7 @@ export class NatsLink {
     if (this.#state.kind === 'closed') throw new BusError('closed', 'the bus is closed');
   }
 
-  /** Closes once everything published has been sent. */
+  /** Closes the link once everything published has been sent. */
   async close(): Promise<void> {
     const nats = this.#living();
     this.#become({ kind: 'closed' });
@@ -157,23 +161,23 @@ export class NatsLink {
     this.#state = state;
   }
 
-  /** The connection, unless it has ended and we have not heard of it yet. */
+  /** The connection; null also if it has ended before we have been told. */
   #living(): NatsConnection | null {
     return this.#state.kind === 'connected' && !this.#state.nats.isClosed() ? this.#state.nats : null;
   }
 
-  /** Tries all servers, round after round, until one lets us in. */
+  /** Tries all servers, round after round, until one accepts us. */
   async #connect(): Promise<void> {
     const { clock } = this.#deps;
     do {
-      // Also after a connection that was lost as soon as it was established.
+      // The pace also holds after a connection that was lost as soon as it was established.
       const wait = this.#nextRoundAt - clock.now();
       if (wait > 0) await new Promise<void>((resolve) => clock.after(wait, resolve));
       this.#nextRoundAt = clock.now() + ROUND_MS + this.#random() * ROUND_MS;
     } while (this.#state.kind === 'away' && !(await this.#round()));
   }
 
-  /** Whether it is over: connected, or closed meanwhile. */
+  /** One round of attempts at all servers. True: no further round is needed, because we are connected, or closed. */
   async #round(): Promise<boolean> {
     let failure: NatsFailure | null = null;
     for (const server of this.#servers.inRandomOrder()) {
@@ -184,7 +188,7 @@ export class NatsLink {
         if (this.#state.kind !== 'away') return true;
         const found = failureOf(error as Error);
         this.#complain({ ...found, server: server.address }, 'NATS cannot be reached; it is tried again');
-        // One that knows us and does not want us says more than one that is not there.
+        // A server that refuses us says more than one that is away.
         if (failure === null || !failure.refused) failure = found;
         continue;
       }

@@ -41,7 +41,7 @@ function connected({ link }: NatsBus): Promise<void> {
   });
 }
 
-/** Until it is connected once more than now. */
+/** Resolves when the bus has connected once more. */
 function again({ link }: NatsBus): Promise<void> {
   return new Promise((resolve) => {
     const subscription = link.onConnect(() => {
@@ -51,24 +51,24 @@ function again({ link }: NatsBus): Promise<void> {
   });
 }
 
-it('a password in a file may change, first there or first at the server: the process finds its way back by itself', async () => {
+it('a password in a file may change, either in the file first or at the server: the process reconnects by itself', async () => {
   const one = await server(letsIn('oLd one'));
   const files = directory();
-  // As an editor leaves it.
+  // With a line end, as an editor leaves it.
   const env = { SPANMESH_NATS_USER: 'ann', SPANMESH_NATS_PASSWORD_FILE: files.file('oLd one\n', 'password') };
   const { made, lines } = bus(one, env);
   await connected(made);
-  // The file first: nothing happens until the server wants the new one.
+  // The file changes first: nothing happens until the server expects the new password.
   files.file('seCond', 'password');
   const second = again(made);
   one.reload(letsIn('seCond'));
   await second;
-  // The server first: we are refused until the file is right.
+  // The server changes first: we are refused until the file is right.
   const third = again(made);
   const refused = new Promise<void>((resolve) => made.link.onOutcome((failure) => failure?.refused && resolve()));
   one.reload(letsIn('tHird'));
   await refused;
-  // Half-way through a change it holds nothing.
+  // Half-way through a change the file is empty.
   files.file('', 'password');
   files.file('tHird', 'password');
   await third;
@@ -88,7 +88,7 @@ it.each(['SPANMESH_NATS_NKEY_FILE', 'SPANMESH_NATS_CREDS_FILE'])('%s is read aga
   const { authenticator } = connectionOptions(
     natsOptionsFor([at], { [setting]: files.file(content(first.getSeed()), 'key') }),
   );
-  // Who has signed what the server has asked for.
+  // Which key has signed the server's challenge.
   const signs = (key: typeof first) => {
     const { sig } = (authenticator as Authenticator)('nonce') as { sig: string };
     return key.verify(Buffer.from('nonce'), Buffer.from(sig, 'base64url'));
@@ -96,12 +96,12 @@ it.each(['SPANMESH_NATS_NKEY_FILE', 'SPANMESH_NATS_CREDS_FILE'])('%s is read aga
   expect([signs(first), signs(second)]).toEqual([true, false]);
   files.file(content(second.getSeed()), 'key');
   expect([signs(first), signs(second)]).toEqual([false, true]);
-  // Half-way through a change there is nothing in it.
+  // Half-way through a change the file is empty.
   files.file('', 'key');
   expect(signs(second)).toBe(true);
 });
 
-it('settings that make no sense with a file of a password are refused', () => {
+it('settings that contradict a file of a password are refused', () => {
   const files = directory();
   const file = files.file('x');
   const at = { url: 'nats://127.0.0.1:1' } as NatsServerProcess;

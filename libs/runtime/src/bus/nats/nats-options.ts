@@ -11,13 +11,16 @@ import { TlsError } from '../../secrets/tls-error.ts';
 import { SettingError } from '../../settings/setting.ts';
 import type { NatsOptions } from './nats-settings.ts';
 
-/** How often the server is asked for a sign of life, ms, and how many questions may be open before it counts as stopped. */
+/** How often a server is pinged, ms, and how many pings may be unanswered before it counts as lost. */
 export const NATS_PING_MS = 1000;
 export const NATS_MAX_PINGS_OUT = 2;
-/** How long a server may take until it has let us in, ms. */
+/** Longest time until a server has accepted the login, ms. */
 const CONNECT_MS = 2000;
 
-/** What the library is told for each connection. Files of credentials are read at each login. @throws SettingError: one cannot be read. */
+/**
+ * Options of the library for each connection. Files of credentials are read at each login. @throws SettingError: one of
+ * them cannot be read.
+ */
 export function connectionOptions(options: NatsOptions): ConnectionOptions {
   const { natsUrl, natsTlsCa, natsTlsCert, natsTlsKey } = options;
   const tls = natsTlsCa !== '' || natsTlsCert !== '' || natsUrl.some((server) => server.tls);
@@ -54,7 +57,10 @@ function authenticatorOf(options: NatsOptions): Authenticator | null {
   return usernamePasswordAuthenticator(natsUser, lastGood('SPANMESH_NATS_PASSWORD_FILE', natsPasswordFile, password));
 }
 
-/** What a file holds at each login: one that is being changed when it is read must not end the connection for good. */
+/**
+ * Reads a file at each login, and returns what was parsed last with success: a file read half-way through a change must
+ * not end the connection for good.
+ */
 function lastGood<T>(setting: string, file: string, parse: (content: Buffer) => T): () => T {
   const first = read(setting, file);
   if (first.length === 0) throw new SettingError(setting, `${file} is empty`);
@@ -64,19 +70,19 @@ function lastGood<T>(setting: string, file: string, parse: (content: Buffer) => 
       const content = readSecretFile(file);
       if (content.length > 0) last = parse(content);
     } catch {
-      // Goes on with what it had; the server says if that will not do.
+      // The last content is used again; if it is wrong the server says so.
     }
     return last;
   };
 }
 
-/** The library wants no blank behind a seed, and a line end behind the last line of credentials. */
+/** The library takes neither blanks after a seed, nor a line end after the last line of credentials. */
 function trimmed(content: Buffer): Uint8Array {
   const text = content.toString('utf8').trim();
   return Buffer.from(text.includes('\n') ? `${text}\n` : text);
 }
 
-/** Without the line end that editors and `echo` leave behind it. */
+/** A password without the line end that editors and `echo` add. */
 function password(content: Buffer): string {
   return content.toString('utf8').replace(/\r?\n$/, '');
 }

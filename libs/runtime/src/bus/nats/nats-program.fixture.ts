@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 
-/** The image used where no nats-server is installed: the series that the tests on the host run with. */
+/** Image used where no nats-server is installed: of the same series as on the test hosts. */
 const IMAGE = 'nats:2.9-alpine';
-/** An installation of Debian's package may take this long, ms. */
+/** Longest time to install Debian's package, ms. */
 const INSTALL_MS = 120_000;
 
 /** How to run nats-server: a program, and the arguments before its own. */
@@ -14,8 +14,8 @@ export interface NatsProgram {
 let found: NatsProgram | null = null;
 
 /**
- * The nats-server on PATH; else one in Docker; else Debian's, installed if that is allowed here. Tests never go without: when there
- * is no way to get one this throws, and says how to.
+ * The nats-server on PATH; else one in Docker; else Debian's, installed if that is allowed here. Tests are never
+ * skipped for want of it: if there is no way to get one, this throws and says how to.
  */
 export function natsProgram(): NatsProgram {
   found ??= onPath() ?? inDocker() ?? installed();

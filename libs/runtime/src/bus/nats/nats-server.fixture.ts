@@ -11,11 +11,11 @@ import type { NatsBusOptions } from './nats-bus.ts';
 import { natsProgram } from './nats-program.fixture.ts';
 import { natsSettings } from './nats-settings.ts';
 
-/** A server that does not listen after this is at fault, ms. */
+/** A server that does not listen after this time has failed, ms. */
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 20;
 
-/** A real nats-server with JetStream, on a free port of loopback, its store in a directory of its own. */
+/** A real nats-server with JetStream, on a free loopback port, its store in a directory of its own. */
 export class NatsServerProcess {
   readonly port: number;
   readonly directory: string;
@@ -29,7 +29,7 @@ export class NatsServerProcess {
     this.#config = config;
   }
 
-  /** `config`: what its configuration has besides, in its own language. `wait`: until it listens. */
+  /** `config`: further lines of nats-server's configuration. `wait`: until it listens. */
   static async start({
     config = '',
     wait = true,
@@ -42,7 +42,7 @@ export class NatsServerProcess {
     return server;
   }
 
-  /** One that has not been started yet. */
+  /** A server that has not been started yet. */
   static async stopped(config = ''): Promise<NatsServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
     return new NatsServerProcess(await freeNatsPort(), directory, config);
@@ -57,7 +57,7 @@ export class NatsServerProcess {
     return this.#child?.pid;
   }
 
-  /** On the same port, with what it has stored. */
+  /** Starts it again on the same port, with its store. */
   async startAgain({ wait = true }: { wait?: boolean } = {}): Promise<void> {
     const { directory } = this;
     const file = this.#writeConfig();
@@ -81,13 +81,13 @@ export class NatsServerProcess {
     await exited;
   }
 
-  /** Stops it and removes what it has stored. */
+  /** Stops it and removes its store. */
   async remove(): Promise<void> {
     await this.stop('SIGKILL');
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** Forgets what it has stored: to be called while it is stopped. */
+  /** Removes its store; call it only while the server is stopped. */
   wipe(): void {
     rmSync(join(this.directory, 'store'), { recursive: true, force: true });
   }
@@ -146,7 +146,10 @@ export async function stoppedNatsCluster(): Promise<NatsServerProcess[]> {
   );
 }
 
-/** Which server of a cluster (from 0) leads a stream: waits while it elects, when there is none, or JetStream does not answer. */
+/**
+ * The index of the server in a cluster that leads a stream. Waits while there is no leader, or JetStream does not
+ * answer.
+ */
 export async function streamLeader(nats: NatsConnection, stream: string): Promise<number> {
   const giveUp = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -164,7 +167,7 @@ export async function streamLeader(nats: NatsConnection, stream: string): Promis
   }
 }
 
-/** Settings for these servers; `env`: further ones by their SPANMESH_ names. */
+/** The settings for these servers; `env`: further settings by their SPANMESH_ names. */
 export function natsOptionsFor(
   servers: readonly NatsServerProcess[],
   env: Record<string, string> = {},
@@ -176,7 +179,7 @@ export function natsOptionsFor(
   );
 }
 
-/** Below the ports that the kernel gives out by itself: free now, it is free when the server starts. */
+/** A free port below those that the kernel gives out by itself, so that it is still free when the server starts. */
 async function freeNatsPort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { NatsServers } from './nats-servers.ts';
 
 // Limits: bus/nats/nats-servers.ts MAX_TOLD
-it('a cluster tells of 32 servers at most besides those of the settings', () => {
+it('a cluster may name at most 32 servers besides those of the settings', () => {
   const servers = new NatsServers([{ host: 'a', port: 1 }], { random: () => 0 });
   const by = { address: 'a:1', tlsName: undefined };
   const told = (count: number) => Array.from({ length: count }, (_, n) => `10.0.0.1:${n + 1}`);

@@ -2,18 +2,18 @@ import { isIP } from 'node:net';
 import { formatHostPort, type HostPort } from '../../address.ts';
 import type { Random } from '../../random.ts';
 
-/** Servers that a cluster may tell us of besides those of the settings; far above any cluster. */
+/** Most servers that a cluster may name besides those of the settings; far more than any cluster has. */
 const MAX_TOLD = 32;
 
 /** A server to connect with. */
 export interface NatsAddress {
   /** `host:port` */
   readonly address: string;
-  /** What its certificate must name; undefined: its host. */
+  /** The name that its certificate must carry; undefined: its host. */
   readonly tlsName: string | undefined;
 }
 
-/** The NATS servers to try: the ones of the settings, and the ones that the last server has told us of. */
+/** The NATS servers to try: those of the settings, and those that the last server has named. */
 export class NatsServers {
   readonly #configured: readonly NatsAddress[];
   readonly #random: Random;
@@ -25,8 +25,8 @@ export class NatsServers {
   }
 
   /**
-   * What a server has said of its cluster, `host:port` each: it is all that is known of it now. Servers name each other by address,
-   * and their certificates by name: that of the server that has told is good for all.
+   * Replaces the servers that the cluster has named, `host:port` each. Servers name each other by address but have
+   * names in their certificates, so the certificate name of the server that has told them is taken for all.
    */
   note(told: readonly string[], by: NatsAddress): void {
     const name = by.tlsName ?? by.address.replace(/:\d+$/, '');
@@ -38,7 +38,7 @@ export class NatsServers {
       .map((address) => ({ address, tlsName }));
   }
 
-  /** Each once, in random order, so that processes spread over the servers. */
+  /** Each server once, in random order, so that processes spread over them. */
   inRandomOrder(): NatsAddress[] {
     return [...this.#configured, ...this.#told]
       .map((server) => ({ server, at: this.#random() }))

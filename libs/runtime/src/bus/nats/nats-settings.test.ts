@@ -11,7 +11,7 @@ function read(env: Record<string, string>) {
 
 describe('settings of NATS', () => {
   // Limits: nats/nats-settings.ts MAX_PATH_CHARS
-  it('have paths as long as the system takes at most', () => {
+  it('have paths at most as long as the system takes', () => {
     const longest = `/${'x'.repeat(LONGEST_PATH - 1)}`;
     expect(read({ SPANMESH_NATS_CREDS_FILE: longest }).natsCredsFile).toBe(longest);
     expect(() => read({ SPANMESH_NATS_CREDS_FILE: `${longest}x` })).toThrow('must have at most 4096 characters');
@@ -30,7 +30,7 @@ describe('settings of NATS', () => {
     expect(() => read({ SPANMESH_NATS_URL: named(33) })).toThrow('must have at most 32 values');
   });
 
-  it('show nothing of what may be a password', () => {
+  it('never show text that may be a password', () => {
     const password = { SPANMESH_NATS_URL: 'nats://ann:SECRET@nats' };
     expect(() => read(password)).toThrow(/credentials/);
     expect(() => read(password)).not.toThrow(/SECRET/);
@@ -44,7 +44,7 @@ describe('a server of NATS', () => {
     ['nats://nats/', { host: 'nats', port: 4222, tls: false }],
     ['tls://nats:4223', { host: 'nats', port: 4223, tls: true }],
     ['tls://[2001:db8::1]:4223', { host: '2001:db8::1', port: 4223, tls: true }],
-  ])('%s is understood', (written, server) => {
+  ])('may be written as %s', (written, server) => {
     expect(parseNatsServer(written)).toEqual(server);
   });
 

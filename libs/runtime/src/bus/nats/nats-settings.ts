@@ -3,7 +3,7 @@ import { type SettingValues, setting } from '../../settings/setting.ts';
 import { integer, list, text } from '../../settings/setting-types.ts';
 
 const DEFAULT_PORT = 4222;
-/** JetStream keeps five copies at most. */
+/** Most copies of a bucket: JetStream's limit. */
 const MAX_REPLICAS = 5;
 const MAX_SERVERS = 32;
 /** Longest path of a file, characters (Linux's PATH_MAX). */
@@ -11,11 +11,11 @@ const MAX_PATH_CHARS = 4096;
 
 /** A NATS server. */
 export interface NatsServer extends HostPort {
-  /** `tls://`: TLS, or not at all. */
+  /** With `tls://`: TLS must be used. */
   readonly tls: boolean;
 }
 
-/** Reads `[nats://|tls://]host[:port]`. Throws an Error that does not show what was written. */
+/** Reads `[nats://|tls://]host[:port]`. Throws an Error that does not repeat the text. */
 export function parseNatsServer(written: string): NatsServer {
   if (written.includes('@')) throw new Error('must not hold credentials: there are settings for them');
   const [, scheme, host] = /^(?:(nats|tls):\/\/)?([^/]+)\/?$/.exec(written) ?? [];
@@ -32,7 +32,7 @@ function secret({ env, flag, describe }: { env: string; flag: string; describe: 
   return setting({ env, flag, describe, default: '', secret: true, parse: text() });
 }
 
-/** How the processes of an installation find each other. docs/scaling.md */
+/** Settings by which the processes of an installation find each other. docs/scaling.md */
 export const natsSettings = {
   natsUrl: setting({
     env: 'SPANMESH_NATS_URL',
@@ -40,7 +40,7 @@ export const natsSettings = {
     default: '',
     describe:
       'NATS servers (with JetStream): comma-separated nats://host:port or tls://host:port; empty: none is used.',
-    // Somebody may write a password into it.
+    // Treated as a secret, because somebody may write a password into the URL.
     secret: true,
     parse: list(parseNatsServer, { max: MAX_SERVERS }),
   }),

@@ -13,10 +13,10 @@ import type { NatsLink } from './nats-link.ts';
 
 /** How long JetStream may take to answer, ms. */
 export const JETSTREAM_MS = 2000;
-/** JetStream's number of an error: a stream of that name is there, with another configuration. */
+/** JetStream's error number: a stream of that name exists, with another configuration. */
 const STREAM_EXISTS = 10058;
 
-/** A bucket as JetStream sees it: a stream that keeps the last message of each subject. */
+/** A bucket in JetStream: a stream that keeps the last message of each subject. */
 export class NatsStream {
   readonly name: string;
   readonly #bucket: string;
@@ -25,7 +25,10 @@ export class NatsStream {
   readonly #link: NatsLink;
   #opening: Promise<void> | null = null;
 
-  /** `bucket`: as it is called on NATS. `isMade`: if it is not there; otherwise it is waited for, another service makes it. */
+  /**
+   * `bucket`: its name on NATS. `isMade`: whether to make it if it is missing; otherwise another service makes it, and
+   * this one waits.
+   */
   constructor({ bucket, replicas, isMade }: { bucket: string; replicas: number; isMade: boolean }, link: NatsLink) {
     this.#bucket = bucket;
     this.name = `KV_${bucket}`;
@@ -42,7 +45,7 @@ export class NatsStream {
     return subject.slice(`$KV.${this.#bucket}.`.length);
   }
 
-  /** Makes it if it is not there; once, until it turns out to be gone. @throws BusError */
+  /** Makes the bucket if it is missing; not again, unless it is found to be gone. @throws BusError */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error: unknown) => {
       this.#opening = null;
@@ -51,7 +54,7 @@ export class NatsStream {
     return this.#opening;
   }
 
-  /** In how many copies it is kept now. */
+  /** The number of its copies. */
   async copies(): Promise<BucketCopies> {
     const about = { bucket: this.#bucket, wanted: this.#replicas };
     try {
@@ -62,11 +65,11 @@ export class NatsStream {
     }
   }
 
-  /** Asks something of JetStream. @throws BusError */
+  /** Makes a call to JetStream. @throws BusError */
   async ask<T>(call: (apis: { jetstream: JetStreamClient; manager: JetStreamManager }) => Promise<T>): Promise<T> {
     const { nats } = this.#link;
     try {
-      // `checkAPI` would ask for the account's limits first, which is one round trip more and may not be allowed.
+      // `checkAPI` would first ask for the account's limits: one more round trip, which may not be allowed.
       const manager = await nats.jetstreamManager({ timeout: JETSTREAM_MS, checkAPI: false });
       return await call({ jetstream: nats.jetstream({ timeout: JETSTREAM_MS }), manager });
     } catch (error) {
@@ -78,7 +81,7 @@ export class NatsStream {
     if (error instanceof BusError) return error;
     const { message } = error as Error;
     const { code, meaning, advice, setting } = jetStreamError(error);
-    // A store that was wiped: it is made again by the next who needs it.
+    // The store was wiped: the next call makes the bucket again.
     if (meaning === 'no-stream' || code === '503') this.#opening = null;
     const said = advice === '' ? message : `${message}: ${advice}`;
     switch (meaning) {
@@ -106,7 +109,7 @@ export class NatsStream {
           await streams.add(this.#config());
           return;
         } catch (error) {
-          // Somebody else was faster: see what it made.
+          // Another process was faster: look at the stream that it has made.
           if (jetStreamError(error).code !== STREAM_EXISTS || attempt > 0) throw error;
         }
       }
@@ -120,7 +123,7 @@ export class NatsStream {
         setting: 'SPANMESH_INSTALLATION',
       });
     }
-    // architecture.md "Lease": what expires makes no event, and a lease that vanishes is a second leader.
+    // architecture.md "Lease": an expired key sends no change, and a lease that vanishes makes a second leader.
     if (max_age !== 0 || max_msgs_per_subject !== 1) {
       const why = `the bucket ${this.#bucket} must have no TTL and a history of 1`;
       throw new BusError('settings', `${why}: remove or change it`, { setting: 'SPANMESH_INSTALLATION' });
@@ -132,7 +135,10 @@ export class NatsStream {
     }
   }
 
-  /** As `nats kv add` makes it, but that reads are the leader's (no allow_direct): a follower's may be old. */
+  /**
+   * As `nats kv add` makes a stream, but only the leader answers reads (no allow_direct): a follower's answer may be
+   * old.
+   */
   #config() {
     return {
       name: this.name,

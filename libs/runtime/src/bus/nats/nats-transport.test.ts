@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** Something that listens where NATS should; `answer`: what it does with a connection. */
+/** A server in the place of NATS; `answer` is called with each connection. */
 async function listening(answer: (socket: Socket) => void): Promise<{ port: number; sockets: Set<Socket> }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -31,7 +31,7 @@ async function listening(answer: (socket: Socket) => void): Promise<{ port: numb
   return { port: (server.address() as AddressInfo).port, sockets };
 }
 
-/** As much of NATS as lets a client in. */
+/** Speaks as much of NATS as is needed to let a client in. */
 function lettingIn(socket: Socket): void {
   socket.write(INFO);
   socket.on('data', (chunk) => {
@@ -47,7 +47,7 @@ it('an attempt that takes too long leaves no connection behind', async () => {
   await expect.poll(() => silent.sockets.size).toBe(0);
 });
 
-it('a server that lets nobody in after it has said who it is is left, too', async () => {
+it('a server that lets nobody in after its first line is left, too', async () => {
   const half = await listening((socket) => {
     socket.resume().write(INFO);
   });
@@ -56,7 +56,7 @@ it('a server that lets nobody in after it has said who it is is left, too', asyn
 });
 
 // Limits: nats/nats-transport.ts MAX_INFO_BYTES
-it('a server may say much of itself, and is left when its first line does not end', async () => {
+it('a first line may be long, and a server whose first line does not end is left', async () => {
   const line = (chars: number, end: string) => (socket: Socket) => {
     socket.write(`${INFO.trim().replace('}', `,"connect_urls":["`)}${'x'.repeat(chars)}${end}`);
     socket.on('data', () => socket.write('PONG\r\n'));
@@ -83,7 +83,7 @@ it.each([
   await expect.poll(() => other.sockets.size).toBe(0);
 });
 
-it('a server that hangs up when it hears who we are has closed the connection', async () => {
+it('a server that hangs up when it hears our name has closed the connection', async () => {
   const server = await listening((socket) => {
     socket.write(INFO);
     socket.once('data', () => socket.end());
@@ -93,18 +93,18 @@ it('a server that hangs up when it hears who we are has closed the connection', 
   });
 });
 
-it('what cannot be read ends the connection at once', async () => {
+it('bytes that cannot be read end the connection at once', async () => {
   const printed = vi.spyOn(console, 'log').mockImplementation(() => {});
   const server = await listening(lettingIn);
   const nats = await dialNats(at(server.port), { ...OPTIONS, pingInterval: 60_000 });
   for (const socket of server.sockets) socket.write('nonsense\r\n');
   await nats.closed();
   await expect.poll(() => server.sockets.size).toBe(0);
-  // By the library; a service makes it a line of its log (console-to-log.ts).
+  // The library prints it; a service turns it into a line of its log (console-to-log.ts).
   expect(printed).toHaveBeenCalledOnce();
 });
 
-it('a server is looked up as the system does, the hosts file included, and no name server is asked for what is in it', async () => {
+it('a server’s name is looked up as the system does, in the hosts file first, without asking a name server', async () => {
   const asked: unknown[] = [];
   const names: UdpSocket = createSocket('udp4', (query) => asked.push(query));
   names.bind(0, '127.0.0.1');
@@ -120,7 +120,7 @@ it('a server is looked up as the system does, the hosts file included, and no na
   expect(server.sockets.size).toBe(1);
   await nats.close();
   expect(asked).toEqual([]);
-  // It is there to be asked.
+  // A name server that can be asked.
   const resolver = new Resolver({ timeout: 50, tries: 1 });
   resolver.setServers([`127.0.0.1:${names.address().port}`]);
   await new Promise<void>((resolve) => resolver.resolve4('localhost', () => resolve()));

@@ -12,16 +12,16 @@ import { VERSION } from '../../version.ts';
 import type { NatsAddress } from './nats-servers.ts';
 import { systemLookup } from './system-lookup.ts';
 
-/** Longest first line of a server, bytes: that of a large cluster names some hundred addresses. */
+/** Longest first line of a server, bytes: in a large cluster it names some hundred addresses. */
 const MAX_INFO_BYTES = 64 * 1024;
-/** A name may have several addresses: the next one is tried after this, ms. */
+/** A name may have several addresses: after this time the next one is tried, too, ms. */
 const NEXT_ADDRESS_MS = 500;
 const LINE_END = 0x0a;
-/** Code of an error: what answers is something else. */
+/** Code of the error for a server that does not speak NATS. */
 const NOT_NATS = 'NOT_NATS';
 const INFO = /^INFO\s+(\{.*\})\s*$/i;
 
-/** What a server says of itself, as far as it matters before it is answered. */
+/** The parts of a server's first line that matter before it is answered. */
 interface ServerInfo {
   readonly tls_required?: boolean;
   readonly tls_available?: boolean;
@@ -29,15 +29,16 @@ interface ServerInfo {
 
 /** Options of a dial. */
 interface DialOptions extends ConnectionOptions {
-  /** What the server's certificate must name; not set: the host that is called. */
+  /** The name that the server's certificate must carry; not set: its host. */
   readonly tlsName?: string | undefined;
 }
 
 /**
- *   idle     nothing was done yet
- *   dialing  on the way to a server, until it has said who it is and TLS is made; nothing is read or written by the library
+ * idle     nothing was done yet
+ *   dialing  connecting to a server, until its first line has come and TLS is established; the library neither reads
+ * nor writes
  *   open     the library reads and writes
- *   closed   for good; `error`: why, if there was something wrong
+ *   closed   for good; `error`: the fault, if there was one
  */
 type State =
   | { readonly kind: 'idle' }
@@ -46,9 +47,10 @@ type State =
   | { readonly kind: 'closed'; readonly error: Error | undefined };
 
 /**
- * One connection with a NATS server, under the library's client. The library's own is not used: when an attempt takes too long its
- * socket lives on, and when that ends at last the library takes it for the end of the connection that it has by then, makes another,
- * and reads both. Also names are looked up as the system does, the hosts file included, and a server may not fill our memory.
+ * One connection with a NATS server, used by the library's client. The library's own transport is not used. When an
+ * attempt there takes too long its socket lives on; when that ends at last, the library takes it for the end of its
+ * present connection, makes another, and reads both. Besides, this one looks names up as the system does (in the hosts
+ * file, too), and limits the memory that a server can fill.
  */
 export class NatsTransport implements Transport {
   readonly lang = 'spanmesh';
@@ -57,7 +59,7 @@ export class NatsTransport implements Transport {
   readonly #closed = Promise.withResolvers<Error | undefined>();
   #state: State = { kind: 'idle' };
 
-  /** `lookup`: the system's, unless a test has another. */
+  /** `lookup`: the system's by default; tests pass their own. */
   constructor({ lookup = systemLookup }: { readonly lookup?: LookupFunction } = {}) {
     this.#lookup = lookup;
   }
@@ -70,7 +72,7 @@ export class NatsTransport implements Transport {
     return this.#state.kind === 'closed' ? this.#state.error : undefined;
   }
 
-  /** Resolves once the server has said who it is, and TLS is made if there is to be any. `close` ends the attempt. */
+  /** Resolves once the server's first line has come, and TLS is established if it is used. `close` ends the attempt. */
   async connect(server: Parameters<Transport['connect']>[0], options: DialOptions): Promise<void> {
     const { hostname, port } = server;
     const socket = connectTcp({
@@ -85,7 +87,7 @@ export class NatsTransport implements Transport {
     this.#become({ kind: 'dialing', socket, abort: aborted.reject });
     try {
       const [opened, first] = await Promise.race([this.#open(socket, hostname, options), aborted.promise]);
-      // Closed in the very moment in which it was made.
+      // Closed at the very moment in which the connection was established.
       if (this.isClosed) throw this.closeError ?? hungUp();
       this.#become({ kind: 'open', socket: opened, first });
       opened.once('error', (error) => this.#lost(error));
@@ -97,7 +99,7 @@ export class NatsTransport implements Transport {
     }
   }
 
-  /** What the server sends, until the connection ends; nothing of it comes after that. */
+  /** The bytes from the server, until the connection ends; none are yielded after that. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     if (this.#state.kind !== 'open') return;
     const { socket, first } = this.#state;
@@ -107,7 +109,7 @@ export class NatsTransport implements Transport {
     } catch (error) {
       this.#lost(error as Error);
     } finally {
-      // Also when the reader gives up: it will not read the rest later either.
+      // Also when the reader stops early: it will not read the rest later.
       socket.destroy();
     }
   }
@@ -120,7 +122,7 @@ export class NatsTransport implements Transport {
     if (this.#state.kind === 'open' && this.#state.socket.writable) this.#state.socket.write(frame);
   }
 
-  /** By the owner, who need not be told: `closed` does not resolve. */
+  /** Closed by the owner, who need not be told: `closed` does not resolve. */
   async close(error?: Error): Promise<void> {
     const state = this.#state;
     this.#become({ kind: 'closed', error });
@@ -130,7 +132,7 @@ export class NatsTransport implements Transport {
     state.abort(error ?? new NatsError('closed while connecting', 'CONNECTION_CLOSED'));
   }
 
-  /** The server is taken for dead: `closed` says so. */
+  /** The library takes the server for dead: `closed` resolves. */
   disconnect(): void {
     this.#lost(undefined);
   }
@@ -141,7 +143,7 @@ export class NatsTransport implements Transport {
   }
 
   discard(): void {
-    // There is nothing besides the socket, and that is closed with this.
+    // Nothing to do: the socket is closed by `close`.
   }
 
   /** The one place where the state changes. */
@@ -157,7 +159,7 @@ export class NatsTransport implements Transport {
     this.#closed.resolve(error);
   }
 
-  /** The socket to talk on, and what is to be read first. */
+  /** The socket to use (with TLS around it if needed), and the bytes to be read first. */
   async #open(socket: Socket, hostname: string, options: DialOptions): Promise<[Socket, Uint8Array]> {
     const line = await firstLine(socket);
     const info = parseInfo(line);
@@ -165,22 +167,22 @@ export class NatsTransport implements Transport {
     const { tls_required: isRequired = false, tls_available: isOffered = false } = info;
     const isWanted = isRequired || (isOffered && options.tls !== null);
     if (!isWanted) return [socket, line];
-    // Bytes after the line come before the server has shown who it is.
+    // Bytes after the line would come before the server has shown its certificate.
     if (line.indexOf(LINE_END) !== line.length - 1) throw new NatsError('more than one line before TLS', 'TLS');
     return [await secured(socket, options.tlsName ?? hostname, options), line];
   }
 }
 
-/** Connects with one server. It is one connection: when it is lost it is closed. @throws what the library throws */
+/** Connects with one server, once: a lost connection is not made again. @throws errors of the library */
 export async function dialNats({ address, tlsName }: NatsAddress, options: ConnectionOptions): Promise<NatsConnection> {
-  // For the whole process, as the library keeps it: its own `connect` changes it.
+  // The library has one factory for the whole process, which its own `connect` replaces.
   setTransportFactory({ factory: () => new NatsTransport() });
   const dial: DialOptions = { ...options, tlsName, servers: [address], reconnect: false, resolve: false };
   try {
     return await NatsConnectionImpl.connect(dial);
   } catch (error) {
-    // So the library calls a server that hangs up without a word, as on a certificate that it does not know. One where nobody
-    // listens has an error of the system's.
+    // The library uses this code for a server that hangs up without an error, as it does for a certificate that it does
+    // not know. If nobody listens, the error is the system's.
     throw error instanceof NatsError && error.code === 'CONNECTION_REFUSED' ? hungUp() : error;
   }
 }
@@ -189,7 +191,7 @@ function hungUp(): NatsError {
   return new NatsError('closed by the server', 'CONNECTION_CLOSED');
 }
 
-/** Up to the end of its first line, and whatever came with it. */
+/** The first line of a server, and whatever bytes came with it. */
 function firstLine(socket: Socket): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   let got = Buffer.alloc(0);
@@ -204,7 +206,7 @@ function firstLine(socket: Socket): Promise<Buffer> {
   };
   const onClose = (): void => reject(hungUp());
   socket.on('data', onData);
-  // Stays: a socket that has no such listener ends the process when something is wrong with it.
+  // Stays: an error on a socket without such a listener would end the process.
   socket.on('error', reject);
   socket.once('close', onClose);
   return promise.finally(() => {
@@ -219,12 +221,12 @@ function parseInfo(got: Buffer): ServerInfo {
     const info: unknown = JSON.parse(json ?? '');
     if (typeof info === 'object' && info !== null) return info;
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new NatsError('what answers is no NATS server', NOT_NATS);
 }
 
-/** `name`: what the certificate must be for. */
+/** The socket with TLS. `name`: the name that the certificate must carry. */
 async function secured(socket: Socket, name: string, { tls }: ConnectionOptions): Promise<Socket> {
   const { caFile, certFile, keyFile } = tls ?? {};
   const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map((file) => file && loadSecretFile(file)));

@@ -2,12 +2,13 @@ import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 
-/** Names that are being looked up. */
+/** Lookups under way, by name. */
 const pending = new Map<string, Promise<LookupAddress[]>>();
 
 /**
- * Looks a name up as the system does: the hosts file, then whatever it is told to ask. A name is asked for once at a time, however many
- * wait for it: an answer that does not come holds one of the few threads that the process has for such things.
+ * Looks a name up as the system does: in the hosts file, then wherever the system is configured to ask. However many
+ * wait for a name, it is asked for once at a time: a lookup without an answer occupies one of the process's few threads
+ * for such work.
  */
 export const systemLookup: LookupFunction = (hostname, { all }, callback) => {
   let asked = pending.get(hostname);
