@@ -33,7 +33,7 @@ describe('parseHostPort', () => {
     expect(() => parseHostPort(text)).toThrow(message);
   });
 
-  it('takes port 0 where it means any', () => {
+  it('takes port 0 where it means any free port', () => {
     expect(parseHostPort('a:0', { minPort: 0 })).toEqual({ host: 'a', port: 0 });
     expect(() => parseHostPort('a:x', { minPort: 0 })).toThrow('port must be 0..65535');
   });

@@ -1,4 +1,4 @@
-/** Where something listens or is reached. `host` is bare (no brackets around an IPv6 address). */
+/** An address to listen on or to connect to. `host` is bare (no brackets around an IPv6 address). */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
@@ -6,7 +6,7 @@ export interface HostPort {
 
 /** TCP's largest port. */
 const MAX_PORT = 65535;
-/** RFC 1035: longest host name, in characters; checked before the pattern so that a long text costs nothing. */
+/** RFC 1035: longest host name, in characters. Checked before the pattern, so that a long text costs nothing. */
 const MAX_HOST_LENGTH = 253;
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/;
 const IPV6 = /^[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?$/;
@@ -58,7 +58,10 @@ function parseHost(text: string): string {
   return text;
 }
 
-/** True for what only this host reaches: 127.0.0.0/8, ::1, and the name localhost. Other names may mean anything. */
+/**
+ * True for addresses that only this host reaches: 127.0.0.0/8, ::1, and the name localhost. Other names may resolve to
+ * any address.
+ */
 export function isLoopbackHost(host: string): boolean {
   return /^(localhost|::1|(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i.test(host);
 }

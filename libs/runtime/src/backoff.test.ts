@@ -10,7 +10,7 @@ it('a pause is doubled with each failure up to the longest, and shortened by up 
   expect(pauseAfter(7, { ...pauses, jitterPart: 0.25 }, () => 0.5)).toBe(52_500);
 });
 
-it('counts failures until one succeeds, or goes to the longest pause at once', () => {
+it('failures are counted until an attempt succeeds, or the longest pause is chosen at once', () => {
   const backoff = new Backoff(pauses, { random: () => 0 });
   expect([backoff.next(), backoff.next(), backoff.next()]).toEqual([1000, 2000, 4000]);
   backoff.reset();

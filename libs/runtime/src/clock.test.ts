@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MAX_TIMER_MS, systemClock } from './clock.ts';
 
-/** A delay that setTimeout does not keep. */
+/** A delay that is too long for setTimeout. */
 const LONG_MS = 3_000_000_000;
 
 // These timers treat a delay over 2^31 - 1 ms as Node's do: it becomes 1 ms.
@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 
 describe('a timer of this process', () => {
   // Limits: runtime/src/clock.ts MAX_TIMER_MS
-  it('waits as long as it was told, also past what setTimeout keeps', () => {
+  it('waits as long as it was told, also longer than setTimeout can', () => {
     const called = vi.fn();
     systemClock.after(LONG_MS, called);
     vi.advanceTimersByTime(LONG_MS - 1);

@@ -1,17 +1,20 @@
-/** Upper bounds, in seconds, of what takes from a tenth of a millisecond to ten seconds. */
+/** Upper bounds, in seconds, for durations from a tenth of a millisecond to ten seconds. */
 export const SECONDS: readonly number[] = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
 
-/** How often values fell below fixed bounds: what a histogram is read from. Observing one is a few comparisons and allocates nothing. */
+/**
+ * How many values were observed between fixed bounds, from which a histogram is made. Observing a value takes a few
+ * comparisons and allocates nothing.
+ */
 export class Distribution {
   readonly bounds: readonly number[];
-  /** Number of values up to each bound and above the bound before; the last: above all bounds. */
+  /** Number of values up to each bound and above the one before; the last number: above all bounds. */
   readonly counts: Float64Array;
-  /** In the array, so that adding to it makes no number on the heap. */
+  /** The sum is in an array, so that adding to it allocates no number on the heap. */
   readonly #sum = new Float64Array(1);
 
-  /** `bounds` rise. */
+  /** `bounds` must be ascending. */
   constructor(bounds: readonly number[] = SECONDS) {
     this.bounds = bounds;
     this.counts = new Float64Array(bounds.length + 1);
@@ -21,7 +24,7 @@ export class Distribution {
     return this.#sum[0] ?? 0;
   }
 
-  /** Of all values. */
+  /** Number of all values. */
   get count(): number {
     return this.counts.reduce((all, some) => all + some, 0);
   }

@@ -3,7 +3,7 @@ import { systemClock } from './clock.ts';
 import { FakeClock } from './fake-clock.ts';
 
 describe('FakeClock', () => {
-  it('runs timers in order, each at its own time, also those set on the way', () => {
+  it('runs timers in order, each at its own time, also those set meanwhile', () => {
     const clock = new FakeClock({ wall: 5000 });
     const ran: string[] = [];
     clock.after(20, () => ran.push(`b@${clock.now()}`));
@@ -18,7 +18,7 @@ describe('FakeClock', () => {
     expect([clock.now(), clock.wall(), clock.pending]).toEqual([20, 5020, 1]);
   });
 
-  it('does not run what was cancelled', () => {
+  it('does not run a cancelled timer', () => {
     const clock = new FakeClock();
     const timer = clock.after(1, () => {
       throw new Error('cancelled timers do not run');
@@ -33,7 +33,7 @@ describe('FakeClock', () => {
 describe('systemClock', () => {
   it('goes forward and calls back', async () => {
     const began = systemClock.now();
-    // Its timers are unref'd; the test runner's own channel keeps this process alive.
+    // The timers are unref'd; the test runner's own channel keeps this process alive.
     await new Promise<void>((resolve) => {
       systemClock.after(5, resolve);
     });

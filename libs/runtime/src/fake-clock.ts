@@ -6,7 +6,7 @@ interface Pending {
   readonly fn: () => void;
 }
 
-/** A clock that does not move until it is told to advance. */
+/** A clock that stands still until it is advanced. */
 export class FakeClock implements Clock {
   #now = 0;
   #order = 0;
@@ -42,7 +42,7 @@ export class FakeClock implements Clock {
     return this.#next(Number.POSITIVE_INFINITY)?.at ?? null;
   }
 
-  /** Moves on by `ms`, running what falls due on the way, in order, each at its own time. */
+  /** Advances by `ms` and runs the timers that become due, in order, each at its own time. */
   advance(ms: number): void {
     const end = this.#now + ms;
     for (let due = this.#next(end); due !== undefined; due = this.#next(end)) {

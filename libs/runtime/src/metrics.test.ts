@@ -17,7 +17,7 @@ describe('Metrics', () => {
     expect(values(await metrics.text())).toEqual(['spanmesh_messages_total 7', 'spanmesh_open 0']);
   });
 
-  it('reads one value per label, and drops those that are gone', async () => {
+  it('reads one value for each label, and drops labels that are gone', async () => {
     const metrics = new Metrics();
     let byDialect: Record<string, number> = { linkid: 1, circuit: 2 };
     metrics.gauge('spanmesh_links', 'Links.', () => byDialect, 'dialect');
@@ -39,7 +39,7 @@ describe('Metrics', () => {
     expect(lines.at(-1)).toBe('spanmesh_many_total{name="other"} 10');
   });
 
-  it('has histograms, and the process on request', async () => {
+  it('has histograms, and metrics of the process on request', async () => {
     const metrics = new Metrics({ processMetrics: true });
     const waits = new Distribution([0.1, 1]);
     metrics.histogram('spanmesh_wait_seconds', 'Waits.', waits);
@@ -68,7 +68,7 @@ describe('Metrics', () => {
     );
   });
 
-  it('has counts by several labels, and what is told by labels alone', async () => {
+  it('has counts by several labels, and metrics whose labels are their content', async () => {
     const metrics = new Metrics();
     const labels = { method: 'Get', code: 'OK' };
     metrics.counters('spanmesh_calls_total', 'Calls.', ['method', 'code'], () => [{ labels, value: 3 }]);

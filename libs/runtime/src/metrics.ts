@@ -1,11 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client';
 import { Distribution } from './distribution.ts';
 
-/** Values of one label of one metric beyond this number are summed up under `other`: a scrape stays bounded. */
+/** Most values of one label of a metric; further ones are summed up under `other`, so that a scrape stays small. */
 export const MAX_LABEL_VALUES = 64;
 const OVERFLOW_LABEL = 'other';
 
-/** Milliseconds between two looks at how long a turn of the event loop has taken. */
+/** Time between two measurements of a turn of the event loop, ms. */
 const TURN_LOOKS_MS = 20;
 const TURNS = {
   name: 'spanmesh_turn_seconds',
@@ -14,8 +14,8 @@ const TURNS = {
 };
 
 /**
- * Metrics of the library that are left out: gauges called `_total`, which another metric has by type, and others that carry their type in
- * their name.
+ * Metrics of the library that are left out: gauges with the ending `_total`, which belongs to counters, and others that
+ * have their type in their name.
  */
 const MISNAMED = [
   'nodejs_active_handles_total',
@@ -30,22 +30,25 @@ export type ReadNumber = () => number;
 /** Reads several values, by the value of the metric's one label. */
 export type ReadLabelled = () => Readonly<Record<string, number>>;
 
-/** One of several counts of a metric. */
+/** One of several counts of a metric, with its labels. */
 export interface Counted {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
 /**
- * The metrics of a process, in the text format of Prometheus. Names carry their unit and start with `spanmesh_`.
- * What a `read` throws makes the scrape fail.
+ * The metrics of a process, in the text format of Prometheus. Names include their unit and begin with `spanmesh_`. An
+ * exception of a `read` makes the scrape fail.
  */
 export class Metrics {
   readonly #registry = new Registry();
-  /** By name: their text. The library's own are a map of objects that each observation looks up. */
+  /**
+   * The text of each histogram, by name. The library's own histograms are not used: they look up a map of objects at
+   * each observation.
+   */
   readonly #histograms = new Map<string, () => string>();
 
-  /** `processMetrics`: also those of Node itself (heap, event loop lag, open handles). */
+  /** `processMetrics`: whether to include those of Node itself (heap, event loop lag, open handles). */
   constructor({ processMetrics = false }: { processMetrics?: boolean } = {}) {
     if (processMetrics) {
       collectDefaultMetrics({ register: this.#registry });
@@ -54,7 +57,7 @@ export class Metrics {
     }
   }
 
-  /** Something that only grows (until the process ends); `_total` at the end of its name. */
+  /** A number that only grows (until the process ends); its name ends with `_total`. */
   counter(name: string, help: string, read: ReadNumber): void;
   counter(name: string, help: string, read: ReadLabelled, label: string): void;
   counter(name: string, help: string, read: ReadNumber | ReadLabelled, label?: string): void {
@@ -70,7 +73,7 @@ export class Metrics {
     });
   }
 
-  /** Something that goes up and down. */
+  /** A number that goes up and down. */
   gauge(name: string, help: string, read: ReadNumber): void;
   gauge(name: string, help: string, read: ReadLabelled, label: string): void;
   gauge(name: string, help: string, read: ReadNumber | ReadLabelled, label?: string): void {
@@ -86,12 +89,15 @@ export class Metrics {
     });
   }
 
-  /** Always 1: what is worth knowing is in its labels. */
+  /** Always 1: the information is in the labels. */
   info(name: string, help: string, labels: Readonly<Record<string, string>>): void {
     new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] }).set({ ...labels }, 1);
   }
 
-  /** A counter by several labels, with as many combinations as `read` gives: their number must be bounded where they are counted. */
+  /**
+   * A counter with several labels, with the combinations that `read` returns: the code that counts must limit their
+   * number.
+   */
   counters(name: string, help: string, labels: readonly string[], read: () => Iterable<Counted>): void {
     new Counter({
       name,
@@ -105,7 +111,9 @@ export class Metrics {
     });
   }
 
-  /** How values are spread: one distribution, or several by the value of the one `label`, whose number must be bounded likewise. */
+  /**
+   * A histogram: one distribution, or several by the value of the one `label`, whose number must be limited likewise.
+   */
   histogram(name: string, help: string, read: Distribution): void;
   histogram(name: string, help: string, read: () => Iterable<readonly [string, Distribution]>, label: string): void;
   histogram(
@@ -119,7 +127,7 @@ export class Metrics {
     this.#histograms.set(name, () => histogramText(name, help, all(), label));
   }
 
-  /** A timer that is late by so much has waited for a turn of the event loop of at least that length. */
+  /** Measures turns of the event loop: a timer that is late has waited for a turn at least as long as the delay. */
   #measureTurns(): void {
     const { name, help, buckets } = TURNS;
     const turns = new Distribution(buckets);
@@ -132,7 +140,7 @@ export class Metrics {
     }, TURN_LOOKS_MS).unref();
   }
 
-  /** The text that a scrape gets. */
+  /** The text of a scrape. */
   async text(): Promise<string> {
     const text = await this.#registry.metrics();
     return [text.trimEnd(), ...[...this.#histograms.values()].map((read) => read())]
@@ -173,7 +181,7 @@ function setAll(
   }
 }
 
-/** In the text format. `le` counts all values up to a bound. */
+/** A histogram in the text format. `le` counts all values up to a bound. */
 function histogramText(
   name: string,
   help: string,

@@ -1,21 +1,23 @@
-/** For `expect.poll`, and what else takes a time: only what hangs takes so long, on a machine that is busy with other things, too. */
+/** For `expect.poll` and other waits: so long that only a test that hangs exceeds it, even on a busy machine. */
 export const PATIENCE = { timeout: 60_000 };
 
-/** Looks that follow each other at once, between turns of the event loop: most of what is waited for happens in this process. */
+/**
+ * Checks that follow each other at once, between turns of the event loop: most awaited events happen in this process.
+ */
 const QUICK_LOOKS = 20;
-/** Between two looks after that, ms. */
+/** Time between two checks after the quick ones, ms. */
 const LOOK_MS = 5;
 
 export interface Patience {
-  /** How long it may take before it counts as never, ms. */
+  /** Longest wait, ms, before the test fails. */
   readonly ms?: number;
-  /** Between two looks, ms; default: at once, then a few. */
+  /** Time between two checks, ms; default: at once, then LOOK_MS. */
   readonly everyMs?: number;
 }
 
 /**
- * What `look` finds, once it finds something: for what sends no event. Fails with the text of `what`. The tests' only way to wait by
- * looking, besides `expect.poll` for what is to be asserted (test/house/waits.test.ts).
+ * Waits until `look` returns a value, for conditions that send no event, and returns it. Fails with the text of `what`.
+ * Besides `expect.poll` for assertions, it is the tests' only way of waiting by polling (test/house/waits.test.ts).
  */
 export async function eventually<T>(
   look: () => T | undefined | Promise<T | undefined>,
@@ -34,7 +36,7 @@ export async function eventually<T>(
   }
 }
 
-/** Looks until it `holds`. */
+/** Waits until `holds` returns true. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string | (() => string) = String(holds),

@@ -1,10 +1,13 @@
 /**
- * Entries of tables at this moment, by name. The owner of a table counts it, beside where it is declared; tests ask at their end whether
- * something is left that nothing explains.
+ * Numbers of entries in tables, by name. The owner of a table counts it, beside its declaration; tests check at their
+ * end that no table has entries without an explanation.
  */
 export type TableSizes = Readonly<Record<string, number>>;
 
-/** Why a table may have entries when all that filled it is gone: a sentence, or that it is forgotten later. */
+/**
+ * Why a table may still have entries after all that filled it is gone: a sentence for each, such as that it is cleared
+ * later.
+ */
 export type Explained = Readonly<Record<string, string>>;
 
 /** Tables that have entries and are not explained, as `name: entries`. */

@@ -1,12 +1,12 @@
 /**
- * Gathers the requests of one turn of the event loop into one call, made at its end: the batching point of messages,
- * sockets and streams (architecture.md "Attach", batches: one flush per turn).
+ * Combines all requests of one turn of the event loop into one call at its end: messages, sockets and streams are
+ * written in batches this way (architecture.md "Attach", batches: one flush per turn).
  */
 export class Turn {
   readonly #run: () => void;
   #requested = false;
 
-  /** `flush` is called with setImmediate; what it throws is an uncaught exception. */
+  /** `flush` is called with setImmediate; its exceptions are uncaught. */
   constructor(flush: () => void) {
     this.#run = () => {
       // Cleared first: a request made inside flush is for the next turn.

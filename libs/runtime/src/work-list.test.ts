@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Job } from './grpc/slices.ts';
 import { WorkList } from './work-list.ts';
 
-/** A list whose turns a test lets pass, and what was said in the order of events. */
+/** A list whose turns the test controls, and the events in their order. */
 function list(perTurn = 10) {
   const said: string[] = [];
   const turns: (() => void)[] = [];
@@ -27,8 +27,8 @@ function list(perTurn = 10) {
   return { work, said, turns, steps, turn: () => turns.shift()?.() };
 }
 
-describe('what is short', () => {
-  it('is done at once, and nobody is told', () => {
+describe('short work', () => {
+  it('is done at once, and reports nothing', () => {
     const { work, said, steps } = list();
     work.run(steps('a', 1));
     work.do(() => said.push('b'));
@@ -36,7 +36,7 @@ describe('what is short', () => {
     expect([work.isBusy, work.size]).toEqual([false, 0]);
   });
 
-  it('waits for what it was asked for in', () => {
+  it('waits for the work requested before it', () => {
     const { work, said } = list();
     work.do(() => {
       work.do(() => said.push('second'));
@@ -45,7 +45,7 @@ describe('what is short', () => {
     expect(said).toEqual(['first', 'second']);
   });
 
-  it('may fail: whoever asked for it is told, and the rest is done', () => {
+  it('may fail: its caller gets the error, and other work is done', () => {
     const { work, said } = list();
     expect(() =>
       work.do(() => {
@@ -57,8 +57,8 @@ describe('what is short', () => {
   });
 });
 
-describe('what is long', () => {
-  it('takes turns of so many units, and what comes meanwhile waits, in order', () => {
+describe('long work', () => {
+  it('is done in turns of so many units, and later work waits in order', () => {
     const { work, said, steps, turn } = list();
     work.run(steps('long', 5));
     work.do(() => said.push('short'));
@@ -76,7 +76,7 @@ describe('what is long', () => {
     expect(said.at(-1)).toBe('at once');
   });
 
-  it('is given up half done, with what waits, and leaves nothing', () => {
+  it('is given up half done, with the work that waits, and leaves nothing', () => {
     const { work, said, steps, turn, turns } = list();
     work.run(steps('long', 5));
     work.run(steps('other', 1));

@@ -1,22 +1,23 @@
 import { type Job, UNITS_PER_TURN } from './grpc/slices.ts';
 
 export interface WorkListOptions {
-  /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
+  /** Units of work in one turn of the event loop; default: UNITS_PER_TURN. */
   readonly perTurn?: number;
 }
 
 export interface WorkListDependencies {
-  /** Calls in a later turn of the event loop; default: setImmediate. */
+  /** Calls its argument in a later turn of the event loop; default: setImmediate. */
   readonly later?: (turn: () => void) => void;
-  /** Told at the end of a turn whose work is not over. */
+  /** Called at the end of a turn if the work is not finished. */
   readonly onTurn?: () => void;
-  /** Told when work is over that has taken more than a turn. */
+  /** Called when work that took more than one turn is finished. */
   readonly onIdle?: () => void;
 }
 
 /**
- * Changes of one state, one after the other: each finds the state as the one before has left it. What is short is done at once. What is long
- * is done in slices, with turns of the event loop in between, and whatever comes meanwhile waits: nobody changes what is half done.
+ * Changes of one state, made one after the other, so that each finds the state as the one before has left it. Short
+ * work is done at once. Long work is done in slices, with turns of the event loop in between; other work waits
+ * meanwhile, so nobody changes a state that is half changed.
  */
 export class WorkList {
   /** Most units in one turn so far. */
@@ -25,14 +26,14 @@ export class WorkList {
   readonly #later: (turn: () => void) => void;
   readonly #onTurn: () => void;
   readonly #onIdle: () => void;
-  /** In order; the first one is under way. */
+  /** Jobs in order; the first one is under way. */
   #jobs: Job<void>[] = [];
-  /** Index of the next piece of work; the ones before it are over. */
+  /** Index of the next job; the ones before it are finished. */
   #next = 0;
-  /** A job is being done, in this very moment. */
+  /** Whether a job is running at this very moment. */
   #isWorking = false;
   #isScheduled = false;
-  /** The work under way has taken more than a turn. */
+  /** Whether the work under way has taken more than a turn. */
   #isLong = false;
   #whenIdle: (() => void)[] = [];
 
@@ -46,34 +47,40 @@ export class WorkList {
     this.#onIdle = onIdle;
   }
 
-  /** Work is under way: what is read now is half done. */
+  /** Whether work is under way: then the state is half changed. */
   get isBusy(): boolean {
     return this.#jobs.length > 0;
   }
 
-  /** Jobs that are not over. */
+  /** Jobs that are not finished. */
   get size(): number {
     return this.#jobs.length - this.#next;
   }
 
-  /** At once, as far as a turn goes, if nothing is under way; otherwise after all that was asked for before. What it throws then is thrown. */
+  /**
+   * Runs the job at once, up to a turn's work, if nothing is under way; otherwise after all earlier ones. An exception
+   * of the job is thrown here if the job runs within this call, and is uncaught in a later turn.
+   */
   run(job: Job<void>): void {
     this.#jobs.push(job);
     if (!this.#isWorking && !this.#isScheduled) this.#turn();
   }
 
-  /** Does something short, of one unit, in its turn. */
+  /** Does short work, of one unit, in its turn. */
   do(work: () => void): void {
     this.run(short(work));
   }
 
-  /** Calls at once, or as soon as no work is under way. */
+  /** Calls `fn` at once, or as soon as no work is under way. */
   whenIdle(fn: () => void): void {
     if (this.isBusy) this.#whenIdle.push(fn);
     else fn();
   }
 
-  /** Gives up what is under way, half done as it is, and what waits. A job that calls this goes on, and is then the only one. */
+  /**
+   * Gives up the work under way, half done as it is, and the work that waits. A job that calls this goes on, and is
+   * then the only one.
+   */
   clear(): void {
     const kept = this.#isWorking ? this.#next + 1 : this.#next;
     for (const job of this.#jobs.splice(kept)) job.return();

@@ -26,8 +26,8 @@ function world() {
   return { history, collector, ids };
 }
 
-describe('What a replica has heard', () => {
-  it('has each event once, whichever way it came', () => {
+describe('The events that a replica has received', () => {
+  it('are taken once each, whichever way they came', () => {
     const { collector, ids } = world();
     collector.begin([]);
     for (const id of [`${A}.1`, `${B}.7`, `${A}.1`, `${A}.2`, `${B}.7`, `${A}.1`]) collector.take(event(id));
@@ -35,19 +35,19 @@ describe('What a replica has heard', () => {
     expect(collector.lost).toBe(0);
   });
 
-  it("begins with another replica's history, and takes what came meanwhile after it", () => {
+  it('begin with another replica’s history, followed by those that came meanwhile', () => {
     const { collector, ids } = world();
     collector.take(event(`${A}.3`));
     collector.take(event(`${A}.4`));
     collector.begin([event(`${A}.1`), event(`${B}.9`), event(`${A}.3`)]);
     collector.take(event(`${A}.5`));
     expect(ids()).toEqual([`${A}.1`, `${B}.9`, `${A}.3`, `${A}.4`, `${A}.5`]);
-    // The other one had counted two of them together.
+    // The other replica had counted two of them together, so their numbers leave a gap that is no loss.
     expect(collector.lost).toBe(0);
   });
 
   // Limits: events/event-collector.ts MAX_EARLY_EVENTS
-  it('keeps only so much while it waits, the latest', () => {
+  it('are kept up to a number while the history is awaited, the latest ones', () => {
     for (const waiting of [MAX_EARLY_EVENTS, MAX_EARLY_EVENTS + 3]) {
       const { history, collector } = world();
       for (let n = 1; n <= waiting; n++) collector.take(event(`${A}.${n}`));
@@ -66,7 +66,7 @@ describe('What a replica has heard', () => {
     for (let n = 0; n < MAX_SOURCES; n++) collector.take(event(`${source(n)}.1`));
     collector.take(event(`${source(0)}.3`));
     expect(collector.lost).toBe(1);
-    // One more than there may be: the second goes, the first was heard since.
+    // One process too many: the second is forgotten, as the first has been heard since.
     collector.take(event(`${source(MAX_SOURCES)}.1`));
     collector.take(event(`${source(1)}.3`));
     collector.take(event(`${source(0)}.5`));
@@ -85,7 +85,7 @@ describe('What a replica has heard', () => {
     expect(history.end).toBe(3);
   });
 
-  it('has nothing of what is no id', () => {
+  it('are left out when their id is none', () => {
     const { collector, ids } = world();
     collector.begin([]);
     for (const id of ['', 'x.1', `${A}.`, `${A}.1.1`, `${A}.-1`, `${A}.${'9'.repeat(16)}`]) collector.take(event(id));

@@ -2,30 +2,33 @@ import type { Event } from '@spanmesh/proto/v1/events';
 import type { EventHistory } from './event-history.ts';
 import { EVENT_KINDS, eventKindName } from './event-kind-name.ts';
 
-/** Processes whose numbers are remembered; the one silent for longest goes first. */
+/** Processes whose last event numbers are remembered; the one silent for longest is forgotten first. */
 export const MAX_SOURCES = 8192;
-/** Events that wait until the history of another replica has been read; the oldest are lost first. */
+/** Events that wait until another replica's history has been read; the oldest are lost first. */
 export const MAX_EARLY_EVENTS = 8192;
 
 const ID = /^([0-9a-f]{32})\.(\d{1,15})$/;
 
-/** Puts events of all processes into one history: each once, whichever way it came, and counts the missing ones. */
+/** Puts events of all processes into one history, each once, whichever way it came, and counts missing ones. */
 export class EventCollector {
   /** Events that are known to have been lost on their way. */
   lost = 0;
-  /** How often each kind has happened, as far as it was heard here, by its name. */
+  /** How often each kind of event has happened, as far as this replica was told, by the kind's name. */
   readonly counts: Record<string, number> = Object.fromEntries([...EVENT_KINDS.keys()].map((kind) => [kind, 0]));
   readonly #history: EventHistory;
-  /** The highest number of each source, those heard last at the end. */
+  /** The highest event number of each process, in the order in which processes were last heard. */
   readonly #numbers = new Map<string, number>();
-  /** Events that came before `begin`; null: it has begun. */
+  /** Events that came before `begin`; null: it was called. */
   #early: Event[] | null = [];
 
   constructor({ history }: { readonly history: EventHistory }) {
     this.#history = history;
   }
 
-  /** Until this is called, what comes waits. `before`: the history of another replica, in order. */
+  /**
+   * Begins the history; events that came before this call were kept waiting. `before`: the history of another replica,
+   * in order.
+   */
   begin(before: readonly Event[]): void {
     const early = this.#early;
     if (early === null) return;
@@ -43,7 +46,7 @@ export class EventCollector {
     if (this.#early.length > MAX_EARLY_EVENTS) this.#early.shift();
   }
 
-  /** `isCopy`: of a history, whose numbers have gaps where it has counted events together. */
+  /** `isCopy`: the event is from another history, whose numbers have gaps where events were counted together. */
   #take(event: Event, { isCopy }: { readonly isCopy: boolean }): void {
     const [, source, digits] = ID.exec(event.id) ?? [];
     if (source === undefined) return;
@@ -54,7 +57,7 @@ export class EventCollector {
       this.lost += number - known - 1;
     }
     const kind = eventKindName(event.kind);
-    // A later version has more of them.
+    // A later version has kinds that this one does not know.
     if (!isCopy && EVENT_KINDS.has(kind)) this.counts[kind] = (this.counts[kind] ?? 0) + event.count;
     this.#numbers.delete(source);
     this.#numbers.set(source, Math.max(number, known ?? 0));

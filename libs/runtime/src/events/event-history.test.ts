@@ -17,7 +17,7 @@ function event(kind: EventKind, subject: string, principal: string, second = 0):
 }
 
 describe('The history of events', () => {
-  it('lists what happened in order, each with its number', () => {
+  it('lists events in order, each with its number', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(UP, 'gw.1:1', 'a'));
     history.add(event(DOWN, 'gw.1:1', 'a'));
@@ -30,7 +30,7 @@ describe('The history of events', () => {
   });
 
   // Limits: events/event-history.ts MAX_EVENTS_PER_PRINCIPAL
-  it('counts what a flapping peer repeats, keeps its last ones, and what others did', () => {
+  it('counts a flapping peer’s repeats together, except for its last ones, and keeps the events of others', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(UP, 'gw.1:0', 'quiet'));
     const times = 10 * MAX_EVENTS_PER_KIND;
@@ -46,7 +46,7 @@ describe('The history of events', () => {
   });
 
   // Limits: events/event-history.ts MAX_EVENTS_PER_KIND
-  it('keeps so many of a kind, whoever caused them, and those of other kinds', () => {
+  it('keeps so many events of a kind, whoever caused them, and all of other kinds', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(ACT, 'gw', 'operator'));
     const add = (n: number) => history.add(event(DOWN, `gw.1:${n}`, `peer ${n}`));
@@ -78,7 +78,7 @@ describe('The history of events', () => {
     expect(history.since(history.tokenAt(0)).events).toHaveLength(2);
   });
 
-  it('goes on from a token of another replica, some of which it tells again', () => {
+  it('goes on from a token of another replica, and repeats some events', () => {
     const clock = new FakeClock();
     const [one, other] = [new EventHistory({ clock }), new EventHistory({ clock })];
     const both = (subject: string) => {
@@ -96,7 +96,7 @@ describe('The history of events', () => {
     expect(young.since(token)).toEqual({ events: [], historyLost: true });
   });
 
-  it('says that history was lost once entries after the token were dropped, not when they were counted', () => {
+  it('says that history was lost if entries after the token were dropped, not if they were counted together', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     const { token } = history;
     for (let n = 0; n < 2 * MAX_EVENTS_PER_PRINCIPAL; n += 1) history.add(event(UP, `gw.1:${n}`, 'flapping'));
@@ -106,7 +106,7 @@ describe('The history of events', () => {
     expect(history.since(history.token).historyLost).toBe(false);
   });
 
-  it('says that history was lost for a token of the future, or of nobody', () => {
+  it('says that history was lost for a token of the future, or of an unknown replica', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     const only = history.add(event(UP, 'gw.1:1', 'a'));
     const [id, , at] = history.token.split('.');
@@ -116,7 +116,7 @@ describe('The history of events', () => {
     }
   });
 
-  it('tells those who listen, until they stop', () => {
+  it('calls listeners until they are removed', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     const heard: number[] = [];
     const stop = history.listen(({ number }) => heard.push(number));

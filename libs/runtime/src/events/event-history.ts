@@ -2,23 +2,26 @@ import { type Event, EventKind } from '@spanmesh/proto/v1/events';
 import type { Clock } from '../clock.ts';
 import { type Random, randomNonce, systemRandom } from '../random.ts';
 
-/** Entries kept of one kind: a kind that comes often pushes no other out. */
+/** Entries kept of one kind: a frequent kind must not push out others. */
 export const MAX_EVENTS_PER_KIND = 1024;
-/** Entries kept of one kind about one principal; beyond that the oldest two of them become one, with a count. */
+/** Entries kept of one kind about one principal; beyond that, the two oldest become one entry with a count. */
 export const MAX_EVENTS_PER_PRINCIPAL = 64;
-/** Operators' acts kept of one principal; more than of other events, because they are asked for later, one by one. */
+/** Operators' acts kept of one principal: more than of other events, because people ask for them later, one by one. */
 export const MAX_ACTS_PER_PRINCIPAL = 256;
-/** A token of another replica is taken to be that much older than it says, ms: events reach replicas at different times. */
+/**
+ * A token of another replica is taken as this much older than it says, ms, because events reach replicas at different
+ * times.
+ */
 export const RESUME_OVERLAP_MS = 5000;
 
 interface Entry {
   event: Event;
-  /** When it came here, milliseconds since 1970. */
+  /** When the event came here, milliseconds since 1970. */
   readonly at: number;
 }
 
 interface Kind {
-  /** By number, the oldest first. */
+  /** Entries by number, the oldest first. */
   readonly entries: Map<number, Entry>;
   /** Numbers of the entries of each principal, the oldest first. */
   readonly byPrincipal: Map<string, number[]>;
@@ -28,16 +31,17 @@ interface Kind {
 export interface EventsSince {
   /** In order of number. */
   readonly events: Event[];
-  /** The token is of nobody, or entries after it are not here any more. */
+  /** Whether events may be missing: the token is of an unknown replica, or entries after it were dropped. */
   readonly historyLost: boolean;
 }
 
-/** Where a token points to. */
+/** What a token says: a number of this history, or for another replica's token a time. */
 type Place = { readonly kind: 'number'; readonly number: number } | { readonly kind: 'time'; readonly at: number };
 
 /**
- * What happened, bounded twice: by kind, and within a kind by principal. A principal is who caused it (a key, an address, an operator):
- * connections of one peer have different ids, so that the subject would not tell that it is the same peer that comes and goes.
+ * The history of events, limited twice: by kind, and within a kind by principal. A principal is who caused the event (a
+ * key, an address, an operator). It is counted by principal, not by subject, because connections of one peer have
+ * different ids, so subjects would not show that one peer comes and goes.
  */
 export class EventHistory {
   readonly #id: string;
@@ -46,7 +50,7 @@ export class EventHistory {
   readonly #kinds = new Map<EventKind, Kind>();
   readonly #listeners = new Set<(event: Event) => void>();
   #number = 0;
-  /** The latest entry that was dropped to make room; one that was counted with another is not dropped. */
+  /** The latest entry dropped to make room; an entry that was counted together with another is not dropped. */
   #dropped = { number: 0, at: 0 };
 
   constructor({ clock, random = systemRandom }: { readonly clock: Pick<Clock, 'wall'>; readonly random?: Random }) {
@@ -55,12 +59,12 @@ export class EventHistory {
     this.#startedAt = clock.wall();
   }
 
-  /** Resume from here: opaque to users. */
+  /** Token from which a reader resumes after all present entries; opaque to users. */
   get token(): string {
     return this.tokenAt(this.#number);
   }
 
-  /** Resume after the entry with this number. */
+  /** Token from which a reader resumes after the entry with this number. */
   tokenAt(number: number): string {
     return `${this.#id}.${number}.${this.#clock.wall()}`;
   }
@@ -70,7 +74,7 @@ export class EventHistory {
     return this.#number;
   }
 
-  /** Takes an event in, and numbers it; gives the entry that it has become. */
+  /** Adds an event and numbers it; returns its entry. */
   add(event: Event): Event {
     const kind = this.#kind(event.kind);
     this.#number += 1;
@@ -102,7 +106,10 @@ export class EventHistory {
     return number < this.#dropped.number;
   }
 
-  /** Entries after a token of this history, or by time after one of another replica's; with one that is no token, all there are. */
+  /**
+   * Entries after a token: by number for a token of this history, by time for one of another replica. If it is no
+   * token, all entries.
+   */
   since(token: string): EventsSince {
     const place = this.#placeOf(token);
     if (place === null) return { events: this.all(), historyLost: true };
@@ -116,13 +123,13 @@ export class EventHistory {
     };
   }
 
-  /** The number in a token of this very history; null: it is not one. */
+  /** The number in a token of this history; null: it is another token, or none. */
   numberOf(token: string): number | null {
     const place = this.#placeOf(token);
     return place?.kind === 'number' ? place.number : null;
   }
 
-  /** Calls `fn` with each entry that is added from now on; gives what ends that. */
+  /** Calls `fn` with each entry that is added from now on; returns a function that ends this. */
   listen(fn: (event: Event) => void): () => void {
     this.#listeners.add(fn);
     return () => this.#listeners.delete(fn);
@@ -156,7 +163,7 @@ export class EventHistory {
     }
   }
 
-  /** null: no token. */
+  /** null: the text is no token. */
   #placeOf(token: string): Place | null {
     const [, id, digits, ms] = /^([0-9a-f]{32})\.(\d{1,15})\.(\d{1,15})$/.exec(token) ?? [];
     if (id === undefined) return null;
@@ -166,7 +173,7 @@ export class EventHistory {
   }
 }
 
-/** The oldest of a principal's entries becomes part of the next: what happened lately stays apart. */
+/** Counts a principal's oldest entry together with the next one: recent events stay separate. */
 function countTogether({ entries }: Kind, numbers: number[]): void {
   const oldest = entries.get(numbers.shift() ?? 0);
   const next = entries.get(numbers[0] ?? 0);

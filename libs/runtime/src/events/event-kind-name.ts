@@ -2,7 +2,7 @@ import { EventKind } from '@spanmesh/proto/v1/events';
 
 const PREFIX = 'EVENT_KIND_';
 
-/** All kinds, by what people call them: `peer-up`. */
+/** All kinds of event, by their names for people: `peer-up`. */
 export const EVENT_KINDS: ReadonlyMap<string, EventKind> = new Map(
   Object.entries(EventKind)
     .filter(([, kind]) => kind > 0)
@@ -11,7 +11,7 @@ export const EVENT_KINDS: ReadonlyMap<string, EventKind> = new Map(
 
 const NAMES: ReadonlyMap<EventKind, string> = new Map([...EVENT_KINDS].map(([name, kind]) => [kind, name]));
 
-/** Name of a kind, for people; `kind-99`: one that this version does not know. */
+/** Name of a kind, for people; `kind-99` for one that this version does not know. */
 export function eventKindName(kind: EventKind): string {
   return NAMES.get(kind) ?? `kind-${kind}`;
 }

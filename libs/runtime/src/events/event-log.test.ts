@@ -17,7 +17,7 @@ function failed(subject: string): Happened {
   return { kind: EventKind.EVENT_KIND_TARGET_FAILED, subject, principal: '', target };
 }
 
-/** A process that tells, and a replica that hears it while `connected`. */
+/** A process that reports events, and a replica that receives them while `connected`. */
 function world() {
   const clock = new FakeClock();
   const lines: Record<string, unknown>[] = [];
@@ -50,7 +50,7 @@ describe('The events of a process', () => {
     expect(history.all()[0]).toMatchObject({ reporter: 'gw.1', count: 1, time: new Date(clock.wall() - 1000) });
   });
 
-  it('have no second line when whoever tells has written one', () => {
+  it('are not logged again when the reporting code has logged them', () => {
     const { clock, lines, history, log } = world();
     log.tell(peerUp('gw.1:1', 'a'), { isLogged: true });
     clock.advance(1000);
@@ -58,7 +58,7 @@ describe('The events of a process', () => {
     expect(lines).toEqual([]);
   });
 
-  it('are told the first time, then once an interval with a count, when they repeat', () => {
+  it('are reported the first time, and repeats together once an interval, with a count', () => {
     const { clock, lines, history, log } = world();
     for (let n = 0; n < 300; n++) {
       log.tell(failed('backup'), { repeats: 'backup' });
@@ -73,7 +73,7 @@ describe('The events of a process', () => {
     const all = history.all().filter(({ subject }) => subject === 'backup');
     expect(all.reduce((sum, { count }) => sum + count, 0)).toBe(300);
     expect(lines.filter(({ subject }) => subject === 'backup')).toHaveLength(all.length);
-    // Forgotten: the next one is the first again.
+    // The event was forgotten: the next one counts as the first again.
     clock.advance(2 * REPEAT_MS);
     expect(clock.pending).toBe(0);
     log.tell(failed('backup'), { repeats: 'backup' });
@@ -82,7 +82,7 @@ describe('The events of a process', () => {
   });
 
   // Limits: events/event-log.ts MAX_BURST
-  it('of a principal that causes many are told together, those of others one by one', () => {
+  it('are reported together when one principal causes many; those of others one by one', () => {
     const { clock, lines, history, log } = world();
     const times = 10 * MAX_BURST;
     for (let n = 0; n < times; n++) log.tell(peerUp(`gw.1:${n}`, 'flapping'));
@@ -96,7 +96,7 @@ describe('The events of a process', () => {
   });
 
   // Limits: events/event-log.ts MAX_WAITING_EVENTS
-  it('wait for a bus that is away, and what is too many is counted as lost', () => {
+  it('wait for a bus that is away; those beyond the limit count as lost', () => {
     const { clock, history, collector, way, log } = world();
     log.tell(peerUp('gw.1:first', 'first'));
     clock.advance(1000);
@@ -111,7 +111,7 @@ describe('The events of a process', () => {
     expect(collector.lost).toBe(5);
   });
 
-  it('that the bus loses are counted when the next one comes', () => {
+  it('are counted when the bus loses them, once the next one arrives', () => {
     const { clock, collector, way, log } = world();
     log.tell(peerUp('gw.1:1', 'a'));
     clock.advance(1000);
@@ -126,7 +126,7 @@ describe('The events of a process', () => {
   });
 
   // Limits: events/event-log.ts MAX_COUNTED
-  it('of more principals at a time than are kept count of are lost, and counted', () => {
+  it('are lost, and counted, beyond the number of principals that are tracked', () => {
     const { clock, collector, log } = world();
     for (let n = 0; n < MAX_COUNTED + 10; n++) {
       log.tell(peerUp(`gw.1:${n}`, `peer ${n}`));
@@ -146,7 +146,7 @@ describe('The events of a process', () => {
     expect(history.all()[0]?.target?.address).toHaveLength(MAX_EVENT_TEXT);
   });
 
-  it('are all told when the process stops', () => {
+  it('are all sent when the process stops', () => {
     const { clock, history, log } = world();
     for (let n = 0; n < 2 * MAX_BURST; n++) log.tell(peerUp(`gw.1:${n}`, 'one'));
     log.stop();

@@ -8,28 +8,31 @@ import { bounded, encodeReport, MAX_REPORTED_EVENTS } from './event-report.ts';
 import type { EventTeller, Happened, TellOptions } from './event-teller.ts';
 import { eventLine } from './event-words.ts';
 
-/** Events of one kind that one principal may cause in BURST_MS; the further ones are told together, when that time is over. */
+/**
+ * Events of one kind that one principal may cause in BURST_MS; further ones are reported together when that time is
+ * over.
+ */
 export const MAX_BURST = 64;
-/** See MAX_BURST, ms. */
+/** The interval of MAX_BURST, ms. */
 export const BURST_MS = 10_000;
-/** How often repeats of an event are told, together, after the first time, ms. */
+/** How often repeats of an event are reported, together, after the first one, ms. */
 export const REPEAT_MS = 60_000;
-/** Kinds and principals that are kept count of; of more at a time events are lost. */
+/** Pairs of kind and principal (or repeated events) that are counted; events beyond this number are lost. */
 export const MAX_COUNTED = 8192;
 /** Events that wait for the bus; the oldest are lost first. */
 export const MAX_WAITING_EVENTS = 4096;
-/** How long events are gathered for one report, ms. */
+/** How long events are collected for one report, ms. */
 const GATHER_MS = 100;
-/** How often a bus that is away is looked at, and counts are looked through, ms. */
+/** How often a bus that is away is tried, and counts are checked, ms. */
 const LOOK_MS = 2000;
 
-/** Events of a key: when one is told next, and how many are not told yet. */
+/** The count of one kind and principal: when an event is reported next, and how many are not reported yet. */
 interface Counted {
   until: number;
   left: number;
   readonly intervalMs: number;
   readonly burst: number;
-  /** The last that was not told. */
+  /** The last event that was not reported. */
   held: Happened | null;
   isLogged: boolean;
   count: number;
@@ -38,7 +41,7 @@ interface Counted {
 
 export interface EventLogDependencies {
   readonly bus: Pick<Bus, 'publish'>;
-  /** Whether the bus reaches anybody now; default: always. */
+  /** Whether the bus reaches other processes; default: always. */
   readonly isConnected?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -46,8 +49,9 @@ export interface EventLogDependencies {
 }
 
 /**
- * What a process has seen, for people. Off every path of messages: called when something begins or ends, bounded by principal, and what
- * nobody takes is dropped, with a gap in the numbers that shows it.
+ * Reports what a process has seen, for people. It is on no path of messages: it is called when something begins or
+ * ends, its work is limited for each principal, and reports that cannot be sent are dropped, which a gap in the numbers
+ * shows.
  */
 export class EventLog implements EventTeller {
   readonly #reporter: () => string;
@@ -60,7 +64,7 @@ export class EventLog implements EventTeller {
   #gathering: Timer | null = null;
   #looking: Timer | null = null;
 
-  /** `reporter`: how this process is called; asked for with each event. */
+  /** `reporter`: the name of this process, asked for with each event. */
   constructor({ reporter }: { readonly reporter: () => string }, deps: EventLogDependencies) {
     this.#reporter = reporter;
     this.#deps = deps;
@@ -102,12 +106,12 @@ export class EventLog implements EventTeller {
     this.#emit(happened, { isLogged, count: 1, firstAt: wall });
   }
 
-  /** Calls `fn` with each event of this process at once, whatever becomes of the bus. */
+  /** Calls `fn` with each event of this process at once, whether or not the bus takes it. */
   listen(fn: (event: Event) => void): void {
     this.#listeners.add(fn);
   }
 
-  /** Tells what is not told yet. The bus must still be there. */
+  /** Sends all events that are still held back. The bus must still be open. */
   stop(): void {
     for (const counted of this.#counted.values()) this.#release(counted);
     this.#counted.clear();
@@ -157,7 +161,7 @@ export class EventLog implements EventTeller {
         this.#deps.bus.publish(EVENT_REPORTS, encodeReport(waiting.slice(i, i + MAX_REPORTED_EVENTS)));
       }
     } catch {
-      // The bus is closed: nobody hears anything any more.
+      // The bus is closed: no reports can be sent any more.
     }
   }
 
@@ -180,7 +184,7 @@ export class EventLog implements EventTeller {
     }
   }
 
-  /** Tells together what was held back. False: nothing was. */
+  /** Reports together the events that were held back. False: there were none. */
   #release(counted: Counted): boolean {
     const { held, isLogged, count, firstAt } = counted;
     if (held === null) return false;

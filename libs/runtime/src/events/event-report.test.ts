@@ -13,12 +13,12 @@ import {
 } from './event-report.ts';
 
 const TIME = new Date('2026-01-31T12:00:00Z');
-/** Longer than any text may be. */
+/** A text that is longer than allowed. */
 const LONG = 'x'.repeat(MAX_EVENT_TEXT + 1);
 const one = (more: Partial<Event> = {}): Event =>
   Event.fromPartial({ kind: 1, subject: 'x', id: 'y', time: TIME, firstTime: TIME, count: 1, ...more });
 
-it('what is reported is what comes', () => {
+it('a report is decoded as it was encoded', () => {
   const events = [one(), one({ kind: 6, target: { address: 'host:1', gateway: 'gw', error: 'why' }, count: 7 })];
   expect(decodeReport(encodeReport(events))).toEqual(events);
 });
@@ -33,7 +33,7 @@ it('the longest report fits on the bus', () => {
 });
 
 // Limits: events/event-report.ts MAX_EVENT_TEXT, events/event-report.ts MAX_EVENT_FILES, events/event-report.ts MAX_REPORTED_EVENTS, events/event-report.ts MAX_EVENT_KIND
-it('what is too long, too many, or of a kind too high is cut or left out, and what is just not is kept', () => {
+it('texts that are too long are cut, files that are too many and kinds that are too high left out; at the limit all are kept', () => {
   const longest = 'x'.repeat(MAX_EVENT_TEXT);
   const subject = (text: string) => bounded(one({ subject: text })).subject;
   expect(subject(longest)).toBe(longest);
@@ -62,7 +62,7 @@ it.each<Partial<Event>>([
   expect(JSON.stringify(bounded(one(more)))).not.toContain('x'.repeat(MAX_EVENT_TEXT));
 });
 
-it('what makes no sense is left out, and the rest is cut to size', () => {
+it('events without a valid time or kind are left out, and texts are cut', () => {
   const raw = (...events: Partial<Event>[]) =>
     ReportEventsRequest.encode(ReportEventsRequest.fromPartial({ events: events.map(one) })).finish();
   expect(decodeReport(raw({ kind: 0 }, { kind: 64 as Event['kind'] }, { count: 0 }, { time: undefined }))).toEqual([]);
@@ -72,7 +72,7 @@ it('what makes no sense is left out, and the rest is cut to size', () => {
   );
   expect(decodeReport(Buffer.from('no message'))).toEqual([]);
   expect(decodeReport(new Uint8Array(MAX_BUS_BYTES + 1))).toEqual([]);
-  // Seconds that are no time of day: 9e18.
+  // Seconds that make no valid time: 9e18.
   const time = Buffer.from([0x22, 0x0a, 0x08, ...[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf3, 0x7c]]);
   const event = Buffer.concat([Buffer.from([0x10, 1]), time, Buffer.from([0x2a, 0, 0x30, 1])]);
   expect(decodeReport(Buffer.concat([Buffer.from([0x0a, event.length]), event]))).toEqual([]);

@@ -4,14 +4,14 @@ import { MAX_BUS_BYTES } from '../bus/bus.ts';
 
 /** Events in one report. */
 export const MAX_REPORTED_EVENTS = 100;
-/** Longest text of an event, characters; what is longer is cut. */
+/** Longest text of an event, characters; longer texts are cut. */
 export const MAX_EVENT_TEXT = 300;
-/** Highest number of a kind that is taken in: later versions have more of them. */
+/** Highest number of a kind that is accepted: later versions have more kinds than this one. */
 const MAX_EVENT_KIND = 63;
-/** Files that one event names. */
+/** Most files that one event names. */
 export const MAX_EVENT_FILES = 8;
 
-/** The event with its texts cut, so that a report always fits and histories are bounded in bytes, too. */
+/** The event with its texts cut, so that a report always fits on the bus, and histories are limited in bytes, too. */
 export function bounded(event: Event): Event {
   const { peer, target, member, drain, files, limit, operator } = event;
   const one: Event = {
@@ -31,12 +31,12 @@ export function bounded(event: Event): Event {
   return one;
 }
 
-/** At most MAX_REPORTED_EVENTS, which are `bounded`. */
+/** Encodes at most MAX_REPORTED_EVENTS events, all of them `bounded`. */
 export function encodeReport(events: Event[]): Uint8Array {
   return ReportEventsRequest.encode({ events }).finish();
 }
 
-/** The events of a report that keep to the limits: others who may write to the bus must not fill our memory. */
+/** The events of a report, brought within the limits: others who may write to the bus must not fill our memory. */
 export function decodeReport(data: Uint8Array): Event[] {
   if (data.length > MAX_BUS_BYTES) return [];
   try {
@@ -46,7 +46,7 @@ export function decodeReport(data: Uint8Array): Event[] {
   }
 }
 
-/** The same of events that are decoded already. */
+/** Events that were decoded elsewhere, brought within the same limits. */
 export function believed(events: readonly Event[]): Event[] {
   return events.slice(0, MAX_REPORTED_EVENTS).filter(isKnown).map(bounded);
 }
@@ -55,7 +55,7 @@ function isKnown({ kind, time, firstTime, count }: Event): boolean {
   return kind > 0 && kind <= MAX_EVENT_KIND && isTime(time) && isTime(firstTime) && count > 0;
 }
 
-/** A time that is no time of day could not even be shown. */
+/** Whether a time can be shown as one. */
 function isTime(time: Date | undefined): boolean {
   return time !== undefined && !Number.isNaN(time.getTime());
 }

@@ -1,21 +1,24 @@
 import type { Event, EventKind } from '@spanmesh/proto/v1/events';
 
-/** What happened. */
+/** An event as the code that has seen it reports it. */
 export type Happened = { readonly kind: EventKind; readonly subject: string; readonly principal: string } & Partial<
   Pick<Event, 'peer' | 'target' | 'member' | 'drain' | 'files' | 'limit' | 'operator'>
 >;
 
 export interface TellOptions {
-  /** The first is told at once, the further ones of the same key together, once in REPEAT_MS. */
+  /**
+   * Key of an event that may repeat: the first is reported at once, further ones with this key together, once in
+   * REPEAT_MS.
+   */
   readonly repeats?: string;
-  /** The teller has written a line of the log itself. */
+  /** The caller has already logged it. */
   readonly isLogged?: boolean;
 }
 
-/** Where a process tells what it sees: a line of its log at info, and an entry in the history that topology keeps. */
+/** Where a process reports what it sees: as a line of its log at info, and as an entry in topology's history. */
 export interface EventTeller {
   tell(happened: Happened, options?: TellOptions): void;
 }
 
-/** Tells nobody. */
+/** Drops all events. */
 export const NO_EVENTS: EventTeller = { tell: () => {} };

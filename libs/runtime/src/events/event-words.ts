@@ -1,7 +1,7 @@
 import { dialectOf } from '@spanmesh/proto/dialect';
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
 
-/** How the log calls what happened. */
+/** The log's words for each kind of event. */
 const WORDS: Readonly<Record<number, string>> = {
   [EventKind.EVENT_KIND_PEER_UP]: 'peer is up',
   [EventKind.EVENT_KIND_PEER_DOWN]: 'peer is down',
@@ -24,7 +24,7 @@ const WORDS: Readonly<Record<number, string>> = {
   [EventKind.EVENT_KIND_OPERATOR_ACT]: 'operator',
 };
 
-/** An event as a line of the log: only what says something. */
+/** An event as a line of the log, without empty fields. */
 export function eventLine(event: Event): { readonly fields: Record<string, unknown>; readonly words: string } {
   const { kind, subject, principal, count, firstTime } = event;
   const { peer, target, member, drain, files, limit, operator } = event;
@@ -32,7 +32,7 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
   const fields: Record<string, unknown> = { subject };
   if (principal !== subject) fields.principal = principal;
   for (const [name, value] of Object.entries(details)) if (value !== '' && value !== 0) fields[name] = value;
-  // Every line has a `service` of its own: that of who writes it.
+  // Every line has the field `service`, for the service that has written it.
   if (fields.service !== undefined) {
     fields.role = fields.service;
     delete fields.service;

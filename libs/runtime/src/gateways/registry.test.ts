@@ -40,7 +40,7 @@ describe('a gateway', () => {
     return value == null ? null : JSON.parse(new TextDecoder().decode(value));
   };
 
-  it('writes its entry again when that is deleted, under the id that it has then', async () => {
+  it('writes its entry again when that is deleted, under its id of that time', async () => {
     let boot = 'b1';
     await new GatewayRegistration(() => ({ ...gw1, boot }), { kv, clock }).start();
     await settle();
@@ -67,7 +67,7 @@ describe('a gateway', () => {
       expect(await entry()).toEqual(gw1);
     });
 
-    it('looks until the store answers, and leaves an entry alone that is there', async () => {
+    it('retries until the store answers, and leaves an existing entry of its own alone', async () => {
       fate = { kind: 'fail' };
       await kv.delete('gw1');
       await advance(clock, 5 * REGISTRATION_LOOK_MS);
@@ -79,7 +79,7 @@ describe('a gateway', () => {
     });
   });
 
-  it('takes its entry over when a leader takes it on before it has seen that another boot has it', async () => {
+  it('replaces the other boot’s entry when a leader accepts it before it has seen that entry', async () => {
     const mine = new GatewayRegistration(() => gw1, { kv, clock });
     await mine.start();
     await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b2' })));
@@ -88,7 +88,7 @@ describe('a gateway', () => {
     expect(await entry()).toMatchObject({ boot: 'b1' });
   });
 
-  it('leaves the entry of another boot alone until a leader has taken it on', async () => {
+  it('leaves the entry of another boot alone until a leader accepts this boot', async () => {
     const mine = new GatewayRegistration(() => gw1, { kv, clock });
     await mine.start();
     await new GatewayRegistration(() => ({ ...gw1, boot: 'b2' }), { kv, clock }).start();
@@ -99,7 +99,7 @@ describe('a gateway', () => {
     expect(await entry()).toMatchObject({ boot: 'b1' });
   });
 
-  it('writes nothing when it is taken on and its entry is there', async () => {
+  it('writes nothing when a leader accepts it and its entry is there', async () => {
     const mine = new GatewayRegistration(() => gw1, { kv, clock });
     await mine.start();
     await settle();
@@ -108,7 +108,7 @@ describe('a gateway', () => {
     expect((await kv.get('gw1'))?.revision).toBe(1);
   });
 
-  it('says that it drains, and a new id, in its entry', async () => {
+  it('writes into its entry that it drains, and a new id', async () => {
     let boot = 'b1';
     const mine = new GatewayRegistration(() => ({ ...gw1, boot }), { kv, clock });
     await mine.start();
@@ -118,7 +118,7 @@ describe('a gateway', () => {
     expect(await entry()).toEqual({ ...gw1, boot: 'b2', draining: true });
   });
 
-  it('tries again while the store is away', async () => {
+  it('retries while the store is away', async () => {
     let fate: Fate = { kind: 'fail' };
     const away = new FaultyKv(kv, { clock, next: () => fate });
     const mine = new GatewayRegistration(() => gw1, { kv: away, clock });
@@ -152,7 +152,7 @@ describe('gateway registry', () => {
       .map(({ name, boot }) => `${name}/${boot}`)
       .toSorted();
 
-  it('knows those present at its start, and those that come', async () => {
+  it('knows the gateways present at its start, and later ones', async () => {
     await register(gw1).start();
     await registry.start();
     expect(registry.gateways()).toEqual([gw1]);
@@ -162,7 +162,7 @@ describe('gateway registry', () => {
     expect(registry.get('gw3')).toBeNull();
   });
 
-  it('takes the one boot id of a gateway that does not say which it began with for that', async () => {
+  it('takes the boot id of a record without a first one for the first', async () => {
     await registry.start();
     const { firstBoot: _, ...earlier } = gw1;
     await kv.put('gw1', new TextEncoder().encode(JSON.stringify(earlier)));
@@ -170,7 +170,7 @@ describe('gateway registry', () => {
     expect(registry.get('gw1')).toEqual(gw1);
   });
 
-  it('keeps a gateway, which writes nothing more, for as long as it does not leave', async () => {
+  it('keeps a gateway that writes nothing more, as long as its entry stays', async () => {
     await registry.start();
     await register(gw1).start();
     await advance(clock, 3_600_000);
@@ -207,7 +207,7 @@ describe('gateway registry', () => {
     expect(await kv.keys()).toEqual([]);
   });
 
-  it('tells of a new boot of the same name, whose entry the old one does not delete', async () => {
+  it('reports a new boot of the same name, whose entry the old boot does not delete', async () => {
     await registry.start();
     const old = register(gw1);
     await old.start();
@@ -219,7 +219,7 @@ describe('gateway registry', () => {
     expect(names()).toEqual(['gw1/b9']);
   });
 
-  it('takes no entry that is not a record of its key', async () => {
+  it('ignores entries that are no records of their key', async () => {
     await registry.start();
     const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
     await kv.put('other', encode(gw1));
@@ -231,11 +231,11 @@ describe('gateway registry', () => {
   });
 
   // Limits: gateways/registry.ts MAX_GATEWAYS
-  it('knows so many gateways, and of those what becomes of them', async () => {
+  it('keeps so many gateways, and follows the changes of those', async () => {
     const entries = Array.from({ length: 4097 }, (_, i) => ({ ...gw1, name: `gw-${i}` }));
     const put = (record: GatewayRecord) => kv.put(record.name, new TextEncoder().encode(JSON.stringify(record)));
     for (const record of entries) await put(record);
-    // Nobody sorts them at each change.
+    // The list is not sorted at each change.
     const large = new GatewayRegistry({ kv, clock });
     await large.start();
     await settle();
@@ -251,7 +251,7 @@ describe('gateway registry', () => {
     expect(large.get('gw-4096')?.boot).toBe('b1');
   });
 
-  it('forgets and stays silent once stopped', async () => {
+  it('forgets all gateways and stays silent once stopped', async () => {
     await registry.start();
     await registry.stop();
     await register(gw1).start();
@@ -259,7 +259,7 @@ describe('gateway registry', () => {
     expect([names(), changes]).toEqual([[], [[]]]);
   });
 
-  it('opens its watch again when the store was away at its start', async () => {
+  it('opens its watch later when the store was away at its start', async () => {
     await register(gw1).start();
     let away = true;
     const flaky = Object.assign(Object.create(kv), {

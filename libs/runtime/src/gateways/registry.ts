@@ -3,46 +3,49 @@ import type { KeyValue, KvEntry, Subscription } from '../bus/bus.ts';
 import { LastingWatch } from '../bus/lasting-watch.ts';
 import type { Clock, Timer } from '../clock.ts';
 
-/** What a gateway says of itself in the gateways bucket, under its name. */
+/** A gateway's entry in the gateways bucket, under its name. */
 export interface GatewayRecord {
   readonly name: string;
-  /** Drawn at every start of the process, and anew when a leader has declared the gateway dead. */
+  /** Drawn at every start of the process, and again when a leader has declared the gateway dead. */
   readonly boot: string;
-  /** The boot id that the process began with: names what the process has (its connections) whatever id the gateway has taken since. */
+  /**
+   * The boot id with which the process began. Ids of its connections contain this one, whatever boot id the gateway has
+   * now.
+   */
   readonly firstBoot: string;
-  /** Where other services reach it, `host:port`. */
+  /** Address of its service port, `host:port`. */
   readonly serviceAddress: string;
   readonly version: string;
-  /** It is going to stop: it takes no connections and no orders any more. */
+  /** Whether it is about to stop: then it takes no more connections and orders. */
   readonly draining: boolean;
 }
 
-/** How soon the store is asked again that did not answer, ms. */
+/** How soon the store is asked again when it has not answered, ms. */
 export const REGISTRATION_RETRY_MS = 1000;
-/** How often a gateway looks whether its entry is there, ms. */
+/** How often a gateway checks that its entry is there, ms. */
 export const REGISTRATION_LOOK_MS = 2000;
-/** Entries that a reader keeps; far above any installation. */
+/** Entries that a reader keeps; far more than any installation has. */
 const MAX_GATEWAYS = 4096;
 
 const schema = z.object({
   name: z.string().min(1).max(256),
   boot: z.string().min(1).max(256),
-  // A gateway of an earlier version does not say.
+  // A gateway of an earlier version leaves it out.
   firstBoot: z.string().max(256).default(''),
   serviceAddress: z.string().max(1024),
   version: z.string().max(256),
-  // A gateway of an earlier version does not say.
+  // A gateway of an earlier version leaves it out.
   draining: z.boolean().default(false),
 });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * A gateway's entry in the registry: written when it joins and when what it says of itself changes, deleted when it stops. It looks at
- * the entry now and then, rather than watch it: a user who may watch a bucket that it writes can have NATS deliver what it wrote anywhere
- * (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a leader has declared the gateway dead) is written again, as the
- * gateway is called then. One that another boot of the same name has replaced is left alone until `renew`: a leader decides which of
- * the two is taken on.
+ * A gateway's entry in the registry: written when it joins and when its content changes, deleted when the gateway
+ * stops. The entry is read now and then, not watched: a user who may watch a bucket that it writes could have NATS
+ * deliver what it wrote anywhere (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a leader has
+ * declared the gateway dead) is written again, with the gateway's id of that time. An entry replaced by another boot of
+ * the same name is left alone until `renew`: a leader decides which of the two boots is accepted.
  */
 export class GatewayRegistration {
   readonly #record: () => Omit<GatewayRecord, 'draining'>;
@@ -52,14 +55,16 @@ export class GatewayRegistration {
   #draining = false;
   #timer: Timer | null = null;
   #running = false;
-  /** The entry written last, and the revision under which it was seen last; 0: nothing was written. */
+  /** The entry written last, and the revision at which it was last seen; 0: nothing was written. */
   #written = '';
   #revision = 0;
-  /** The entry is ours, whatever it says: a leader has taken this boot on, and another boot's entry has not been looked for since. */
+  /**
+   * Whether another boot's entry may be replaced: a leader has accepted this boot, and no entry has been read since.
+   */
   #claims = false;
-  /** The look or the write that is under way. */
+  /** The read or write under way. */
   #pending: Promise<void> | null = null;
-  /** Writes that failed since the last one that did not. */
+  /** Failed writes since the last one that succeeded. */
   failures = 0;
 
   /** `record`: asked for at each write; the name must not change. */
@@ -70,7 +75,7 @@ export class GatewayRegistration {
     this.#clock = clock;
   }
 
-  /** Resolves after the first attempt, whether it succeeded or not: a gateway works without the store. */
+  /** Resolves after the first attempt, successful or not: a gateway works without the store. */
   async start(): Promise<void> {
     if (!this.#running) {
       this.#running = true;
@@ -79,13 +84,16 @@ export class GatewayRegistration {
     await this.#pending;
   }
 
-  /** Says so at once, and as long as the entry is there. */
+  /** Says in the entry, now and in later writes, that the gateway drains. */
   drain(): void {
     this.#draining = true;
     this.renew();
   }
 
-  /** A leader has taken the gateway on, or it says something else of itself: the entry is written unless it is there as it should be. */
+  /**
+   * To be called when a leader has accepted the gateway, or the content of its record has changed: the entry is written
+   * unless it is there already.
+   */
   renew(): void {
     if (!this.#running) return;
     this.#claims = true;
@@ -93,13 +101,13 @@ export class GatewayRegistration {
     else this.#begin(() => (this.#written === this.#text() ? this.#look() : this.#write()));
   }
 
-  /** Deletes the entry, unless another boot of the same name has taken it over. */
+  /** Deletes the entry, unless another boot of the same name has replaced it. */
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
     this.#timer?.cancel();
     await this.#pending;
-    // Failing is harmless: the leader deletes the entries of the dead.
+    // A failure is harmless: the leader deletes the entries of dead gateways.
     if (this.#revision !== 0) await this.#kv.delete(this.#name, this.#revision).catch(() => {});
   }
 
@@ -108,7 +116,7 @@ export class GatewayRegistration {
     return JSON.stringify(record);
   }
 
-  /** One step at a time. One that failed is taken again; after one that did not the next look is due. */
+  /** Runs one step at a time. A failed step is repeated; after a successful one the next check is due. */
   #begin(step: () => Promise<boolean>): void {
     this.#timer?.cancel();
     this.#timer = null;
@@ -120,7 +128,7 @@ export class GatewayRegistration {
     });
   }
 
-  /** False: it is not known whether it was written. */
+  /** False: the outcome of the write is unknown. */
   async #write(): Promise<boolean> {
     const text = this.#text();
     try {
@@ -135,7 +143,10 @@ export class GatewayRegistration {
     return true;
   }
 
-  /** Writes the entry if it is gone, or ours to write. By what it says, not by its revision: a store that was rolled back counts anew. */
+  /**
+   * Writes the entry if it is gone, or if it may be replaced. It compares contents, not revisions: a store that was
+   * rolled back counts revisions anew.
+   */
   async #look(): Promise<boolean> {
     let entry: KvEntry | null;
     try {
@@ -159,8 +170,8 @@ interface Known {
 }
 
 /**
- * The gateways that have joined, as the store tells: an entry counts until it is deleted, by its gateway when that stops or by the leader
- * of topology when that has declared the gateway dead. Whether a gateway lives is not to be learnt from here.
+ * The gateways that have joined, according to the store. An entry counts until it is deleted, by its gateway when that
+ * stops, or by the leader of topology when it has declared the gateway dead. It does not show whether a gateway lives.
  */
 export class GatewayRegistry {
   readonly #watch: LastingWatch;
@@ -189,7 +200,7 @@ export class GatewayRegistry {
     this.#isComplete = false;
   }
 
-  /** All entries have been read: what is not here was not there then. */
+  /** Whether all entries have been read: a gateway that is missing here had no entry then. */
   get isComplete(): boolean {
     return this.#isComplete;
   }
@@ -199,19 +210,25 @@ export class GatewayRegistry {
     return [...this.#known.values()].map(({ record }) => record);
   }
 
-  /** The one of this name if it has joined. */
+  /** The gateway of this name; null: it has not joined. */
   get(name: string): GatewayRecord | null {
     return this.#known.get(name)?.record ?? null;
   }
 
-  /** Deletes the entry of a gateway that is dead, unless it is another boot's. Best effort: a store that is away is not asked again. */
+  /**
+   * Deletes the entry of a dead gateway, unless it is another boot's. Best effort: if the store is away it is not tried
+   * again.
+   */
   async remove(name: string, boot: string): Promise<void> {
     const known = this.#known.get(name);
     if (known?.record.boot !== boot) return;
     await this.#kv.delete(name, known.revision).catch(() => {});
   }
 
-  /** Called when a gateway appears, changes (another boot, another address) or goes, and once all entries have been read. */
+  /**
+   * Called when a gateway appears, changes (another boot, another address) or leaves, and once all entries have been
+   * read.
+   */
   onChange(fn: () => void): Subscription {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };

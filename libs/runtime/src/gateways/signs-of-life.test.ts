@@ -25,7 +25,7 @@ describe('signs of life', () => {
     return sign;
   };
 
-  /** A second at a time, so that each sign arrives at its own time. */
+  /** Advances a second at a time, so that each sign arrives at its own time. */
   const pass = async (seconds: number): Promise<void> => {
     await delivered();
     for (let i = 0; i < seconds; i++) {
@@ -34,7 +34,7 @@ describe('signs of life', () => {
     }
   };
 
-  it('come once a second, with the id of that moment', async () => {
+  it('come once a second, with the current id', async () => {
     let { id } = gateway;
     new SignOfLife(() => ({ ...gateway, id }), { bus, clock }).start();
     await pass(3);
@@ -44,7 +44,7 @@ describe('signs of life', () => {
     expect([signs.lastSign('a.00000001'), signs.lastSign('a.00000002')]).toEqual([3000, 4000]);
   });
 
-  it('flow since the first one after a gap, and not while none comes', async () => {
+  it('flow since the first one after a gap, and do not flow while none comes', async () => {
     expect(signs.flowingSince).toBeNull();
     const echo = give(topology);
     await pass(4);
@@ -59,7 +59,7 @@ describe('signs of life', () => {
     expect(signs.flowingSince).toBe(6500);
   });
 
-  it('that have stopped without a goodbye are missed, until another life of the same name is heard', async () => {
+  it('that have stopped without a goodbye are missed, until another life of the same name gives one', async () => {
     const echo = give(topology);
     const encode = (one: Living): Uint8Array => new TextEncoder().encode(JSON.stringify({ ...one, leaving: false }));
     bus.publish(SIGNS_OF_LIFE, encode(gateway));
@@ -70,13 +70,13 @@ describe('signs of life', () => {
     bus.publish(SIGNS_OF_LIFE, encode({ ...gateway, id: 'a.00000002' }));
     await pass(1);
     expect(signs.missed()).toEqual([]);
-    // Nobody is missed while nobody is heard.
+    // No process is missed while no signs are heard at all.
     bus.publish(SIGNS_OF_LIFE, encode({ ...gateway, name: 'b', id: 'b.00000001' }));
     await pass(2);
     echo.stop();
     await pass(10);
     expect(signs.missed()).toEqual([]);
-    // The first one's word still counts for itself: two of one name must not hide each other.
+    // The first process's sign still counts for itself: two processes of one name must not hide each other.
     expect(signs.lastSign(gateway.id)).toBe(0);
   });
 
@@ -88,7 +88,7 @@ describe('signs of life', () => {
     expect(signs.lastSign(gateway.id)).toBeUndefined();
   });
 
-  it('that make no sense are passed over', async () => {
+  it('that cannot be read are ignored', async () => {
     bus.publish(SIGNS_OF_LIFE, new Uint8Array([0xff]));
     bus.publish(SIGNS_OF_LIFE, new TextEncoder().encode('{"kind":"king","id":"x","name":"x","leaving":false}'));
     await delivered();
@@ -97,7 +97,7 @@ describe('signs of life', () => {
 });
 
 // Limits: gateways/signs-of-life.ts MAX_SIGNS
-it('16,384 processes are kept, and the one that has been silent for longest goes first', async () => {
+it('of 16,384 processes are kept, and the process that has been silent for longest goes first', async () => {
   const clock = new FakeClock();
   const bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
   const signs = new SignsOfLife({ bus, clock });

@@ -5,23 +5,27 @@ import type { Clock, Timer } from '../clock.ts';
 
 /** How often a process gives a sign of life, ms. */
 export const SIGN_INTERVAL_MS = 1000;
-/** A process that has given no sign for so long is silent, ms, if signs of others came all the while. */
+/** A process without a sign for this time is silent, ms, if signs of others came all the while. */
 export const SILENT_MS = 5000;
-/** Without a sign of anybody for so long the bus is taken to be away, ms: every process hears its own, too. */
+/**
+ * If no sign of any process comes for this time the bus counts as away, ms: every process receives its own signs, too.
+ */
 export const SIGN_GAP_MS = 2500;
-/** Processes that are kept; the one that has been silent for longest goes first. */
+/** Processes that are kept; the one that has been silent for longest is dropped first. */
 export const MAX_SIGNS = 16_384;
 
-/** What kind of process it is. */
+/** The kinds of processes. */
 export const LIVING_KINDS = ['link-gateway', 'topology', 'volconf'] as const;
 export type LivingKind = (typeof LIVING_KINDS)[number];
 
-/** Who gives a sign. */
+/** The identity of a process that gives signs. */
 export interface Living {
   readonly kind: LivingKind;
   /** Id of this life of the process: `<name>.<boot>` of a gateway, otherwise a random one. */
   readonly id: string;
-  /** What the next life of the same process has, too: a gateway's name, otherwise the address of the service port. */
+  /**
+   * The name that the process's next life will have, too: a gateway's name, otherwise the address of the service port.
+   */
   readonly name: string;
 }
 
@@ -29,20 +33,20 @@ const schema = z.object({
   kind: z.enum(LIVING_KINDS),
   id: z.string().min(1).max(256),
   name: z.string().min(1).max(300),
-  /** It stops: nobody needs to miss it. */
+  /** The process stops on purpose: nobody should miss it. */
   leaving: z.boolean(),
 });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Gives a sign of life once a second, over the bus and not into the store; and a last one that says goodbye. */
+/** Gives a sign of life once a second, over the bus and not through the store; and a last one that says goodbye. */
 export class SignOfLife {
   readonly #self: () => Living;
   readonly #bus: Bus;
   readonly #clock: Clock;
   #timer: Timer | null = null;
 
-  /** `self`: asked for at each sign; a gateway's id may change. */
+  /** `self`: asked for at each sign, since a gateway's id may change. */
   constructor(self: () => Living, { bus, clock }: { bus: Bus; clock: Clock }) {
     this.#self = self;
     this.#bus = bus;
@@ -66,14 +70,14 @@ export class SignOfLife {
     try {
       this.#bus.publish(SIGNS_OF_LIFE, encoder.encode(JSON.stringify({ kind, id, name, leaving })));
     } catch {
-      // The bus is closed: nobody hears anything any more.
+      // The bus is closed: no signs can be given any more.
     }
   }
 }
 
-/** Somebody who was there and has given no sign for a while. */
+/** A process that was there and has given no sign for a while. */
 export interface Missed extends Living {
-  /** Since when, by this reader's monotonic clock. */
+  /** Since when it is silent, by this reader's monotonic clock. */
   readonly since: number;
 }
 
@@ -81,13 +85,13 @@ interface Heard extends Living {
   readonly at: number;
 }
 
-/** The signs of life of all processes, as this reader hears them; times are of its own monotonic clock. */
+/** The signs of life of all processes, as this reader receives them; times are of its own monotonic clock. */
 export class SignsOfLife {
   readonly #bus: Bus;
   readonly #clock: Clock;
-  /** By id, the ones heard last at the end. */
+  /** Processes by id, in the order of their last signs. */
   readonly #heard = new Map<string, Heard>();
-  /** By kind and name: the id of the life that was heard last. */
+  /** Id of the last life that gave a sign, by kind and name. */
   readonly #lives = new Map<string, string>();
   #subscription: Subscription | null = null;
   #flowingSince = Number.NaN;
@@ -107,23 +111,26 @@ export class SignsOfLife {
     this.#subscription = null;
   }
 
-  /** When the last sign of this id came; undefined: none has. */
+  /** When the last sign of this id came; undefined: none came. */
   lastSign(id: string): number | undefined {
     return this.#heard.get(id)?.at;
   }
 
-  /** Since when signs of anybody have come without a gap; null: none comes at the moment. */
+  /** Since when signs of any process have come without a gap; null: none come at the moment. */
   get flowingSince(): number | null {
     return this.#clock.now() - this.#lastAt < SIGN_GAP_MS ? this.#flowingSince : null;
   }
 
-  /** Processes of a kind that give signs of life now. */
+  /** Processes of a kind that are giving signs of life. */
   living(kind: LivingKind): Living[] {
     const oldest = this.#clock.now() - SILENT_MS;
     return [...this.#heard.values()].filter((one) => one.kind === kind && one.at > oldest);
   }
 
-  /** Processes that were there, have neither said goodbye nor come back in another life, and are silent while others are not. */
+  /**
+   * Processes that were there, have neither said goodbye nor returned in another life, and are silent while others are
+   * not.
+   */
   missed(): Missed[] {
     const flowingSince = this.flowingSince;
     if (flowingSince === null) return [];
@@ -143,7 +150,7 @@ export class SignsOfLife {
     if (now - this.#lastAt >= SIGN_GAP_MS) this.#flowingSince = now;
     this.#lastAt = now;
     const { kind, id, name, leaving } = sign;
-    // Also to keep the order of the last sign.
+    // Deleted and added again, which keeps the order of the last signs.
     this.#forget(id);
     if (leaving) return;
     this.#heard.set(id, { kind, id, name, at: now });

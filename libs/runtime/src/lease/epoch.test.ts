@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { epochOfClock, isBelievableEpoch, MAX_EPOCH, MOST_AHEAD_S } from './epoch.ts';
 
-it('an epoch is believed up to ten years ahead of the clock, or of the highest that is known', () => {
+it('an epoch is believed up to ten years ahead of the clock, or of the highest one known', () => {
   const wallMs = 1_700_000_000_123;
   const now = epochOfClock(wallMs);
   expect(now).toBe(1_700_000_000);
@@ -13,7 +13,7 @@ it('an epoch is believed up to ten years ahead of the clock, or of the highest t
   expect(believed(2 ** 32, 2 ** 32 - 5)).toBe(true);
 });
 
-it('a clock that was never set, or shows nonsense, gives an epoch all the same', () => {
+it('a clock that was never set, or is wrong, gives an epoch all the same', () => {
   expect(epochOfClock(0)).toBe(1);
   expect(epochOfClock(-5)).toBe(1);
   expect(epochOfClock(Number.MAX_SAFE_INTEGER * 1000)).toBeLessThan(MAX_EPOCH);

@@ -3,7 +3,7 @@ import { LEASES_BUCKET } from '../bus/bus-names.ts';
 import type { Clock } from '../clock.ts';
 import { LeaseWatch } from './lease-watch.ts';
 
-/** Where the leader of another service is, by its lease. */
+/** The address of another service's leader, found by its lease. */
 export class LeaderAddress {
   readonly #role: string;
   readonly #deps: { readonly bus: Bus | null; readonly clock: Clock };
@@ -11,7 +11,7 @@ export class LeaderAddress {
   #watch: LeaseWatch | null = null;
   #stopped = false;
 
-  /** `bus`: null: there is nobody to ask. `changed`: called when another leads, or nobody. */
+  /** `bus` null: the leader cannot be found. `changed`: called when the leader changes, or there is none any more. */
   constructor(
     { role, changed }: { readonly role: string; readonly changed: () => void },
     deps: { readonly bus: Bus | null; readonly clock: Clock },
@@ -21,12 +21,12 @@ export class LeaderAddress {
     this.#deps = deps;
   }
 
-  /** `host:port` of the leader's service port; null: nobody leads by what is known. */
+  /** `host:port` of the leader's service port; null: no leader is known. */
   address(): string | null {
     return this.#watch?.holder()?.address || null;
   }
 
-  /** Does not wait until it is known. A store that is away is asked again. */
+  /** Starts without waiting until the leader is known. A store that is away is asked again. */
   async start(): Promise<void> {
     const { bus, clock } = this.#deps;
     if (bus === null) return;

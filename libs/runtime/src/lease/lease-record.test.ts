@@ -5,7 +5,7 @@ import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-
 const record: LeaseRecord = { holder: 'h', address: 'a:1', epoch: 1, ttl: 1, settings: '', beat: 0 };
 
 // Limits: lease/lease-record.ts MAX_TTL_MS, lease/lease-record.ts MAX_SETTINGS_CHARS, lease/epoch.ts MAX_EPOCH
-it('what a record may say is taken up to its bound, and the record is none beyond', () => {
+it('fields are accepted up to their limits, and beyond them the record counts as none', () => {
   const bounds: [Partial<LeaseRecord>, Partial<LeaseRecord>][] = [
     [{ ttl: 3_600_000 }, { ttl: 3_600_001 }],
     [{ settings: 'x'.repeat(256) }, { settings: 'x'.repeat(257) }],

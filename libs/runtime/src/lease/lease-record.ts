@@ -3,21 +3,27 @@ import { MAX_EPOCH } from './epoch.ts';
 
 /** The record in the leases bucket under a role (architecture.md "Lease"). */
 export interface LeaseRecord {
-  /** Nonce of the holder, '' when it was released. */
+  /** Nonce of the holder; '' once the lease was released. */
   readonly holder: string;
-  /** Where the holder is reached, `host:port`. */
+  /** Address of the holder, `host:port`. */
   readonly address: string;
-  /** Rises with every change of holder, also over a release. */
+  /** Rises with every change of holder, also after a release. */
   readonly epoch: number;
   /** The holder's time to live, ms. */
   readonly ttl: number;
-  /** What must be equal at all replicas, as the holder has it; kept when it is released. Empty: nothing is said. */
+  /**
+   * The holder's values of settings that must be equal at all replicas; kept when the lease is released. Empty: not
+   * given.
+   */
   readonly settings: string;
-  /** How often this holder has written it: two records of a holder are never the same, even if a store that was restored gives both one revision. */
+  /**
+   * How often this holder has written the record. So two records of a holder are never equal, even if a restored store
+   * gives both the same revision.
+   */
   readonly beat: number;
 }
 
-/** A longer one would be a mistake that nobody can wait out, ms. */
+/** Longest ttl, ms: nobody could wait out a longer one, so it must be a mistake. */
 const MAX_TTL_MS = 3_600_000;
 /** Longest `settings`, in characters. */
 export const MAX_SETTINGS_CHARS = 256;
@@ -39,8 +45,8 @@ export function encodeLeaseRecord(record: LeaseRecord): Uint8Array {
 }
 
 /**
- * null for anything that is not a lease record. An epoch from which nobody could rise is none: it is replaced like what cannot be read,
- * after a ttl, and the next term has the epoch of its clock.
+ * null for anything that is not a lease record. A record with an epoch too high to rise above counts as none: like an
+ * unreadable one it is replaced after a ttl, and the next term has the epoch of its clock.
  */
 export function decodeLeaseRecord(value: Uint8Array): LeaseRecord | null {
   try {

@@ -2,17 +2,18 @@ import type { KeyValue, KvEntry, Subscription } from '../bus/bus.ts';
 import type { Clock } from '../clock.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
 
-/** What the store has under the role. */
+/** The content of the store under the role. */
 export interface Stored {
-  /** 0: there has never been anything. */
+  /** 0: the role has never had a value. */
   readonly revision: number;
   readonly record: LeaseRecord | null;
-  /** There is something that is no record: on NATS a user who may ask for an answer can have it written here. */
+  /** The value is no lease record: on NATS, a user who may make requests can have the answer written here. */
   readonly isJunk: boolean;
 }
 
 /**
- * The record of a role in the store. An answer that takes longer than `answerMs` is no answer: for a write, an unknown outcome.
+ * The record of a role in the store. An answer that takes longer than `answerMs` counts as none: for a write this means
+ * an unknown outcome.
  */
 export class LeaseStore {
   readonly #role: string;
@@ -33,7 +34,8 @@ export class LeaseStore {
   }
 
   /**
-   * Compare-and-set; `over` null: there must be nothing. Gives the new revision, or null: it failed, or its outcome is not known.
+   * Compare-and-set; `over` null: there must be no record. Returns the new revision, or null: it failed, or its outcome
+   * is unknown.
    */
   write(record: LeaseRecord, over: number | null): Promise<number | null> {
     const value = encodeLeaseRecord(record);
@@ -41,7 +43,10 @@ export class LeaseStore {
     return this.#answer(written, (revision) => revision);
   }
 
-  /** Every change, as far as it is heard of; null: none is, and the store is asked anyway. */
+  /**
+   * Calls `fn` with changes, as far as they are noticed; null: there is no watch, and the store has to be polled
+   * anyway.
+   */
   watch(fn: (stored: Stored) => void): Promise<Subscription | null> {
     return this.#kv.watch((entry) => fn(stored(entry)), this.#role).catch(() => null);
   }

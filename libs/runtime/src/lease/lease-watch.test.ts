@@ -4,7 +4,7 @@ import { FakeClock } from '../fake-clock.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 import { LeaseWatch } from './lease-watch.ts';
 
-/** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
+/** Epoch of a term that begins at the start of the fake clock: the seconds of its wall clock. */
 const FIRST = 1_600_000_000;
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -5,8 +5,8 @@ import type { LeaseHolder } from './lease.ts';
 import { decodeLeaseRecord } from './lease-record.ts';
 
 /**
- * Who holds a role, for processes that want to reach the holder and do not contend. It says what the store said last: the
- * holder may be gone or frozen, and stays named here until another takes over or it releases.
+ * The holder of a role, for processes that want to reach it and do not contend. It shows the last state of the store:
+ * the holder may be gone or frozen, and is shown until another takes over or it releases the lease.
  */
 export class LeaseWatch {
   readonly #watch: LastingWatch;

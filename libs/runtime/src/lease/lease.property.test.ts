@@ -8,7 +8,10 @@ import { Lease } from './lease.ts';
 
 const TTL = 1000;
 
-/** One host's view of real time: another rate, another zero, and times during which the process does not run. */
+/**
+ * A host's clock, compared with real time: another rate, another zero, and pauses during which the process does not
+ * run.
+ */
 class HostClock implements Clock {
   readonly #real: FakeClock;
   readonly #rate: number;
@@ -136,7 +139,7 @@ it('has at most one valid holder at any real time, and epochs rise strictly from
         };
         const advance = async (ms: number): Promise<void> => {
           const end = real.now() + ms;
-          // What was begun at this very moment gets its answers before time goes on.
+          // Calls made at this very moment get their answers before time goes on.
           await settle();
           check();
           for (let next = real.nextAt(); next !== null && next <= end; next = real.nextAt()) {

@@ -9,7 +9,7 @@ import { Lease, type LeaseState } from './lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
 
 const TTL = 1000;
-/** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
+/** Epoch of a term that begins at the start of the fake clock: the seconds of its wall clock. */
 const FIRST = 1_600_000_000;
 const ROLE = 'topology';
 
@@ -17,7 +17,7 @@ interface Contender {
   lease: Lease;
   states: LeaseState[];
   fates: Fate[];
-  /** The fate of each call that `fates` has none for. */
+  /** The fate of each call for which `fates` has none left. */
   weather: { fate: Fate };
 }
 
@@ -79,7 +79,7 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
   });
 
-  it('stays with its holder when something is written over the record that is none', async () => {
+  it('stays with its holder when its record is overwritten by something that is no record', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -93,7 +93,7 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
   });
 
-  it('goes to another when its holder does not come back over what is no record', async () => {
+  it('goes to another when its holder does not return after the record was overwritten', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -123,7 +123,7 @@ describe('Lease', () => {
   it('is valid for 0.8 ttl from before the last renewal was sent, told by the clock and not by a timer', async () => {
     const a = await leader('a');
     a.weather.fate = { kind: 'mute' };
-    // Not awaited in between: no timer of the lease gets to do anything but fire.
+    // Without an await in between, no timer of the lease can do more than fire.
     clock.advance(799);
     expect(a.lease.isValid()).toBe(true);
     clock.advance(1);
@@ -135,7 +135,7 @@ describe('Lease', () => {
     a.fates.push({ kind: 'slow', delayMs: 100 });
     a.weather.fate = { kind: 'mute' };
     await advance(clock, 250);
-    // Sent at 250, answered at 450.
+    // The renewal was sent at 250 and answered at 450.
     await advance(clock, 200);
     expect(a.lease.isValid()).toBe(true);
     await advance(clock, 599);
@@ -144,7 +144,7 @@ describe('Lease', () => {
     expect(a.lease.isValid()).toBe(false);
   });
 
-  it('freezes when it cannot renew and goes on under the same epoch when nobody took over', async () => {
+  it('freezes when it cannot renew, and goes on under the same epoch if nobody took over', async () => {
     const a = await leader('a');
     a.weather.fate = { kind: 'fail' };
     await advance(clock, 5 * TTL);
@@ -155,7 +155,7 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading', 'frozen', 'leading']);
   });
 
-  it('stays with its holder when the store is away for all, and comes back to the standby first', async () => {
+  it('stays with its holder when the store was away for all, and the standby reaches it first', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -171,7 +171,7 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch, b.lease.isValid()]).toEqual([true, FIRST, false]);
   });
 
-  it('goes to a standby after the store was away, when the holder is not heard of for a whole ttl', async () => {
+  it('goes to a standby after the store was away, if the holder writes nothing for a whole ttl', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -199,7 +199,7 @@ describe('Lease', () => {
     expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'b:1', epoch: FIRST + 1 } });
   });
 
-  it('is waited for as long as the holder said when its ttl is the longer one', async () => {
+  it('is held for as long as its record says when that ttl is the longer one', async () => {
     const a = contender('a', store, 4 * TTL);
     a.lease.start();
     await settle();
@@ -220,7 +220,7 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
   });
 
-  it('finds a takeover of unknown outcome to be its own, valid only after a renewal', async () => {
+  it('finds that a takeover of unknown outcome was its own, valid only after a renewal', async () => {
     const a = contender('a');
     a.fates.push({ kind: 'ok' }, { kind: 'lost' }, { kind: 'ok' }, { kind: 'mute' });
     a.lease.start();
@@ -249,7 +249,7 @@ describe('Lease', () => {
     expect(b.lease.epoch).toBe(FIRST + 1);
   });
 
-  it('is released also when the last renewal is of unknown outcome', async () => {
+  it('is released also when the last renewal has an unknown outcome', async () => {
     const a = await leader('a');
     a.fates.push({ kind: 'lost' });
     clock.advance(TTL / 4);
@@ -260,7 +260,7 @@ describe('Lease', () => {
     expect((await record()).holder).toBe('');
   });
 
-  it('stops within a bounded time when the store is away', async () => {
+  it('stops within a limited time when the store is away', async () => {
     const a = await leader('a');
     a.weather.fate = { kind: 'mute' };
     let done = false;
@@ -272,7 +272,7 @@ describe('Lease', () => {
     await stopped;
   });
 
-  it('does not take the record of another holder away when it stops', async () => {
+  it('does not delete the record of another holder when it stops', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -307,7 +307,7 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 4]);
   });
 
-  it('refuses an epoch that nobody can have had', async () => {
+  it('refuses an epoch that cannot have existed', async () => {
     const a = await leader('a');
     for (const epoch of [
       FIRST + 11 * 366 * 86_400,
@@ -322,7 +322,7 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
   });
 
-  it('takes over at or above an epoch that a standby was told of', async () => {
+  it('takes over at or above an epoch that a standby was told', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -358,7 +358,7 @@ describe('Lease', () => {
     expect(a.lease.isValid()).toBe(true);
   });
 
-  it('is overruled by a record that somebody wrote over its own', async () => {
+  it('is lost to a record that somebody wrote over its own', async () => {
     const a = await leader('a');
     await store.put(
       ROLE,
@@ -370,7 +370,7 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 9]);
   });
 
-  it('is not taken by what was seen before the store fell silent: a store that was restored may have that revision again', async () => {
+  it('is not taken because of a record seen before the store fell silent: a restored store may have that revision again', async () => {
     const a = await leader('a');
     let isSilent = false;
     let writes = 0;
@@ -398,7 +398,7 @@ describe('Lease', () => {
     expect([b.lease.isValid(), writes > 0]).toEqual([true, true]);
   });
 
-  it('says who holds it, and how long ago that was renewed last', async () => {
+  it('names its holder, and how long ago it was last renewed', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -412,7 +412,7 @@ describe('Lease', () => {
     expect([a.lease.ageMs, b.lease.ageMs]).toEqual([before + TTL / 2, seen + TTL / 2]);
   });
 
-  it('does not repeat the epochs of lives that its store knows nothing of', async () => {
+  it('does not repeat the epochs of earlier lives that its store does not know', async () => {
     const a = await leader('a');
     await advance(clock, 5 * TTL);
     const other = contender('b', new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) }));
@@ -422,7 +422,7 @@ describe('Lease', () => {
     expect(other.lease.epoch).toBeGreaterThan(a.lease.epoch);
   });
 
-  it('goes on above an epoch of another century, and replaces one from which nobody could rise', async () => {
+  it('goes on above an epoch of another century, and replaces one too high to rise above', async () => {
     const put = (epoch: number) =>
       store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '', beat: 0 }));
     await put(2 ** 32);
@@ -442,7 +442,7 @@ describe('Lease', () => {
     }
   });
 
-  it('steps down: gives the record back at once, and does not stand for a while', async () => {
+  it('is given back at once by stepDown, which pauses contending for a while', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
@@ -476,7 +476,7 @@ describe('Lease', () => {
     },
   );
 
-  it('waits longer when its settings differ from the holder’s, so that one with the same settings is faster', async () => {
+  it('waits longer when its settings differ from the holder’s, so that a standby with equal settings is faster', async () => {
     const a = contender('a', store, TTL, 'widths 2');
     a.lease.start();
     await settle();
@@ -498,7 +498,7 @@ describe('Lease', () => {
     expect([b.lease.isValid(), b.lease.settingsDiffer]).toEqual([true, false]);
   });
 
-  it('takes a released record over with other settings after a ttl in which nobody else has', async () => {
+  it('takes over a released record of other settings after a ttl in which nobody else has', async () => {
     const a = contender('a', store, TTL, 'widths 2');
     a.lease.start();
     await settle();
@@ -512,7 +512,7 @@ describe('Lease', () => {
     expect(b.lease.isValid()).toBe(true);
   });
 
-  it('says since when it is frozen: since the last moment of a valid lease, told by the clock', async () => {
+  it('says since when it is frozen: since the last valid moment, by the clock', async () => {
     const a = await leader('a');
     expect(a.lease.frozenSince).toBeNull();
     a.weather.fate = { kind: 'mute' };
@@ -530,7 +530,7 @@ describe('Lease', () => {
     expect(a.lease.frozenSince).toBeNull();
   });
 
-  it('is started once', async () => {
+  it('can be started once only', async () => {
     const a = await leader('a');
     await a.lease.stop();
     expect(() => a.lease.start()).toThrow('once');

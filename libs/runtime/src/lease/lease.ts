@@ -9,10 +9,11 @@ import { Sightings } from './sightings.ts';
 /**
  * State of a contender for a role.
  *   stopped   not started, or stop() was called
- *   standby   somebody else may hold it; entered by start(), by stepDown(), and when a read shows that our record was replaced
- *   leading   our last renewal is young enough; entered only by a compare-and-set of ours that succeeded
- *   frozen    the record is ours but not renewed in time (or not yet, or under too low an epoch): command nothing;
- *             entered from leading when the time is up, from standby when a takeover of unknown outcome turns out ours
+ *   standby   another may hold the lease; entered by start(), by stepDown(), and when a read shows that our record was
+ * replaced
+ *   leading   our last renewal is recent enough; entered only by a compare-and-set of ours that succeeded
+ *   frozen    the record is ours but was not renewed in time (or not yet, or under too low an epoch): command nothing;
+ *             entered from leading when the time is up, from standby when a takeover of unknown outcome was ours
  */
 export type LeaseState =
   | { readonly kind: 'stopped' }
@@ -25,18 +26,18 @@ export interface LeaseHolder {
   readonly epoch: number;
 }
 
-/** The store is asked this many times per ttl; also how long one answer may take. */
+/** The store is asked this many times in a ttl; an answer may take as long as one such step. */
 const STEPS_PER_TTL = 4;
 /**
- * Part of the ttl for which a renewal is good. With a standby that waits a whole ttl this leaves room for clocks whose
+ * Part of the ttl for which a renewal is valid. Since a standby waits a whole ttl, this leaves room for clocks whose
  * rates differ by a fifth: 0.8 / 0.9 < 1 / 1.1.
  */
 const VALID_PART = 0.8;
 
 /**
- * One contender for a role, by the recipe of architecture.md "Lease". All changes are compare-and-set on a revision
- * that we have seen, so of several writes whose outcome is unknown at most one takes effect, and what it says is found
- * by reading. Validity comes only from a write that is known to have succeeded, counted from before it was sent.
+ * One contender for a role, as architecture.md "Lease" describes. Every change is a compare-and-set on a revision that
+ * we have seen. So of several writes with unknown outcomes at most one takes effect, and a read shows which. The lease
+ * is valid only by a write that is known to have succeeded, counted from before it was sent.
  */
 export class Lease {
   readonly #address: string;
@@ -59,24 +60,27 @@ export class Lease {
   /** Our own record's revision while leading or frozen. */
   #revision = 0;
   #epoch = 0;
-  /** Highest epoch known, from records or raiseEpoch: a takeover goes above those, our own record at least to it. */
+  /**
+   * Highest epoch known, from records or raiseEpoch: a takeover goes above it, and our own record's epoch must reach
+   * it.
+   */
   #floor = 0;
   #highest = 0;
   #validUntil = Number.NEGATIVE_INFINITY;
   /** When our last renewal that succeeded was sent. */
   #renewedAt = Number.NaN;
-  /** Records that we have written, or tried to. */
+  /** Number of records that we have written, or tried to. */
   #beats = 0;
   #expiry: Timer | null = null;
   #raises: (() => void)[] = [];
-  /** Until then it does not contend (`stepDown`). */
+  /** Before this time it does not contend (`stepDown`). */
   #standsFrom = Number.NEGATIVE_INFINITY;
   /** While frozen: the last moment of a valid lease. */
   #frozenSince = Number.NaN;
 
   /**
-   * `address`: where the holder is reached, `host:port`. `ttlMs` should be the same for every contender of a role. `settings`: what must be
-   * equal at all of them, in at most 256 characters; empty: nothing.
+   * `address`: where the holder is reached, `host:port`. `ttlMs` should be equal at every contender of a role.
+   * `settings`: the values that must be equal at all of them, in at most 256 characters; empty: none.
    */
   constructor(
     { role, address, ttlMs, settings = '' }: { role: string; address: string; ttlMs: number; settings?: string },
@@ -91,7 +95,7 @@ export class Lease {
     this.#nonce = randomNonce(random);
   }
 
-  /** The epoch that we lead under, or led under last; 0 when never. */
+  /** The epoch under which we lead, or led last; 0: we never did. */
   get epoch(): number {
     return this.#epoch;
   }
@@ -100,53 +104,56 @@ export class Lease {
     return this.#state;
   }
 
-  /** What this contender calls itself: the nonce in its records. */
+  /** Id of this contender: the nonce in its records. */
   get id(): string {
     return this.#nonce;
   }
 
-  /** The nonce of the last holder that the store showed (or ours), '' when there is none. */
+  /** The nonce of the last holder that the store showed (or ours); '' if there is none. */
   get holderId(): string {
     return this.#holds() ? this.#nonce : (this.#others.record?.holder ?? '');
   }
 
-  /** Milliseconds since the holder's last renewal that we know of: our own was sent, or another's was first seen. */
+  /** Milliseconds since the holder's last known renewal: since ours was sent, or another's was first seen. */
   get ageMs(): number {
     const at = this.#holds() ? this.#renewedAt : (this.#others.since ?? Number.NaN);
     return Number.isNaN(at) ? 0 : this.#clock.now() - at;
   }
 
-  /** Whether commands may be given now. Looks at the clock, so it is right even when timers are late. */
+  /** Whether commands may be given. It looks at the clock, so it is right even when timers are late. */
   isValid(): boolean {
     return this.#state.kind === 'leading' && this.#epoch >= this.#floor && this.#clock.now() < this.#validUntil;
   }
 
   /**
-   * Since when (monotonic) the lease that we hold is not valid, counted from its last valid moment; null: it is valid, or not ours. Like
-   * `isValid` it looks at the clock: a process that was stopped for an hour knows it before its timers do.
+   * Since when (monotonic) a lease that we hold has not been valid; null: it is valid, or not ours. Like `isValid` it
+   * looks at the clock: a process that was stopped for an hour knows it before its timers do.
    */
   get frozenSince(): number | null {
     if (!this.#holds() || this.isValid()) return null;
     return this.#state.kind === 'frozen' ? this.#frozenSince : Math.min(this.#validUntil, this.#clock.now());
   }
 
-  /** What must be equal at all replicas, as this one has it. */
+  /** This replica's values of the settings that must be equal at all replicas. */
   get settings(): string {
     return this.#settings;
   }
 
-  /** Settings of the holder, or the last holder, by the record; empty: it says nothing. */
+  /** Settings of the holder, or the last holder, by the record; empty: not given. */
   get holderSettings(): string {
     return this.#holds() ? this.#settings : (this.#others.record?.settings ?? '');
   }
 
-  /** The record's settings are not ours: a replica that follows or leads would do it differently. */
+  /**
+   * Whether the record's settings differ from ours: then its holder, or the next one, decides differently than we
+   * would.
+   */
   get settingsDiffer(): boolean {
     const theirs = this.holderSettings;
     return theirs !== '' && this.#settings !== '' && theirs !== this.#settings;
   }
 
-  /** The last holder that the store showed (or ourselves), null when there is none. It may be gone. */
+  /** The last holder that the store showed (or ourselves); null if there is none. It may be gone. */
   holder(): LeaseHolder | null {
     switch (this.#state.kind) {
       case 'stopped':
@@ -158,21 +165,24 @@ export class Lease {
     }
   }
 
-  /** Where another replica leads; null: nowhere that is known, here, or where an earlier life of this process did. */
+  /**
+   * Address of another replica that leads; null: none is known, we lead, or the holder is an earlier life of this
+   * process.
+   */
   leaderElsewhere(): string | null {
     const address = this.holder()?.address ?? '';
     return address === '' || address === this.#address ? null : address;
   }
 
-  /** Called at every change of state, of the holder and of our epoch, synchronously. */
+  /** Called synchronously at every change of state, of the holder and of our epoch. */
   onChange(fn: (state: LeaseState) => void): Subscription {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
   /**
-   * Begins to contend. Once only: the nonce is that of this life, so that a write of an earlier one that lands late is
-   * never taken for ours.
+   * Begins to contend. Once only: the nonce belongs to this life, so that a late write of an earlier life is never
+   * taken for ours.
    */
   start(): void {
     if (this.#started) {
@@ -184,7 +194,10 @@ export class Lease {
     this.#loop = this.#run();
   }
 
-  /** Invalid at once; then waits for the store's answer to what is under way, and releases the record if it is ours. */
+  /**
+   * Invalidates the lease at once; then waits for the store's answer to a call under way, and releases the record if it
+   * is ours.
+   */
   async stop(): Promise<void> {
     if (this.#running) {
       const held = this.#state.kind === 'leading' || this.#state.kind === 'frozen';
@@ -198,8 +211,9 @@ export class Lease {
   }
 
   /**
-   * Lets go of the lease at once, gives the record back as soon as the store takes it, and does not contend for the next `ms`: for a leader
-   * that finds that it cannot do its work where another one might. Meanwhile it does not take over either when nobody else does.
+   * Gives up the lease at once, releases the record as soon as the store takes it, and does not contend for the next
+   * `ms`: for a leader that finds that it cannot do its work, where another replica might. In that time it does not
+   * take over even if nobody else does.
    */
   stepDown(ms: number): void {
     this.#standsFrom = this.#clock.now() + ms;
@@ -211,10 +225,11 @@ export class Lease {
   }
 
   /**
-   * Makes our epoch at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway that
-   * knew an earlier life of the store, takes that + 1 before it commands: pass heard + 1). Not valid until the store
-   * has it. Resolves when it has, or when we do not hold the lease any more; it then binds the next takeover.
-   * Rejects with RangeError for what cannot be an epoch: more than ten years ahead of ours and of the clock.
+   * Raises our epoch to at least this (architecture.md "Lease": a leader that is told of a higher epoch, by a gateway
+   * that knew an earlier life of the store, takes that + 1 before it commands: pass that + 1). The lease is not valid
+   * until the store has the new epoch. Resolves when it has, or when we do not hold the lease any more; it then applies
+   * to the next takeover. Rejects with RangeError for an impossible epoch: more than ten years ahead of ours and of the
+   * clock.
    */
   raiseEpoch(atLeast: number): Promise<void> {
     const known = Math.max(this.#epoch, this.#highest);
@@ -241,12 +256,15 @@ export class Lease {
     this.#listen();
   }
 
-  /** Hints are for a standby: the holder learns what others write when it renews, and need not hear its own writes. */
+  /**
+   * Watches the record while we are a standby. The holder learns of others' writes when it renews, and need not be told
+   * of its own.
+   */
   #listen(): void {
     const listens = this.#running && this.#state.kind === 'standby';
     if (listens === (this.#watch !== null)) return;
     if (listens) {
-      // Without it only a hint is missing: the store is asked anyway.
+      // Without a watch only hints are missing: the store is polled anyway.
       this.#watch = this.#store.watch((stored) => this.#hint(stored));
       return;
     }
@@ -254,7 +272,7 @@ export class Lease {
     this.#watch = null;
   }
 
-  /** A released or lost record need not wait for our next look. */
+  /** A change that the watch has shown: for a released or lost record we need not wait for the next read. */
   #hint({ record, isJunk }: Stored): void {
     const isFree = record === null ? !isJunk : record.holder === '';
     if (isFree && this.#state.kind === 'standby') this.#wakeUp();
@@ -266,7 +284,8 @@ export class Lease {
     } else if (this.#holds()) {
       await this.#renew();
     } else {
-      // What was seen earlier allows nothing: in a store that was restored meanwhile the holder may have a record of that very revision.
+      // What was seen before this read allows no takeover: in a store that was restored meanwhile, the holder's record
+      // may have that very revision.
       const isAnswered = await this.#read();
       if (!this.#running || !isAnswered) return;
       if (this.#holds()) await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
@@ -274,10 +293,10 @@ export class Lease {
     }
   }
 
-  /** Writes our record over our own last revision; on any doubt reads the record. */
+  /** Writes our record over our own last revision; if the outcome is in doubt, reads the record. */
   async #renew(): Promise<void> {
     if (this.#clock.now() >= this.#validUntil) {
-      // Long ago: in a store that was wiped meanwhile our revision's number may be that of another holder's record.
+      // Our lease ran out: in a store that was wiped meanwhile, our revision may be that of another holder's record.
       await this.#read();
       if (!this.#running || !this.#holds()) {
         return;
@@ -287,7 +306,7 @@ export class Lease {
     const revision = this.#revision;
     if (!(await this.#write(epoch, revision)) && this.#running) {
       await this.#read();
-      // Somebody has put something over our record that is none.
+      // Something that is no record was written over ours.
       if (this.#running && this.#holds() && this.#revision > revision) await this.#write(epoch, this.#revision);
     }
   }
@@ -296,13 +315,16 @@ export class Lease {
     return this.#clock.now() < this.#standsFrom;
   }
 
-  /** Empties the record if it has our nonce, also one that a write of unknown outcome has made. */
+  /** Releases the record if it has our nonce, even if a write of unknown outcome has made it. */
   async #giveBack(): Promise<void> {
     await this.#read();
     if (this.#running && this.#revision !== 0) await this.#empty();
   }
 
-  /** Over every epoch that is known, and over those of lives that this store knows nothing of: they were begun earlier. */
+  /**
+   * An epoch above every known one, and above those of earlier lives that this store does not know, which the clock
+   * exceeds.
+   */
   #nextEpoch(): number {
     const byClock = epochOfClock(this.#clock.wall());
     const next = Math.max(this.#highest + 1, this.#floor, byClock);
@@ -313,7 +335,9 @@ export class Lease {
     if (!(await this.#write(this.#nextEpoch(), this.#others.revision)) && this.#running) await this.#read();
   }
 
-  /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
+  /**
+   * Compare-and-set of our record (`revision` null: there must be none). False: it failed, or its outcome is unknown.
+   */
   async #write(epoch: number, revision: number | null): Promise<boolean> {
     const sentAt = this.#clock.now();
     const written = await this.#store.write(
@@ -329,7 +353,7 @@ export class Lease {
     return true;
   }
 
-  /** Looks at the store and takes over what it says. False: it has not answered, which changes nothing. */
+  /** Reads the store and adopts the result. False: it has not answered, which changes nothing. */
   async #read(): Promise<boolean> {
     const stored = await this.#store.read();
     if (stored === null) return false;
@@ -337,7 +361,7 @@ export class Lease {
     const { record, revision, isJunk } = stored;
     this.#highest = Math.max(this.#highest, record?.epoch ?? 0);
     if (record !== null && record.holder === this.#nonce) {
-      // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
+      // Ours, by a write of unknown outcome: the next renewal builds on it. A read never makes the lease valid.
       this.#noteHeld(revision, record.epoch);
       if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
         this.#become({ kind: 'frozen', epoch: this.#epoch });
@@ -345,7 +369,7 @@ export class Lease {
       return true;
     }
     if (isJunk && this.#holds() && this.#clock.now() < this.#validUntil) {
-      // As long as we are valid nobody else may take the lease, so we may write over it.
+      // As long as our lease is valid nobody else may take it, so we may overwrite the value.
       this.#revision = revision;
       return true;
     }
@@ -409,7 +433,7 @@ export class Lease {
     }
   }
 
-  /** Empties the record. Best effort: it would run out anyway. */
+  /** Releases the record. Best effort: it would run out anyway. */
   async #release(held: boolean): Promise<void> {
     this.#settleRaises();
     if (!held) {
@@ -427,7 +451,10 @@ export class Lease {
     }
   }
 
-  /** Our record without a holder, and with its epoch: the next holder goes above it. False: it is not known whether it is. */
+  /**
+   * Writes our record without a holder, and with its epoch: the next holder goes above it. False: the outcome is
+   * unknown.
+   */
   async #empty(): Promise<boolean> {
     const revision = this.#revision;
     this.#revision = 0;

@@ -10,7 +10,10 @@ function stored(revision: number, beat: number): Stored {
   return { revision, record, isJunk: false };
 }
 
-/** Looks often enough that nothing is a gap, at what `look` gives, for so long; whether the lease may be taken then. */
+/**
+ * Reads the store's record `looks` times without a gap, each time as `look` returns it; returns whether the lease may
+ * be taken then.
+ */
 function after(looks: number, look: (n: number) => Stored): boolean {
   const clock = new FakeClock();
   const sightings = new Sightings({ ttlMs: TTL }, { clock });
@@ -24,14 +27,14 @@ function after(looks: number, look: (n: number) => Stored): boolean {
 }
 
 describe('what a contender has seen of the record', () => {
-  it('may be taken once it has been the same for a ttl', () => {
+  it('allows a takeover once the record has been the same for a ttl', () => {
     expect(after(4, () => stored(5, 1))).toBe(false);
     expect(after(5, () => stored(5, 1))).toBe(true);
   });
 
-  it('is not the same once it was renewed, also under a revision that a restored store gives once more', () => {
+  it('does not take a renewed record for the same, even under a revision that a restored store repeats', () => {
     expect(after(9, (n) => stored(5 + n, 1 + n))).toBe(false);
-    // The holder goes on in the copy: what it writes there has the revision that the record had.
+    // The holder goes on in the restored copy: its next write has the revision that the record had before.
     expect(after(9, (n) => stored(5, 1 + n))).toBe(false);
   });
 });
