@@ -2,10 +2,10 @@ import { status } from '@grpc/grpc-js';
 import type { Clock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 
-/** The same fault is logged once in this time. */
+/** The same fault is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** An error for a user of an API: a gRPC status, and a sentence that says what to do. */
+/** An error for a user of the API: a gRPC status, and a sentence that says what to do. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: status;
@@ -22,13 +22,16 @@ export function invalid(details: string): ApiError {
   return new ApiError(status.INVALID_ARGUMENT, details);
 }
 
-/** Answers for whatever was thrown. A fault of ours is not explained to users, and is in the log once an interval. */
+/**
+ * Turns an exception into the answer to a call. A fault of ours is not explained to users, but logged, once an
+ * interval.
+ */
 export class FaultLog {
   readonly #service: string;
   readonly #logger: Logger;
   readonly #throttle: Throttle;
 
-  /** `service`: as users call it. */
+  /** `service`: its name for users. */
   constructor({ service }: { service: string }, { logger, clock }: { logger: Logger; clock: Clock }) {
     this.#service = service;
     this.#logger = logger;

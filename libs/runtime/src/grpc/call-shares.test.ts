@@ -28,7 +28,7 @@ it('a user has his share and no more, is named, and leaves the rest to others', 
   of.begin('routes', 'user:a');
 });
 
-it('whoever has most gives way when all are taken, with the last one that he has begun', () => {
+it('the user with most calls gives way when all are taken, with the last call that he has begun', () => {
   const { of } = shares();
   const ended: [string, ApiError][] = [];
   for (const name of ['a1', 'a2', 'a3', 'b1', 'b2', 'c1']) {

@@ -9,9 +9,9 @@ import { ApiError } from './api-error.ts';
 /** The same user's limits are logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** How many of one kind there may be at a time. */
+/** How many calls of one kind may be open at a time. */
 export interface CallLimit {
-  /** Of all users. */
+  /** Calls of all users together. */
   readonly total: number;
   /** Calls of one user. */
   readonly share: number;
@@ -20,21 +20,24 @@ export interface CallLimit {
 export interface CallShareDeps {
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Where it is told who has come to a limit; default: in the log alone. */
+  /** Where users who reach a limit are reported; default: only in the log. */
   readonly events?: EventTeller;
 }
 
-/** Something that is being answered; null: it cannot be ended before it is over. */
+/** A call that is being answered; null: it cannot be ended early. */
 interface Answer {
   readonly giveWay: ((error: ApiError) => void) | null;
   close(): void;
 }
 
-/** What users of an API share of one process, by kind: nobody has more than his share, and who has most gives way to who has less. */
+/**
+ * The calls that users of an API share within one process, by kind: no user has more than his share, and the user with
+ * most gives way to one with fewer.
+ */
 export class CallShares<Kind extends string> {
   readonly #pools: ReadonlyMap<Kind, Pool<Answer>>;
 
-  /** The names of the kinds are words of error messages and log lines. */
+  /** The names of the kinds appear in error messages and log lines. */
   constructor(limits: Readonly<Record<Kind, CallLimit>>, { logger, clock, events }: CallShareDeps) {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const log = new ShareLog({ logger, throttle, ...(events && { events }) });
@@ -57,13 +60,13 @@ export class CallShares<Kind extends string> {
     this.#pools = new Map((Object.keys(limits) as Kind[]).map((kind) => [kind, poolOf(kind)]));
   }
 
-  /** How many of a kind there are. */
+  /** Open calls of a kind. */
   held(kind: Kind): number {
     return this.#pools.get(kind)?.held ?? 0;
   }
 
   /**
-   * One more, until what is returned is called. `giveWay` ends it when others need the room.
+   * Begins a call; it counts until the returned function is called. `giveWay` ends it when others need its place.
    * @throws ApiError RESOURCE_EXHAUSTED: there are too many.
    */
   begin(kind: Kind, principal: string, giveWay: ((error: ApiError) => void) | null = null): () => void {

@@ -65,7 +65,7 @@ describe('CallStats', () => {
     expect([...stats.seconds()].map(([method, { count }]) => [method, count])).toEqual([['test.Echo/Say', 3]]);
   });
 
-  it('counts a stream that its caller leaves, and does not measure it', async () => {
+  it('counts a stream that its caller leaves, without measuring it', async () => {
     const stream = client.makeServerStreamRequest(service.listen.path, text, String, 'please');
     stream.on('error', () => {});
     await new Promise((resolve) => stream.once('data', resolve));

@@ -11,18 +11,24 @@ import type { Counted, Metrics } from '../metrics.ts';
 
 /** Codes run from OK to UNAUTHENTICATED. */
 const CODES = status.UNAUTHENTICATED + 1;
-/** Whether a code is one of the standard; others count as UNKNOWN. */
+/** Whether a code is a standard one; others count as UNKNOWN. */
 const isCode = (code: number): boolean => Number.isInteger(code) && code >= 0 && code < CODES;
 
 /** Results of the calls of one method. */
 interface MethodStats {
-  /** By the number of the code that they ended with. */
+  /** Number of calls, by the number of the code that they ended with. */
   readonly byCode: Float64Array;
-  /** From their headers to their status, seconds; null: its calls are streams, which last as long as somebody wants them. */
+  /**
+   * Times from the headers to the status, seconds; null: the method's calls are streams, which last as long as somebody
+   * wants them.
+   */
   readonly seconds: Distribution | null;
 }
 
-/** How many calls of each method have ended with which code, and how long those took that are no streams. Methods served are few and fixed. */
+/**
+ * How many calls of each method have ended with which code, and how long those took that are not streams. The methods
+ * of a server are few and fixed.
+ */
 export class CallStats {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #methods = new Map<string, MethodStats>();
@@ -31,7 +37,10 @@ export class CallStats {
     this.#clock = clock;
   }
 
-  /** The outermost interceptor: it sees every status, also those of the ones after it. What no status ends was cancelled. */
+  /**
+   * The outermost interceptor: it sees every status, also those of the other interceptors. A call that ends without a
+   * status was cancelled.
+   */
   readonly interceptor: ServerInterceptor = (method, call) => {
     const stats = this.#of(method);
     const began = this.#clock.now();
@@ -44,7 +53,8 @@ export class CallStats {
       stats.seconds?.observe((this.#clock.now() - began) / 1000);
     };
     watchEnd(call, over);
-    // Nothing is put between a call and its messages. The library wants its own class, and uses the interface.
+    // Nothing is put between a call and its messages. The library's type asks for its own class, but it uses only the
+    // interface.
     return call as ServerInterceptingCall;
   };
 
@@ -90,7 +100,7 @@ export class CallStats {
   }
 }
 
-/** Calls `over` with the call's code: when its status is sent, or when it is closed without one. */
+/** Calls `over` with the call's code: when its status is sent, or when the call is closed without one. */
 function watchEnd(call: ServerInterceptingCallInterface, over: (code: number) => void): void {
   const sendStatus = call.sendStatus.bind(call);
   call.sendStatus = (sent) => {

@@ -25,7 +25,7 @@ afterEach(async () => {
 
 type Watching = ServerWritableStream<WatchTargetsRequest, WatchTargetsResponse>;
 
-/** A replica that answers with its own name, if it is not told otherwise, and keeps watches open. */
+/** A replica that answers with its own name, unless a test sets another answer, and keeps watches open. */
 class Replica {
   leader: string | null = null;
   address = '';
@@ -108,7 +108,7 @@ function list(client: VolconfClient, metadata = new Metadata()) {
 }
 
 describe('a replica that does not lead', () => {
-  it('passes calls on, and says who has answered', async () => {
+  it('passes calls on, and names the replica that has answered', async () => {
     const { leader, standby, client } = await pair();
     expect(await list(client)).toEqual({ by: 'leader', replica: leader.address, code: status.OK, details: '' });
     expect(standby.forwarder.forwarded).toBe(1);
@@ -116,7 +116,7 @@ describe('a replica that does not lead', () => {
     expect(await list(client)).toMatchObject({ by: 'standby', replica: '' });
   });
 
-  it('passes on what the leader says of a failure, and who fails', async () => {
+  it('passes on the leader’s errors, and who has failed', async () => {
     const { client } = await pair();
     const error = await new Promise<ServiceError | null>((resolve) =>
       client.getTarget({ name: 'x' }, (failed) => resolve(failed)),
@@ -124,7 +124,7 @@ describe('a replica that does not lead', () => {
     expect(error).toMatchObject({ code: status.NOT_FOUND, details: 'leader does not know it' });
   });
 
-  it('passes requests and answers on as they came, also what it does not know of them', async () => {
+  it('passes on requests and answers as they came, with fields that it does not know', async () => {
     const asItIs = (bytes: Buffer) => bytes;
     const raw = { requestDeserialize: asItIs, responseSerialize: asItIs };
     const later = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
@@ -146,7 +146,7 @@ describe('a replica that does not lead', () => {
     standby.leader = `127.0.0.1:${await later.start()}`;
     cleanups.push(() => later.stop(0));
     const client: Client = open(standby);
-    // Field 1000, a varint of 5, and before it one that is known: of each message, `next_page_token` or `page_token`.
+    // An unknown field, 1000, a varint of 5; before it a known one of each message, `next_page_token` or `page_token`.
     const bytes = Buffer.from([0x12, 1, 0x61, 0xc0, 0x3e, 5]);
     const answer = new Promise((resolve, reject) =>
       client.makeUnaryRequest(VolconfService.listTargets.path, asItIs, asItIs, bytes, (error, got) =>
@@ -160,14 +160,14 @@ describe('a replica that does not lead', () => {
     expect(got).toEqual([bytes]);
   });
 
-  it('does not pass on what has been passed on: two that name each other end at once', async () => {
+  it('passes no call on twice: two replicas that take each other for the leader end it at once', async () => {
     const { leader, standby, client } = await pair();
     leader.leader = standby.address;
     expect(await list(client)).toMatchObject({ by: 'leader', replica: leader.address });
     expect(leader.calls[0]!.get(FORWARDED_HEADER)).toEqual(['caller']);
   });
 
-  it('says that the leader cannot be reached', async () => {
+  it('says that it cannot reach the leader', async () => {
     const { standby, client } = await pair();
     standby.leader = '127.0.0.1:1';
     expect(await list(client)).toMatchObject({
@@ -176,7 +176,7 @@ describe('a replica that does not lead', () => {
     });
   });
 
-  it('does not let calls wait for a leader that is replaced', async () => {
+  it('ends calls that wait for a leader that is replaced', async () => {
     const { leader, standby, client } = await pair();
     leader.isMute = true;
     const waiting = list(client);
@@ -186,7 +186,7 @@ describe('a replica that does not lead', () => {
     expect(await waiting).toMatchObject({ code: status.UNAVAILABLE, details: 'The leader has changed: call again.' });
   });
 
-  it('passes streams on, at the speed of whoever reads them, and ends them with either side', async () => {
+  it('passes streams on, at the speed of their reader, and ends them when either side does', async () => {
     const { leader, client } = await pair();
     const watch = client.watchTargets(WatchTargetsRequest.create());
     watch.on('error', () => {});
@@ -196,7 +196,7 @@ describe('a replica that does not lead', () => {
     });
     await leader.called(1);
     const [upstream] = leader.watches;
-    // Nobody reads: what is written at the leader comes to a stop there.
+    // Nobody reads the stream, so writing comes to a stop at the leader.
     const message = WatchTargetsResponse.fromPartial({ removed: 'x'.repeat(100_000) });
     let written = 1;
     while (upstream!.write(message) && written < 1000) written++;
@@ -235,7 +235,7 @@ function drained(stream: Watching): Promise<boolean> {
   return new Promise((resolve) => stream.once('drain', () => resolve(true)));
 }
 
-/** Long enough for a stream of loopback to take more if it is going to. */
+/** Waits long enough for a stream over loopback to take more, if it does. */
 function quiet(): Promise<boolean> {
   return new Promise((resolve) => setTimeout(resolve, 300, false));
 }

@@ -11,9 +11,11 @@ import type { PoolLimit } from '../shares/pool.ts';
 import type { ChannelSecurity } from '../tls/tls-credentials.ts';
 import { type Destination, PassedCalls } from './passed-calls.ts';
 
-/** Header of an answer: the address of the replica that has given it, if that is another one or if there could be several. */
+/**
+ * Header of an answer: the address of the replica that gave it, if that is another replica, or if several could have.
+ */
 export const REPLICA_HEADER = 'spanmesh-replica';
-/** Header of an answer: what that replica is, `leader`, `standby` or `taking-over`. */
+/** Header of an answer: the role of that replica, `leader`, `standby` or `taking-over`. */
 export const ROLE_HEADER = 'spanmesh-role';
 /** Header of an answer: greatest age of the data in it, ms. */
 export const LAG_HEADER = 'spanmesh-lag-ms';
@@ -21,13 +23,13 @@ export const LAG_HEADER = 'spanmesh-lag-ms';
 type Unary = (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void;
 type Streaming = (call: ServerWritableStream<unknown, unknown>) => void;
 
-/** A service as it is to be served. */
+/** A service with its implementation. */
 export interface ServedService {
   readonly definition: ServiceDefinition;
   readonly implementation: object;
 }
 
-/** An answer as it came. A later version of the leader may say more in it than this one knows. */
+/** An answer as it was received. A later version of the leader may put more into it than this one knows. */
 class PassedOn {
   readonly bytes: Buffer;
 
@@ -37,20 +39,20 @@ class PassedOn {
 }
 
 export interface ForwarderOptions {
-  /** `host:port` of the leader's service port; null: this replica answers itself, if only that nobody leads. */
+  /** `host:port` of the leader's service port; null: this replica answers itself, even if only that nobody leads. */
   readonly leader: () => string | null;
   readonly security: ChannelSecurity;
 }
 
 /**
- * Makes any replica behind one address answer for all: calls of an API are passed on to the replica that leads, unary ones and
- * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Both
- * check whether the caller may (passed-on-caller.ts).
+ * Makes any replica behind one address answer for all: calls of an API (unary, or streams to the client) are passed on
+ * to the replica that leads. Requests and answers pass unchanged, so this replica need not understand all of their
+ * fields. Both replicas check whether the caller may make the call (passed-on-caller.ts).
  */
 export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #calls: PassedCalls;
-  /** The bytes that requests were decoded from. */
+  /** The bytes from which each request was decoded. */
   readonly #bytes = new WeakMap<object, Buffer>();
 
   constructor(options: ForwarderOptions, deps: { readonly limited?: (limit: PoolLimit) => void } = {}) {
@@ -64,8 +66,8 @@ export class Forwarder {
   }
 
   /**
-   * The service, for a server: the implementation is asked when this replica leads, and when it knows of nobody who does, and for
-   * methods of which `answersItself` says so.
+   * The service for a server. Its implementation is called when this replica leads or no leader is known, and for
+   * methods that `answersItself` names.
    */
   wrap(
     definition: ServiceDefinition,
@@ -98,7 +100,10 @@ export class Forwarder {
     return { definition: methods, implementation: wrapped };
   }
 
-  /** Another leads, or nobody: calls that wait for the one before would wait for as long as its connection lives. */
+  /**
+   * Ends calls that wait for another leader than the present one: they could wait for as long as the connection to it
+   * lives.
+   */
   leaderChanged(): void {
     this.#calls.abortOthers(this.#options.leader(), 'The leader has changed: call again.');
   }
@@ -126,7 +131,7 @@ export class Forwarder {
     };
   }
 
-  /** A request as it came. */
+  /** The bytes of a request as it was received. */
   #bytesOf(method: MethodDefinition<unknown, unknown>, request: unknown): Buffer {
     return this.#bytes.get(request as object) ?? method.requestSerialize(request);
   }
@@ -136,7 +141,7 @@ function passedOn(bytes: Buffer): PassedOn {
   return new PassedOn(bytes);
 }
 
-/** The headers that say who has answered. `lagMs`: a whole number. */
+/** The headers that say which replica has answered. `lagMs`: a whole number. */
 export function answeredBy({ address, role, lagMs }: { address: string; role: string; lagMs: number }): Metadata {
   const metadata = new Metadata();
   metadata.set(REPLICA_HEADER, address);

@@ -14,7 +14,7 @@ export const channelOptions: ClientOptions = {
   'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
   'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
   'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
-  // Also while no call is open: a dead leader should be known before the next call needs it.
+  // Also while no call is open: that a leader is dead should be known before the next call needs it.
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 200,
   'grpc.min_reconnect_backoff_ms': 200,
@@ -33,7 +33,10 @@ export type ClientConstructor<C> = new (
 /** A channel without certificates. */
 export const PLAINTEXT: ChannelSecurity = { credentials: credentials.createInsecure(), options: {} };
 
-/** A client of `host:port` (formatHostPort), plaintext unless `security` (Security.channel) says otherwise. Close it when done. */
+/**
+ * A client of `host:port` (formatHostPort), without TLS unless `security` (Security.channel) says otherwise. The caller
+ * closes it.
+ */
 export function createClient<C>(
   Client: ClientConstructor<C>,
   address: string,

@@ -31,7 +31,7 @@ async function silent(port: number, localAddress: string): Promise<Socket> {
   return socket;
 }
 
-/** What a call is answered: the port is served. */
+/** The status of a call, which shows whether the port serves. */
 async function call(port: number): Promise<number> {
   const client = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
   made.push(() => client.close());
@@ -41,7 +41,7 @@ async function call(port: number): Promise<number> {
 }
 
 // Limits: grpc/grpc-server.ts MAX_CONNECTIONS_PER_ADDRESS
-it('gives an address its share of connections, whatever they say, and others the rest', async () => {
+it('gives an address its share of connections, whatever they send, and others the rest', async () => {
   const { server, port } = await serve(8, 3);
   const kept = await Promise.all([1, 2, 3].map(() => silent(port, '127.0.0.2')));
   const over = await silent(port, '127.0.0.2');
@@ -52,7 +52,7 @@ it('gives an address its share of connections, whatever they say, and others the
 });
 
 // Limits: grpc/grpc-server.ts MAX_CONNECTIONS
-it('serves a newcomer when all are taken: the newest one ends of the address that has most', async () => {
+it('serves a newcomer when all are taken: the newest connection of the address with most is ended', async () => {
   const { server, port } = await serve(4, 3);
   const greedy = await Promise.all([1, 2, 3].map(() => silent(port, '127.0.0.2')));
   const other = await silent(port, '127.0.0.3');
@@ -64,7 +64,7 @@ it('serves a newcomer when all are taken: the newest one ends of the address tha
   expect(server.connections.size).toBe(4);
 });
 
-it('keeps nothing of those that have gone, and ends all when it stops', async () => {
+it('forgets connections that have ended, and ends all when it stops', async () => {
   const { server, port } = await serve(4, 3);
   for (let i = 0; i < 10; i++) {
     const socket = await silent(port, '127.0.0.2');

@@ -2,24 +2,24 @@ import type { Socket } from 'node:net';
 import { addressPrincipal } from '../shares/address-principal.ts';
 import { type Holding, Pool, type PoolLimit } from '../shares/pool.ts';
 
-/** How many connections a port takes. */
+/** How many connections a port takes at a time. */
 export interface ConnectionBounds {
   readonly total: number;
-  /** Connections of one address, in IPv6 of one /64. */
+  /** Connections of one address (in IPv6: of one /64). */
   readonly share: number;
 }
 
 /**
- * Connections to a port before anything is known of who calls: no address has more than its share, and when all are taken the newest
- * one goes of the address that has most.
+ * Connections to a port, limited before anything is known about the caller. No address has more than its share, and
+ * when all are taken the newest connection of the address with most is ended.
  */
 export class GrpcConnections {
   readonly #pool: Pool<Socket>;
-  /** Share of the pool of each connection. */
+  /** Each connection with its holding in the pool. */
   readonly #open = new Map<Socket, Holding<Socket>>();
   #onNone = (): void => {};
 
-  /** `resource`: how it is named where it is told that an address has too many. */
+  /** `resource`: the name under which it is reported that an address has too many. */
   constructor(
     { resource, bounds }: { readonly resource: string; readonly bounds: ConnectionBounds },
     { limited }: { readonly limited: (limit: PoolLimit) => void },
@@ -31,12 +31,12 @@ export class GrpcConnections {
     return this.#open.size;
   }
 
-  /** Connections refused, or ended for others, so far. */
+  /** Connections refused, or ended to make room, so far. */
   get refused(): number {
     return this.#pool.limits;
   }
 
-  /** False: it is too many, and has been ended. */
+  /** False: there are too many, and this one has been ended. */
   admit(socket: Socket): boolean {
     const holding = this.#pool.open(addressPrincipal(socket.remoteAddress ?? ''), socket);
     if (this.#pool.take(holding) !== null) {
@@ -49,13 +49,13 @@ export class GrpcConnections {
     return true;
   }
 
-  /** Calls `fn` once there are none, at once if there are none now. */
+  /** Calls `fn` once no connection is open, at once if none is. */
   whenNone(fn: () => void): void {
     if (this.#open.size === 0) fn();
     else this.#onNone = fn;
   }
 
-  /** Ends the connections that are left: the library knows only the ones that have begun to speak. */
+  /** Ends all connections: the library only knows those on which something was received. */
   end(): void {
     for (const socket of [...this.#open.keys()]) this.#end(socket);
   }

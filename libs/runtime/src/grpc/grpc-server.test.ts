@@ -50,7 +50,7 @@ function answer<T>(call: (done: Done<T>) => void): Promise<T> {
   });
 }
 
-/** One request of server reflection, as any client would make it. */
+/** Makes one request of server reflection, as any client would. */
 function reflect(address: string, request: object, version: 'v1' | 'v1alpha' = 'v1'): Promise<Record<string, unknown>> {
   const proto = createRequire(import.meta.resolve('@grpc/reflection')).resolve(
     `@grpc/reflection/build/proto/grpc/reflection/${version}/reflection.proto`,
@@ -81,7 +81,7 @@ function reflect(address: string, request: object, version: 'v1' | 'v1alpha' = '
 describe('GrpcServer', () => {
   let server: GrpcServer;
   let clients: Client[];
-  /** Calls that wait for the test to answer them. */
+  /** Calls that wait until the test answers them. */
   let held: sendUnaryData<unknown>[];
   let onHeld: () => void;
   beforeEach(() => {
@@ -155,7 +155,7 @@ describe('GrpcServer', () => {
   });
 
   // Limits: grpc/grpc-server.ts MAX_STREAMS_PER_CONNECTION
-  it('has so many calls on a connection, and those over it are refused', async () => {
+  it('takes so many calls on a connection, and refuses those beyond', async () => {
     const session = http2(`http://127.0.0.1:${await server.start()}`);
     await once(session, 'remoteSettings');
     expect(session.remoteSettings.maxConcurrentStreams).toBe(1024);
@@ -168,7 +168,7 @@ describe('GrpcServer', () => {
     expect(JSON.stringify(listed)).toContain(TOPOLOGY);
   });
 
-  it('refuses bytes that are no request of reflection, and goes on', async () => {
+  it('refuses bytes that are no reflection request, and goes on', async () => {
     const address = `127.0.0.1:${await server.start()}`;
     const same = (bytes: Buffer): Buffer => bytes;
     const client = new Client(address, credentials.createInsecure());
@@ -193,7 +193,7 @@ describe('GrpcServer', () => {
     await expect(statusOf(client, 'none')).rejects.toMatchObject({ code: status.NOT_FOUND });
   });
 
-  it('starts with a service not serving when told so before', async () => {
+  it('starts with a service not serving when that was set before', async () => {
     server.setServing(TOPOLOGY, false);
     const client = health(await server.start());
     expect(await statusOf(client, TOPOLOGY)).toBe('NOT_SERVING');
@@ -252,7 +252,7 @@ describe('GrpcServer', () => {
     for (const service of ['', TOPOLOGY]) expect(await statusOf(client, service)).toBe('NOT_SERVING');
   });
 
-  it('tells health watchers that it drains', async () => {
+  it('reports to health watchers that it drains', async () => {
     const port = await server.start();
     const client = health(port);
     const watch = client.watch({ service: TOPOLOGY });
@@ -277,7 +277,7 @@ describe('GrpcServer', () => {
   it('bounds the calls of its health service on a connection, with and without a message', async () => {
     const session = http2(`http://127.0.0.1:${await server.start()}`);
     const codes = Array.from({ length: 40 }, (_, i) => {
-      // Headers alone hold a call open, too. The others are Watch calls for names that nobody knows.
+      // A call with headers and no message counts as open, too. The other calls are Watch for unknown names.
       const stream = session.request({
         ':method': 'POST',
         ':path': `/${HEALTH}/${i % 2 === 0 ? 'Check' : 'Watch'}`,
@@ -288,7 +288,7 @@ describe('GrpcServer', () => {
       if (i % 2 === 1) stream.end(Buffer.from([0, 0, 0, 0, 0]));
       return stream;
     });
-    // Calls over the limit are answered with nothing but a status.
+    // A call over the limit gets only a status.
     const refused = await Promise.all(codes.slice(16).map((stream) => once(stream, 'response')));
     expect(refused.map(([headers]) => Number(headers['grpc-status']))).toEqual(Array(24).fill(8));
     expect([server.publicCalls.size, server.publicCalls.refused]).toEqual([16, 24]);

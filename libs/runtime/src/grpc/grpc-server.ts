@@ -31,18 +31,18 @@ import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
 import type { ServerSecurity } from './security.ts';
 
-/** Streams that one connection may have open; each costs memory whether used or not. */
+/** Most streams that one connection may have open; each costs memory even if it is idle. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
-/** Connections that a port takes unless told otherwise: every gateway of an installation has one to each service. */
+/** Connections that a port takes by default: every gateway of an installation has one to each service. */
 const MAX_CONNECTIONS = 8192;
-/** Connections of one address: a host may run many services, and a translated network has one address. */
+/** Connections of one address: a host may run many services, and all hosts behind NAT share an address. */
 const MAX_CONNECTIONS_PER_ADDRESS = 4096;
-/** The same trouble is logged once in this time. */
+/** The same trouble is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 /**
- * A gRPC server with the standard health service and reflection of what it serves. Without an address (`listen`
- * null, a service switched off) start() resolves with 0 and nothing listens.
+ * A gRPC server with the standard health service and reflection of its services. Without an address (`listen` null: the
+ * port is switched off) start() resolves with 0 and nothing listens.
  */
 export class GrpcServer {
   readonly #listen: HostPort | null;
@@ -53,21 +53,21 @@ export class GrpcServer {
   readonly #throttle: Throttle;
   readonly #server: Server;
   readonly #health = new HealthService();
-  /** Open now, and how many were too many. */
+  /** The open connections, and how many were too many. */
   readonly connections: GrpcConnections;
   /** Open calls of the health service, which is open to everybody. */
   readonly publicCalls: OpenCalls;
   readonly #listener = createServer({ noDelay: true });
   readonly #services: string[] = [];
-  /** Services that setServing declared not serving. */
+  /** Services that setServing has declared as not serving. */
   readonly #held = new Set<string>();
   #started = false;
 
   /**
-   * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
-   * `security` says otherwise; with `protocol` callers must speak a version that fits; with
-   * `takesPassedOn` they are believed who has made the calls of the API that they pass on; `refused` is called for each call that its gate refuses; `calls`
-   * counts all; `acts` sees the calls that are let in; `events` is told of callers that have too much.
+   * `setting`: the setting that a SettingError names when the port is not available. Without `security` there is no TLS
+   * and no check of callers. With `protocol`, callers must speak a compatible version. With `takesPassedOn`, callers
+   * are believed when they say for whom they pass a call on. `refused` is called for each call that the gate refuses;
+   * `calls` counts all calls; `acts` sees the calls that are let in; `events` is told of callers at a limit.
    */
   constructor(
     {
@@ -124,7 +124,8 @@ export class GrpcServer {
         : takesPassedOn
           ? [onlyPassedOn(gateInterceptor({ gate: () => null, ...gated }))]
           : [];
-    // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
+    // By default grpc-js writes to stderr itself. Important faults are returned as errors, so its messages are logged
+    // at debug.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
     this.#server = new Server({
@@ -133,7 +134,7 @@ export class GrpcServer {
       'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
-      // Not there unless needed: each message of a call passes through.
+      // Each message of a call passes through an interceptor, so they are left out unless needed.
       interceptors: [
         ...(calls === undefined ? [] : [calls.interceptor]),
         ...(tracing === NO_TRACING ? [] : [traceCalls(tracing)]),
@@ -145,7 +146,10 @@ export class GrpcServer {
     });
   }
 
-  /** Before start(). The service is reported as serving once started, unless setServing said otherwise. */
+  /**
+   * Adds a service before start(). It is reported as serving once the server has started, unless setServing said
+   * otherwise.
+   */
   addService(definition: ServiceDefinition, implementation: object): this {
     const guarded = guardedService(definition, implementation as UntypedServiceImplementation, (err, method, what) => {
       const { log, suppressed } = this.#throttle.admit(`${method} ${what}`);
@@ -161,7 +165,7 @@ export class GrpcServer {
     return this;
   }
 
-  /** The port it listens on. Rejects with SettingError when that cannot be had. */
+  /** Starts to listen; resolves with the port. Rejects with SettingError when the port is not available. */
   async start(): Promise<number> {
     if (this.#listen === null) {
       return 0;
@@ -170,7 +174,7 @@ export class GrpcServer {
     const served = [...this.#services, HEALTH_SERVICE];
     new LazyReflection(served).addToServer(this.#server);
     const listen = this.#listen;
-    // The library listens by itself, too, but takes whatever comes.
+    // The library could listen itself, but then it would take any number of connections.
     const injector = this.#server.createConnectionInjector(this.#credentials);
     this.#listener.on('connection', (socket) => {
       if (this.connections.admit(socket)) injector.injectConnection(socket);
@@ -182,7 +186,7 @@ export class GrpcServer {
       throw listenError(this.#setting, listen, error as Error);
     }
     const { port } = this.#listener.address() as AddressInfo;
-    // If the system has no socket for us, none is taken, and nothing ends for it.
+    // When the system has no socket left, the connection is not accepted; the others go on.
     this.#listener.on('error', (err) => {
       const { log, suppressed } = this.#throttle.admit('accept');
       if (log) this.#logger.error({ err, setting: this.#setting, suppressed }, 'a connection could not be taken');
@@ -195,7 +199,7 @@ export class GrpcServer {
     return port;
   }
 
-  /** What the health service answers for one service (its full name, or '' for the whole server). */
+  /** Sets the answer of the health service for one service (its full name, or '' for the whole server). */
   setServing(serviceName: string, serving: boolean): void {
     if (serving) {
       this.#held.delete(serviceName);
@@ -207,12 +211,15 @@ export class GrpcServer {
     }
   }
 
-  /** Health says so of everything from now on; calls are answered as before. For a process that is going to stop. */
+  /**
+   * From now on the health service answers NOT_SERVING for everything; calls are answered as before. For a process that
+   * is about to stop.
+   */
   notServing(): void {
     for (const name of ['', ...this.#services]) this.setServing(name, false);
   }
 
-  /** Takes no new calls, lets the open ones end, and cuts the ones still open after `deadlineMs`. */
+  /** Takes no new calls, lets open ones end, and cancels those still open after `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     if (!this.#started) {
       return;
@@ -226,7 +233,7 @@ export class GrpcServer {
         this.#server.forceShutdown();
         resolve();
       });
-      // The library calls back as soon as nothing new comes in. A connection ends when the last call on it does.
+      // The library calls back as soon as it takes nothing new. A connection ends with its last call.
       this.#server.tryShutdown(() =>
         this.connections.whenNone(() => {
           deadline.cancel();
@@ -238,7 +245,10 @@ export class GrpcServer {
   }
 }
 
-/** Nothing is put between other calls and their messages. The library wants its own class, and uses the interface. */
+/**
+ * Lets an interceptor see only calls that can be passed on; for others nothing is put between them and their messages.
+ * The library's type asks for its own class, but it uses only the interface.
+ */
 function onlyPassedOn(interceptor: ServerInterceptor): ServerInterceptor {
   return (method, call) => (isPassedOn(method.path) ? interceptor(method, call) : (call as ServerInterceptingCall));
 }

@@ -7,7 +7,7 @@ const TEXT = {
 };
 
 describe('countedMethod', () => {
-  it('counts what a server reads and writes, and changes nothing of it', () => {
+  it('counts what a server reads and writes, and leaves it unchanged', () => {
     const traffic = new GrpcTraffic();
     const method = {
       path: '/a/b',

@@ -1,6 +1,6 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 
-/** What a server has taken in and sent out over a method: encoded messages, without the framing of HTTP/2. */
+/** The traffic of a method on the server's side: encoded messages, without the framing of HTTP/2. */
 export class GrpcTraffic {
   messagesIn = 0;
   messagesOut = 0;
@@ -8,7 +8,7 @@ export class GrpcTraffic {
   bytesOut = 0;
 }
 
-/** The method, to be served, with its traffic counted where messages are encoded anyway: two additions each. */
+/** The method with its traffic counted, where messages are encoded anyway: two additions for each. */
 export function countedMethod<Request, Response>(
   method: MethodDefinition<Request, Response>,
   traffic: GrpcTraffic,

@@ -34,7 +34,7 @@ async function talking(handler: (call: Call) => void) {
   server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger, clock });
   server.addService({ talk: numbers }, { talk: handler });
   client = new Client(`127.0.0.1:${await server.start()}`, credentials.createInsecure());
-  /** Sends the numbers; resolves with what came back, and how it ended. */
+  /** Sends the numbers; resolves with the numbers received, and the final status. */
   const talk = (sent: readonly number[]) =>
     new Promise<{ heard: number[]; code: status }>((resolve) => {
       const { path, requestSerialize, responseDeserialize } = numbers;
@@ -67,7 +67,7 @@ it('a message that cannot be encoded costs its stream, which is told to its hand
   expect(lines.map(({ suppressed }) => suppressed)).toEqual([0, 3]);
 });
 
-it('a message that makes its handler throw costs its stream, and is logged once an interval', async () => {
+it('a message whose handler throws ends its stream, and is logged once an interval', async () => {
   const { talk, lines } = await talking((call) => {
     call.on('data', (value: number) => {
       if (value === 13) throw new Error('no');

@@ -6,15 +6,16 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 
-/** Something of a stream went wrong: in which method, when what was done. */
+/** Called when a stream had a fault: in which method, and at what. */
 export type StreamFault = (error: unknown, method: string, what: 'message-not-encoded' | 'handler-threw') => void;
 
 type Handler = UntypedServiceImplementation[string];
 type Listener = (...args: unknown[]) => void;
 
 /**
- * The service once more, so that a message costs its stream at most (INTERNAL), never the process: one that cannot be encoded, and one that
- * makes a listener of the stream throw. grpc-js catches the first without a word, and lets the second through.
+ * The service, changed so that a bad message ends its stream (INTERNAL) and never the process: a message that cannot be
+ * encoded, or one on which a listener of the stream throws. grpc-js ignores the first fault silently, and does not
+ * catch the second.
  */
 export function guardedService(
   definition: ServiceDefinition,
@@ -45,7 +46,7 @@ export function guardedService(
   return { definition: methods, implementation: handlers };
 }
 
-/** An exception of a listener ends the call. To be called before anybody listens. */
+/** Has an exception of a listener end the call. To be called before any listener is added. */
 function guardListeners(call: EventEmitter, fault: (error: unknown) => void): void {
   let failed = false;
   const guarded =

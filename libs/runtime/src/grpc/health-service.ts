@@ -3,7 +3,7 @@ import { service as healthDefinition } from 'grpc-health-check';
 
 export type HealthStatus = 'SERVING' | 'NOT_SERVING';
 
-/** Full name of the service that answers whether others can be used. */
+/** Full name of the standard health service. */
 export const HEALTH_SERVICE = 'grpc.health.v1.Health';
 
 interface HealthRequest {
@@ -24,8 +24,8 @@ interface HealthWatch {
 type Answer<T> = (error: Pick<ServiceError, 'code' | 'details'> | null, answer?: T) => void;
 
 /**
- * The standard health service (grpc/health/v1/health.proto). Everybody may ask it, so it keeps nothing of a name that a client has made
- * up, and nothing of a call that has ended; how many calls may be open is not its business (open-calls.ts).
+ * The standard health service (grpc/health/v1/health.proto). Everybody may call it, so it stores neither names that
+ * clients have made up nor calls that have ended. The number of open calls is limited elsewhere (open-calls.ts).
  */
 export class HealthService {
   readonly #statuses = new Map<string, HealthStatus>();
@@ -36,7 +36,7 @@ export class HealthService {
     return this.#watches.size;
   }
 
-  /** `name`: of a service; '': of the server as a whole. */
+  /** Sets the status. `name`: of a service; '': of the whole server. */
   set(name: string, now: HealthStatus): void {
     if (this.#statuses.get(name) === now) return;
     this.#statuses.set(name, now);

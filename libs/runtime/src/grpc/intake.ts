@@ -1,18 +1,21 @@
 import type { WorkList } from '../work-list.ts';
 import type { Job } from './slices.ts';
 
-/** Messages of one stream that wait for the work list before the stream is not read any more; a gateway has four deltas under way. */
+/**
+ * Messages of one stream that may wait for the work list; then the stream is paused. A gateway has at most four deltas
+ * under way.
+ */
 export const MOST_WAITING = 8;
 
-/** The part of a gRPC stream that pauses it. */
+/** The methods by which a gRPC stream is paused and resumed. */
 export interface PausableStream {
   pause(): unknown;
   resume(): unknown;
 }
 
 /**
- * The messages of one stream that change the state: each waits its turn in the work list, and the stream is not read while many wait. Work
- * that is given up (`WorkList.clear`) must be of streams that end.
+ * The messages of one stream that change the state. Each waits for its turn in the work list, and the stream is paused
+ * while many wait. If the work list is cleared (`WorkList.clear`), the streams must end.
  */
 export class Intake {
   readonly #stream: PausableStream;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type MethodDefinition, type Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { DESCRIPTORS } from '@spanmesh/proto/descriptors';
 
-/** Versions of the reflection service that clients ask for: the names differ, the messages do not. */
+/** Versions of the reflection service that clients use: their names differ, their messages do not. */
 const VERSIONS = ['v1', 'v1alpha'] as const;
 
 type Version = (typeof VERSIONS)[number];
@@ -19,21 +19,21 @@ interface MessageStream {
   end(): void;
 }
 
-/** What @grpc/reflection would have added to a server for one version. */
+/** The method and handler that @grpc/reflection would have added to a server for one version. */
 interface Served {
   readonly method: MethodDefinition<object, object>;
   readonly handle: (stream: MessageStream) => void;
 }
 
 /**
- * Server reflection (grpc/reflection) that is loaded when somebody first asks for it. Loading parses and encodes every descriptor: a
- * third of the time that a process takes to start, and 20 MB, for what most processes are never asked.
+ * Server reflection (grpc/reflection), loaded when it is first called. Loading parses and encodes every descriptor,
+ * which takes a third of a process's start and 20 MB, and most processes are never asked for it.
  */
 export class LazyReflection {
   readonly #services: readonly string[];
   #loading: Promise<ReadonlyMap<Version, Served>> | undefined;
 
-  /** `services`: full names of what the server serves. */
+  /** `services`: full names of the server's services. */
   constructor(services: readonly string[]) {
     this.#services = services;
   }
@@ -90,7 +90,7 @@ async function load(services: readonly string[]): Promise<ReadonlyMap<Version, S
   return served;
 }
 
-/** The stream in messages, read no faster than its client reads. */
+/** A stream of decoded messages, written no faster than its client reads. */
 function decoded(stream: RawStream, method: MethodDefinition<object, object>): MessageStream {
   return {
     on(event: 'data' | 'end', fn: (message: object) => void): void {

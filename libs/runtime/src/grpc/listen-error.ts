@@ -1,7 +1,7 @@
 import { formatHostPort, type HostPort } from '../address.ts';
 import { SettingError } from '../settings/setting.ts';
 
-/** What an operator can do, by the system's code. */
+/** What an operator can do, by the system's error code. */
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is taken: stop what listens there, or choose another',
   EACCES: 'this user may not: choose a port from 1024 on, or grant the right',
@@ -9,9 +9,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host name is not known',
 };
 
-/** An address that cannot be listened on: one line that names the setting, the system's code and what to do. */
+/** The error for an address on which we cannot listen: one line with the setting, the system's code and what to do. */
 export function listenError(setting: string, address: HostPort, cause: Error): SettingError {
-  // gRPC says the code in its text only.
+  // gRPC has the code only in the text.
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   const known = Object.keys(ADVICE).find((name) => code === name || cause.message.includes(name));
   const why = known === undefined ? code || cause.message : `${known}, ${ADVICE[known]}`;

@@ -8,7 +8,7 @@ function callFrom(address: string, port: number) {
   return { address, connection: `${address}:${port}`, end: () => void ended.push(address) };
 }
 
-/** As many calls as there may be: 8 addresses with 256 each. */
+/** As many calls as are allowed: 8 addresses with 256 each. */
 function full(): OpenCalls {
   ended.length = 0;
   const calls = new OpenCalls();
@@ -16,9 +16,9 @@ function full(): OpenCalls {
   return calls;
 }
 
-describe('calls that everybody may make', () => {
+describe('calls that need no certificate or token', () => {
   // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS_PER_CONNECTION
-  it('have a bound for each connection', () => {
+  it('are limited for each connection', () => {
     const calls = new OpenCalls();
     for (let i = 0; i < 16; i++) expect(calls.add(callFrom('a', 1))).toBeNull();
     expect(calls.add(callFrom('a', 1))).toContain('16');
@@ -37,14 +37,14 @@ describe('calls that everybody may make', () => {
   });
 
   // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS
-  it('past the number of all, one of the address that has most ends, and the newcomer is served', () => {
+  it('beyond the limit for all, the oldest of the address with most ends, and the newcomer is served', () => {
     const calls = full();
     expect(calls.add(callFrom('new', 1))).toBeNull();
     expect(ended).toEqual(['10.0.0.0']);
     expect(calls.size).toBe(2048);
   });
 
-  it('leave nothing behind', () => {
+  it('are forgotten when they have ended', () => {
     const calls = new OpenCalls();
     const call = callFrom('a', 1);
     for (let i = 0; i < 1000; i++) {

@@ -9,12 +9,14 @@ import type { PoolBound, PoolLimit } from '../shares/pool.ts';
 
 /** Most open calls of the health service on one connection: a client watches a service or two. */
 const MAX_PUBLIC_CALLS_PER_CONNECTION = 16;
-/** Most of them from one address: some 15 KiB each. */
+/** Most open calls of the health service from one address: each costs some 15 KiB. */
 const MAX_PUBLIC_CALLS_PER_ADDRESS = 256;
-/** Most of them in all, on one port. Past it the oldest of the address that has most is ended. */
+/**
+ * Most open calls of the health service in all, on one port. Beyond it the oldest of the address with most is ended.
+ */
 const MAX_PUBLIC_CALLS = 2048;
 
-/** A call from when its headers have come until it ends, whether or not it ever sends a message. */
+/** A call from the arrival of its headers until it ends, whether or not it sends a message. */
 interface OpenCall {
   readonly address: string;
   /** `address:port` of the client. */
@@ -22,13 +24,16 @@ interface OpenCall {
   end(details: string): void;
 }
 
-/** Open calls of methods that everybody may call, without a certificate and without a token: nobody may hold them all. */
+/**
+ * Open calls of methods that everybody may call, without a certificate or a token. Limits keep one client from taking
+ * all of them.
+ */
 export class OpenCalls {
-  /** Oldest first. */
+  /** The calls, oldest first. */
   readonly #open = new Set<OpenCall>();
   readonly #perAddress = new Map<string, number>();
   readonly #perConnection = new Map<string, number>();
-  /** Calls that were refused or ended for these limits. */
+  /** Calls that were refused or ended because of these limits. */
   refused = 0;
   readonly #limited: (limit: PoolLimit) => void;
 
@@ -41,7 +46,7 @@ export class OpenCalls {
     return this.#open.size;
   }
 
-  /** null: it may go on; otherwise why not. */
+  /** Adds a call; null: it may go on; otherwise why not. */
   add(call: OpenCall): string | null {
     const { address, connection } = call;
     if ((this.#perConnection.get(connection) ?? 0) >= MAX_PUBLIC_CALLS_PER_CONNECTION) {
@@ -59,7 +64,7 @@ export class OpenCalls {
     return null;
   }
 
-  /** It has ended; harmless if it is not here. */
+  /** Removes a call that has ended; harmless if it is not here. */
   remove(call: OpenCall): void {
     if (!this.#open.delete(call)) return;
     count(this.#perAddress, call.address, -1);
@@ -91,10 +96,13 @@ export class OpenCalls {
   }
 }
 
-/** Counts calls of methods whose path begins with `prefix`, and refuses the ones beyond the limit with RESOURCE_EXHAUSTED. */
+/**
+ * Counts calls of methods whose path begins with `prefix`, and refuses those beyond the limit with RESOURCE_EXHAUSTED.
+ */
 export function limitCalls(prefix: string, calls: OpenCalls): ServerInterceptor {
   return ({ path }, call) => {
-    // Nothing is put between other calls and their messages. The library wants its own class, and uses the interface.
+    // Nothing is put between other calls and their messages. The library's type asks for its own class, but it uses
+    // only the interface.
     if (!path.startsWith(prefix)) return call as ServerInterceptingCall;
     const connection = call.getPeer();
     const open: OpenCall = {
@@ -110,7 +118,7 @@ export function limitCalls(prefix: string, calls: OpenCalls): ServerInterceptor 
             if (why === null) take(metadata);
             else refuse(call, why);
           },
-          // However it ended: the library says so once its stream is closed.
+          // Called however the call ends, once its stream is closed.
           onCancel: () => calls.remove(open),
         }),
     });

@@ -60,7 +60,7 @@ afterEach(async () => {
 
 const { logger } = recordingLogger();
 
-/** How a process is set up: as its settings say. */
+/** The security of a process with these settings. */
 function secured(name: typeof TOPOLOGY_NAME | typeof VOLCONF_NAME, env: Record<string, string>): Security {
   const listen = { grpcListen: LOOPBACK, serviceListen: LOOPBACK };
   const deps = { clock: systemClock, logger, metrics: new Metrics() };
@@ -70,9 +70,9 @@ function secured(name: typeof TOPOLOGY_NAME | typeof VOLCONF_NAME, env: Record<s
 type Watch = ServerWritableStream<WatchTargetsRequest, WatchTargetsResponse>;
 type Route = ServerDuplexStream<OpenRouteRequest, OpenRouteResponse>;
 
-/** A process that answers for volconf and messaging: its service port. */
+/** A process that answers for volconf and messaging, on its service port. */
 class Answering {
-  /** By whom calls were made, as far as it was told. */
+  /** The callers' principals, as the process was told them. */
   readonly principals: string[] = [];
   readonly headers: Metadata[] = [];
   readonly watches: Watch[] = [];
@@ -124,13 +124,13 @@ class Answering {
     return this;
   }
 
-  /** So many calls have come. */
+  /** Resolves when this number of calls has come. */
   async called(times: number): Promise<void> {
     while (this.principals.length < times) await new Promise<void>((resolve) => this.#arrived.push(resolve));
   }
 }
 
-/** A process that answers for neither: its API. */
+/** The API of a process that passes on calls of volconf and messaging. */
 async function passing(security: Security, options: OtherServicesOptions) {
   const metrics = new Metrics();
   const server = new GrpcServer({ listen: LOOPBACK, setting: 'TEST', security: security.api }, { logger });
@@ -170,7 +170,7 @@ const bearing = (token: string | null, more: Record<string, string> = {}): Metad
   return metadata;
 };
 
-/** 'ok', or the status and what is said about it. */
+/** 'ok', or the status and its text. */
 function outcome<Q, R>(
   call: (request: Q, metadata: Metadata, done: (error: ServiceError | null, answer: R) => void) => unknown,
   request: Q,
@@ -200,7 +200,7 @@ describe('an API of what other processes answer', () => {
     expect(await metrics.text()).toContain('spanmesh_calls_passed_on_total{service="volconf"} 2');
   });
 
-  it('passes failures on in the words of whoever fails', async () => {
+  it('passes on errors in the words of the process that fails', async () => {
     const { address } = await pair();
     const client = open(VolconfClient, address);
     const get = outcome(client.getTarget.bind(client), { name: 'x' });
@@ -231,7 +231,7 @@ describe('an API of what other processes answer', () => {
     );
   });
 
-  it('tells streams that another leads', async () => {
+  it('ends streams when another process leads', async () => {
     const { answering, address, others } = await pair();
     const watch = open(VolconfClient, address).watchTargets(WatchTargetsRequest.create());
     const ended = new Promise((resolve) => watch.on('error', ({ details }: ServiceError) => resolve(details)));
@@ -247,7 +247,7 @@ describe('a route that is passed on', () => {
   const message = (bytes: number) =>
     OpenRouteRequest.fromPartial({ routed: { command: 1, aux: Buffer.alloc(bytes, 7) } });
 
-  it('carries messages both ways, in order, and ends when the client is done', async () => {
+  it('carries messages both ways, in order, and ends when the client has', async () => {
     const { answering, address } = await pair();
     const route = open(MessagingClient, address).openRoute();
     const lengths: number[] = [];
@@ -260,11 +260,11 @@ describe('a route that is passed on', () => {
     expect(answering.routes).toHaveLength(1);
   });
 
-  it('goes at the speed of whoever reads it', async () => {
+  it('goes at the speed of its reader', async () => {
     const { address } = await pair();
     const route = open(MessagingClient, address).openRoute();
     const [big, most] = [message(100_000), 1000];
-    // The other process sends what comes back, and the client reads the first of it.
+    // The other process sends the messages back, and the client reads only the first one.
     let got = 0;
     const first = new Promise<void>((resolve) =>
       route.on('data', () => {
@@ -282,11 +282,11 @@ describe('a route that is passed on', () => {
     route.end();
     route.resume();
     await ended;
-    // The one that had to wait was taken all the same.
+    // The message that had to wait was taken all the same.
     expect(got).toBe(written + 1);
   });
 
-  it('is cancelled with the client', async () => {
+  it('is cancelled when the client cancels', async () => {
     const { answering, address, others } = await pair();
     const route = open(MessagingClient, address).openRoute();
     route.on('error', () => {});
@@ -319,7 +319,7 @@ describe('a route that is passed on', () => {
   });
 });
 
-describe('who makes a call that is passed on', () => {
+describe('the caller of a call that is passed on', () => {
   const [ann, bob] = [createApiToken({ name: 'ann', role: 'operate' }), createApiToken({ name: 'bob', role: 'read' })];
   const between = (name: string): Record<string, string> => {
     const { ca, cert, key } = certificates.files([name]);
@@ -327,7 +327,7 @@ describe('who makes a call that is passed on', () => {
   };
   const users = (...lines: string[]) => ({ SPANMESH_API_TOKENS_FILE: certificates.file(lines.join('\n')) });
 
-  it('is the user, at the process that answers, and never the service that passes it on', async () => {
+  it('is the user, at the process that answers, never the service that passes it on', async () => {
     const both = users(ann.line, bob.line);
     const { answering, address } = await pair(
       { ...between(TOPOLOGY_NAME), ...both },
@@ -337,14 +337,14 @@ describe('who makes a call that is passed on', () => {
     expect(await set(client, bearing(ann.token))).toBe('ok');
     expect(await list(client, bearing(bob.token))).toBe('ok');
     expect(answering.principals).toEqual(['user:ann', 'user:bob']);
-    // Nothing of a token reaches the process that handles the call.
+    // The process that handles the call gets no part of a token.
     for (const headers of answering.headers) expect(JSON.stringify(headers.getMap())).not.toContain('spm_');
     expect(await set(client, bearing(bob.token))).toMatch(/^PERMISSION_DENIED: .*needs the role operate; bob has/);
     expect(answering.principals).toHaveLength(2);
   });
 
-  it('is asked for by the process that answers: what this one would let in, or does not ask, gives no right there', async () => {
-    // Here ann may operate, and there she only reads; carl is known here alone.
+  it('is checked by the process that answers: being let in here, or not asked here, gives no right there', async () => {
+    // Here ann may operate, there she may only read; carl is known only here.
     const carl = createApiToken({ name: 'carl', role: 'operate' });
     const less = ann.line.replace(' operate ', ' read ');
     const { answering, address } = await pair(
@@ -360,14 +360,14 @@ describe('who makes a call that is passed on', () => {
     expect(answering.principals).toEqual(['user:ann']);
   });
 
-  it('is nobody where he was not asked, unless he says who he is', async () => {
+  it('is nobody where he was not asked, unless he shows a token', async () => {
     const { address } = await pair(between(TOPOLOGY_NAME), { ...between(VOLCONF_NAME), ...users(bob.line) });
     const client = open(VolconfClient, address);
     expect(await list(client)).toMatch(/^UNAUTHENTICATED: The API needs a token/);
     expect(await list(client, bearing(bob.token))).toBe('ok');
   });
 
-  it('is whom the client says in no header: those are of the process that passes on', async () => {
+  it('is not taken from headers of the client: only the process that passes on may set those', async () => {
     const both = users(bob.line);
     const { answering, address } = await pair(
       { ...between(TOPOLOGY_NAME), ...both },
@@ -382,7 +382,7 @@ describe('who makes a call that is passed on', () => {
     );
   });
 
-  it('is the address where nobody is known by a name: the client’s, not that of the process that passes on', async () => {
+  it('is the address of an unnamed client, not that of the process that passes the call on', async () => {
     const { answering, address } = await pair();
     const other = { credentials: credentials.createInsecure(), options: { 'grpc.use_local_subchannel_pool': 1 } };
     expect(await list(open(VolconfClient, address, other))).toBe('ok');
@@ -392,7 +392,7 @@ describe('who makes a call that is passed on', () => {
     expect(answering.principals).toEqual(['127.0.0.1', '127.0.0.1']);
   });
 
-  it('is known by a certificate, if the CA for users has issued it that the process that answers has', async () => {
+  it('is known by a certificate, if the answering process’s own CA for users has issued it', async () => {
     const elsewhere = CertificateAuthority.create({ subject: 'other CA', ...VALID });
     const api = (authority: CertificateAuthority) => {
       const { cert, key } = certificates.files([API_NAME]);
@@ -448,7 +448,7 @@ function drained(stream: Writable): Promise<boolean> {
   return new Promise((resolve) => stream.once('drain', () => resolve(true)));
 }
 
-/** Long enough for a stream of loopback to take more if it is going to. */
+/** Waits long enough for a stream over loopback to take more, if it does. */
 function quiet(): Promise<boolean> {
   return new Promise((resolve) => setTimeout(resolve, 300, false));
 }

@@ -22,43 +22,44 @@ import { answeredBy, REPLICA_HEADER } from './forwarder.ts';
 import type { GrpcServer } from './grpc-server.ts';
 import { type Destination, PassedCalls } from './passed-calls.ts';
 
-/** The same principal's bounds are logged once in this time, ms. */
+/** The same principal is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** A service whose leader answers. */
+/** A service that another process answers, its leader. */
 export interface LedElsewhere {
-  /** `host:port` of the leader's service port; null: nobody is known to lead. */
+  /** `host:port` of the leader's service port; null: no leader is known. */
   readonly address: () => string | null;
   readonly security: ChannelSecurity;
 }
 
-/** A gateway that can be asked. */
+/** A gateway to which calls can be passed on. */
 export interface GatewayAddress {
-  /** `<name>.<boot>`, or what else tells it from others. */
+  /** `<name>.<boot>`, or another text that identifies it. */
   readonly id: string;
   readonly name: string;
   /** `host:port` of its service port. */
   readonly address: string;
 }
 
-/** Gateways, any of which answers. */
+/** The gateways, any of which can answer. */
 export interface GatewaysElsewhere {
-  /** Gateways that can be asked. */
+  /** Gateways to which calls can be passed on. */
   readonly all: () => Iterable<GatewayAddress>;
-  /** How one is met. */
+  /** The credentials and options for a connection to the gateway of this name. */
   readonly security: (name: string) => ChannelSecurity;
 }
 
 export interface OtherServicesOptions {
-  /** Left out: this process answers for it itself. */
+  /** Left out: this process answers for topology itself. */
   readonly topology?: LedElsewhere;
   readonly volconf?: LedElsewhere;
   readonly messaging?: GatewaysElsewhere;
 }
 
 /**
- * What of the API other processes answer: this one serves it all the same, and passes each call on with its messages as they came. The
- * process that answers checks whether the caller may (access/passed-on-caller.ts).
+ * The services of the API that other processes answer. This process serves them all the same, and passes each call on
+ * with its messages unchanged. The process that answers checks whether the caller may make the call
+ * (access/passed-on-caller.ts).
  */
 export class OtherServices {
   readonly #calls: ReadonlyMap<string, PassedCalls>;
@@ -80,9 +81,9 @@ export class OtherServices {
       readonly metrics: Metrics;
       readonly logger: Logger;
       readonly clock: Clock;
-      /** Where it is told that somebody has more than his share; default: nowhere. */
+      /** Where callers at a limit are reported; default: nowhere. */
       readonly events?: EventTeller;
-      /** From 0 to below 1. */
+      /** Uniform in [0, 1). */
       readonly random?: () => number;
     },
   ) {
@@ -134,7 +135,7 @@ export class OtherServices {
     );
   }
 
-  /** Somebody else may lead: what waits for the one before is told so. */
+  /** To be called when the leader may have changed: calls that wait for the one before end with a sentence about it. */
   leaderChanged(): void {
     for (const [calls, { address }] of this.#led) calls.abortOthers(address(), 'The leader has changed: call again.');
   }
@@ -148,7 +149,10 @@ export class OtherServices {
   }
 }
 
-/** One gateway for all clients of this process, the same for as long as it is there: handles are known to their gateway only. */
+/**
+ * One gateway for all clients of this process, the same for as long as it is there, because a handle is known only to
+ * the gateway that gave it.
+ */
 class Chosen {
   readonly #gateways: GatewaysElsewhere;
   readonly #random: () => number;
@@ -177,7 +181,7 @@ function leaderOf(name: string, { address: find, security }: LedElsewhere): Dest
   return { address, security, what: `${name} leader`, headers: answeredBy({ address, role: 'leader', lagMs: 0 }) };
 }
 
-/** A service none of whose calls is answered here. Nothing of their messages is looked at. */
+/** A service of which no call is answered here. Its messages are not decoded. */
 function passingService(
   definition: ServiceDefinition,
   calls: PassedCalls,

@@ -19,7 +19,7 @@ import {
 } from './paging.ts';
 import { runNow } from './slices.ts';
 
-/** A page of keys that are sorted. `looked`: how many were looked at. */
+/** A page of sorted keys. `looked`: how many objects were visited. */
 function keysPage(
   items: readonly Key[],
   request: PageRequest,
@@ -48,7 +48,7 @@ function allPages(of: (request: PageRequest) => Page<Key>, pageSize: number): Ke
 }
 
 describe('pages', () => {
-  it('together are the list, in order, each as large as asked for', () => {
+  it('form the list, in order, each as large as asked for', () => {
     const keys = fc.uniqueArray(fc.tuple(fc.string(), fc.integer(), fc.string()), {
       selector: (key) => JSON.stringify(key),
     });
@@ -65,13 +65,13 @@ describe('pages', () => {
     );
   });
 
-  it('go on where the last one ended, though its last object is gone', () => {
+  it('go on where the last one ended, even if its last object is gone', () => {
     const items = [['a'], ['b'], ['c'], ['d']];
     const { nextPageToken } = keysPage(items, { pageSize: 2, pageToken: '' });
     expect(keysPage([['a'], ['bb'], ['d']], { pageSize: 2, pageToken: nextPageToken }).items).toEqual([['bb'], ['d']]);
   });
 
-  it('look at no more than is on them, wherever they are', () => {
+  it('visit no more objects than they hold, wherever they begin', () => {
     const items = Array.from({ length: 100_000 }, (_, i) => [i]);
     let pageToken = '';
     for (let i = 0; i < 50; i++) {
@@ -82,7 +82,7 @@ describe('pages', () => {
   });
 
   // Limits: grpc/paging.ts MAX_PAGE_VISITS
-  it('end early, with a token, when a filter fits few', () => {
+  it('end early, with a token, when a filter matches few objects', () => {
     const items = Array.from({ length: 3 * MAX_PAGE_VISITS }, (_, i) => [i]);
     const matches = ([n]: Key) => n === items.length - 1;
     let pages = 0;
@@ -96,7 +96,7 @@ describe('pages', () => {
     expect([pages, found]).toEqual([3, [[items.length - 1]]]);
   });
 
-  it('of what stands in no order are made in small steps', () => {
+  it('of unsorted objects are made in small steps', () => {
     const items = Array.from({ length: 20_000 }, (_, i) => [(i * 7919) % 20_000]);
     const job = pageOfUnsorted(items, { pageSize: 3, pageToken: '' }, (item) => item);
     let most = 0;
@@ -118,7 +118,7 @@ describe('pages', () => {
   });
 
   // Limits: grpc/paging.ts MAX_PAGE_BYTES
-  it('stay below what a message may have, and never stand still', () => {
+  it('stay smaller than a message may be, and always hold an object', () => {
     const items = [[1], [2], [3]];
     const ofBytes = (bytes: number) => keysPage(items, { pageSize: 10, pageToken: '' }, { bytes }).items;
     expect(ofBytes(MAX_PAGE_BYTES / 3)).toEqual(items);
@@ -131,21 +131,21 @@ describe('pages', () => {
 
   // Limits: grpc/paging.ts MAX_TOKEN_CHARS
   it('take a token of the largest length, and none that is longer', () => {
-    // Three bytes are four characters.
+    // Three bytes are encoded as four characters.
     const token = (chars: number) => writeToken(['x'.repeat((chars / 4) * 3 - '[""]'.length)]);
     expect(token(8192)).toHaveLength(8192);
     expect(parseToken(token(8192))?.[0]).toHaveLength(6140);
     expect(() => parseToken(token(8196))).toThrow(/page_token/);
   });
 
-  it('of what stands in no order tell of each object that was looked at, and no more', () => {
+  it('of unsorted objects count each object that was visited, once', () => {
     const items = Array.from({ length: 1000 }, (_, i) => (i % 2 === 0 ? [i] : null));
     let units = 0;
     for (const step of pageOfUnsorted(items, { pageSize: 3, pageToken: '' }, (item) => item)) units += step;
     expect(units).toBe(1000);
   });
 
-  it('count as work what they have and what may be looked at for them', () => {
+  it('count as work both their objects and those that may be visited for them', () => {
     const units = (pageSize: number) => pageUnits({ pageSize, pageToken: '' });
     expect(units(2) - units(1)).toBe(1);
     expect(units(0)).toBe(units(500));

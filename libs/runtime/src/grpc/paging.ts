@@ -1,20 +1,20 @@
 import { invalid } from './api-error.ts';
 import type { Job } from './slices.ts';
 
-/** Objects in an answer if the caller does not say. */
+/** Objects in a page if the caller gives no number. */
 export const DEFAULT_PAGE_SIZE = 500;
-/** Most objects in an answer. */
+/** Most objects in a page. */
 export const MAX_PAGE_SIZE = 5000;
-/** Bytes (estimated) in an answer: what comes on top of the last object is small, and gRPC clients take 4 MB unless told otherwise. */
+/** Bytes (estimated) in a page: the last object may exceed it by a little, and gRPC clients take 4 MB by default. */
 export const MAX_PAGE_BYTES = 960 * 1024;
-/** Objects that are looked at for one page: a filter that fits few ends the page early, with a token to go on. */
+/** Most objects visited for one page: with a filter that matches few, the page ends early, with a token to go on. */
 export const MAX_PAGE_VISITS = 16_384;
-/** A token is a key with at most two labels. */
+/** Longest token, characters. A token is a key with at most two labels. */
 const MAX_TOKEN_CHARS = 8192;
-/** Objects that are looked at between two interruptions. */
+/** Objects visited between two interruptions. */
 const VISITS_PER_STEP = 256;
 
-/** Key of an object in a list, which is in the order of keys. Keys of one list have the same kinds of parts. */
+/** The key of an object in a list, by which the list is sorted. Keys of one list have the same kinds of parts. */
 export type Key = readonly (string | number)[];
 
 export interface PageRequest {
@@ -25,20 +25,20 @@ export interface PageRequest {
 
 export interface Page<T> {
   readonly items: T[];
-  /** Empty: this is the last page. */
+  /** Empty: there are no further pages. */
   readonly nextPageToken: string;
 }
 
 /**
- * An object that a list has looked at; null: it does not belong to the list. `key`: its place in the list; of several objects that are passed
- * over at once, the beginning of their keys.
+ * An object that a list has visited; null: it does not belong to the list. `key`: its key; for several objects that are
+ * skipped at once, the beginning of their keys.
  */
 export interface Visit<T> {
   readonly item: T | null;
   readonly key: () => Key;
 }
 
-/** Negative: `a` comes first. The beginning of a key comes before it. */
+/** Compares keys; negative: `a` comes first. The beginning of a key comes before the key. */
 export function compareKeys(a: Key, b: Key): number {
   for (let i = 0; i < a.length && i < b.length; i++) {
     const left = a[i] ?? 0;
@@ -49,7 +49,10 @@ export function compareKeys(a: Key, b: Key): number {
   return a.length - b.length;
 }
 
-/** Index of the first of `sorted` whose key comes after `after`; 0 without one. Keys are compared as far as `after` goes. */
+/**
+ * Index of the first object in `sorted` whose key comes after `after`; 0 without `after`. Keys are compared only in as
+ * many parts as `after` has.
+ */
 export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyOf: (item: T) => Key): number {
   if (after === undefined) return 0;
   let low = 0;
@@ -64,8 +67,8 @@ export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyO
 }
 
 /**
- * One page of a list whose objects are in the order of their keys. `from` gives them from the first one after a key on, without looking
- * at those before. The page is made at once, and its work is bounded: by its size, by its bytes, and by what it looks at.
+ * One page of a list that is sorted by key. `from` yields the objects after a key, without visiting those before. The
+ * page is made at once, and its work is limited: by its size, its bytes, and the objects visited.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
 export function pageOf<T>(
@@ -93,8 +96,8 @@ export function pageOf<T>(
 }
 
 /**
- * One page of objects in no order (null: passed over): all are looked at, in slices, for the ones that come next. An object that comes
- * or goes meanwhile may be missed or seen; none is seen twice.
+ * One page of unsorted objects (null: skipped). All objects are visited, in slices, to find those that come next. An
+ * object that is added or removed meanwhile may be missed or included; none is included twice.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
 export function* pageOfUnsorted<T>(
@@ -112,7 +115,7 @@ export function* pageOfUnsorted<T>(
     const key = keyOf(item);
     if (after !== undefined && compareKeys(key, after) <= 0) continue;
     next.push({ item, key });
-    // Never more than twice as many as are wanted: sorted out now and then, not each time.
+    // At most twice as many as are wanted are held: they are sorted and cut now and then, not each time.
     if (next.length >= 2 * (size + 1)) next = firstOf(next, size + 1);
   }
   yield visits % VISITS_PER_STEP;
@@ -127,12 +130,12 @@ function firstOf<T extends { readonly key: Key }>(some: T[], count: number): T[]
   return some.sort((a, b) => compareKeys(a.key, b.key)).slice(0, count);
 }
 
-/** Units of work (slices.ts) that making the page may take: to be yielded before it is made. */
+/** Units of work (slices.ts) that making the page may take: a job yields them before it makes the page. */
 export function pageUnits(request: PageRequest): number {
   return MAX_PAGE_VISITS / 16 + sizeOf(request);
 }
 
-/** Most objects that the page may have. */
+/** Most objects that the requested page may have. */
 export function sizeOf({ pageSize }: Pick<PageRequest, 'pageSize'>): number {
   return Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
 }
@@ -142,7 +145,10 @@ export function writeToken(key: Key): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url');
 }
 
-/** The key of the last object of the page before; undefined for the first page. @throws ApiError INVALID_ARGUMENT */
+/**
+ * The key in a token: that of the last object of the page before; undefined for the first page. @throws ApiError
+ * INVALID_ARGUMENT
+ */
 export function parseToken(token: string): Key | undefined {
   if (token === '') return undefined;
   try {

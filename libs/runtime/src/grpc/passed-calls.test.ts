@@ -5,13 +5,13 @@ import { PLAINTEXT } from './grpc-client.ts';
 import { MAX_FORWARDED_CALLS, MAX_FORWARDED_CALLS_PER_PRINCIPAL, PassedCalls } from './passed-calls.ts';
 
 const METHOD = VolconfService.listTargets as unknown as MethodDefinition<unknown, unknown>;
-/** Nobody is asked before the test is over. */
+/** Nobody listens there, but no call gets an answer before the test is over. */
 const DESTINATION = { address: '127.0.0.1:1', security: PLAINTEXT, what: 'leader', headers: new Metadata() };
 
 let calls: PassedCalls;
 afterEach(() => calls.stop());
 
-/** A call of somebody at this address that is passed on; what it has been told, if it was. */
+/** Passes on a call from this address; returns the status that its caller gets, once there is one. */
 function pass(address: string, { cancels = [] as (() => void)[] } = {}): { code: status | null } {
   const told: { code: status | null } = { code: null };
   const call = {

@@ -17,32 +17,32 @@ import { TRACE_HEADER, traceparent } from '../trace/trace-context.ts';
 import { traceOf } from '../trace/traced-calls.ts';
 import { createClient } from './grpc-client.ts';
 
-/** Calls passed on at a time: each is a call at the leader, too. */
+/** Calls passed on at a time: each is also a call at the other process. */
 export const MAX_FORWARDED_CALLS = 2000;
-/** Forwarded calls of one user, or of one address where no name is known. */
+/** Calls passed on at a time for one user, or for one address if no user is known. */
 export const MAX_FORWARDED_CALLS_PER_PRINCIPAL = 1000;
 
-/** Where a call is passed on to. */
+/** The process to which a call is passed on. */
 export interface Destination {
   /** `host:port` of its service port. */
   readonly address: string;
   readonly security: ChannelSecurity;
-  /** What the call is passed on to, for people: `leader`, `gateway vol1`. */
+  /** The name of that process, for people: `leader`, `gateway vol1`. */
   readonly what: string;
-  /** Headers of the answer. */
+  /** Headers to add to the answer. */
   readonly headers: Metadata;
 }
 
-/** The part of the server's side that all kinds of calls have. */
+/** The methods that calls of all kinds have on the server's side. */
 interface Call extends CallOfSomebody {
   sendMetadata(metadata: Metadata): void;
   on(event: 'cancelled', listener: () => void): unknown;
 }
 type Method = MethodDefinition<unknown, unknown>;
-/** An answer as it came: what `wrap` makes of it, the server's own serializer takes. */
+/** Turns the bytes of an answer into the form that the server's serializer takes. */
 type Wrap = (bytes: Buffer) => unknown;
 
-/** A call that is passed on and has not ended. */
+/** A call that has been passed on and has not ended. */
 interface Active {
   readonly address: string;
   abort(failure: Failure): void;
@@ -64,8 +64,9 @@ export interface PassedCallsOptions {
 }
 
 /**
- * Calls of users that other processes answer: their messages pass as bytes, with who has made the call and nothing else of his headers. At
- * most so many at a time, and of one principal; when there is no room the principal who has most gives way.
+ * Calls of users that other processes answer. Their messages pass as bytes; of the caller's headers only those pass
+ * that say who he is. The number of open calls is limited, in all and for each principal; when there is no place left,
+ * the principal with most gives way.
  */
 export class PassedCalls {
   /** Calls passed on so far. */
@@ -87,17 +88,17 @@ export class PassedCalls {
     );
   }
 
-  /** Open now. */
+  /** Calls that are open. */
   get size(): number {
     return this.#active.size;
   }
 
-  /** Bounds reached so far. */
+  /** How often a limit was reached. */
   get limits(): number {
     return this.#pool.limits;
   }
 
-  /** `request`: as it came. */
+  /** Passes on a unary call. `request`: its bytes. */
   unary(
     method: Method,
     call: ServerUnaryCall<unknown, unknown>,
@@ -134,7 +135,7 @@ export class PassedCalls {
     const headers = goingOn(call);
     const upstream = active.client.makeServerStreamRequest(path, asItIs, wrap, request, headers, deadline);
     active.cancels(() => upstream.cancel());
-    // A client that reads slowly slows the other process down, and does not fill this one.
+    // A client that reads slowly slows the other process down, instead of filling this one's memory.
     upstream.on('data', (message) => {
       if (!active.isOver && !call.write(message)) upstream.pause();
     });
@@ -143,7 +144,7 @@ export class PassedCalls {
     upstream.on('error', (error: ServiceError) => active.end(shown(error, to)));
   }
 
-  /** Both ways, each at the speed of its reader. Requests come as bytes. */
+  /** Passes on messages both ways, each at the speed of its reader. Requests are bytes. */
   duplex(
     method: Method,
     call: ServerDuplexStream<unknown, unknown>,
@@ -170,7 +171,9 @@ export class PassedCalls {
     upstream.on('error', (error: ServiceError) => active.end(shown(error, to)));
   }
 
-  /** Calls at other addresses than this would wait for as long as their connections live. Null: at whichever. */
+  /**
+   * Ends calls at other addresses than this, which would wait for as long as their connections live. Null: ends all.
+   */
   abortOthers(address: string | null, why: string): void {
     for (const call of [...this.#active.keys()]) {
       if (call.address !== address) call.abort({ code: status.UNAVAILABLE, details: why });
@@ -217,7 +220,7 @@ export class PassedCalls {
     return open;
   }
 
-  /** The connection that was used last is kept. */
+  /** Closes connections without calls, except the one used last. */
   #closeIdle(): void {
     for (const [address, { client, calls }] of this.#clients) {
       if (calls > 0 || address === this.#latest) continue;
@@ -232,7 +235,7 @@ export class PassedCalls {
   }
 }
 
-/** One call on its way; it ends once. */
+/** A call that is being passed on; it ends once. */
 class Passing implements Active {
   readonly address: string;
   readonly client: Client;
@@ -246,7 +249,7 @@ class Passing implements Active {
     this.#ended = ended;
   }
 
-  /** Ends the call at the other process. */
+  /** Sets the function that cancels the call at the other process. */
   cancels(cancel: () => void): void {
     this.#cancel = cancel;
   }
@@ -275,15 +278,15 @@ function ending(call: ServerWritableStream<unknown, unknown> | ServerDuplexStrea
   };
 }
 
-/** Errors of the other process are passed on; that it cannot be reached is said in our words. */
+/** The error for the caller: that of the other process, or if it cannot be reached a sentence of our own. */
 function shown({ code, details, metadata }: ServiceError, { what, address }: Destination): Failure {
-  // The library's own errors have no headers: nobody has sent any.
+  // Errors of the library itself have no headers, because no process has sent any.
   const isItsOwn = Object.keys(metadata.getMap()).length > 0;
   if (code !== status.UNAVAILABLE || isItsOwn) return { code, details };
   return { code, details: `The ${what} at ${address} does not answer: try again. (${details})` };
 }
 
-/** Headers of a call that goes on: who has made it, and the trace that it is in. */
+/** Headers for the other process: who has made the call, and its trace. */
 function goingOn(call: CallOfSomebody): Metadata {
   const headers = passingOn(callerOf(call));
   const trace = traceOf(call.metadata);

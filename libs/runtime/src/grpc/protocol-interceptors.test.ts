@@ -22,7 +22,7 @@ afterEach(async () => {
   stops = [];
 });
 
-/** A gateway's service port that speaks `own`, and what it has refused. */
+/** A gateway's service port of version `own`, and the refusals that it has counted. */
 async function serve(own: number) {
   const rule = new ProtocolRule({ own }, { logger });
   const server = new GrpcServer(
@@ -36,7 +36,7 @@ async function serve(own: number) {
   return { address, rule };
 }
 
-/** How a call ends; `speaks` null: of a client that does not say. */
+/** The status of a call; `speaks` null: the client sends no version. */
 async function outcome(address: string, speaks: number | null): Promise<string> {
   const interceptors = speaks === null ? [] : [sayProtocol(speaks)];
   const client = new DialClient(address, credentials.createInsecure(), { ...channelOptions, interceptors });
@@ -65,17 +65,17 @@ describe('a service port', () => {
     expect(rule.refused).toEqual({ 'spanmesh.v1.Dial': 1 });
   });
 
-  it.each([1, 2])('of version %i serves callers that do not say: they are of version 1', async (own) => {
+  it.each([1, 2])('of version %i takes callers without a version for version 1', async (own) => {
     expect(await outcome((await serve(own)).address, null)).toBe('OK');
   });
 
-  it('refuses what is no version', async () => {
+  it('refuses a version that is no number', async () => {
     const { address } = await serve(1);
     expect(await outcome(address, Number.NaN)).toMatch(/^UNIMPLEMENTED/);
     expect(await outcome(address, 0.5)).toMatch(/^UNIMPLEMENTED/);
   });
 
-  it('says to everybody whether it lives', async () => {
+  it('answers health checks of any version', async () => {
     const { address } = await serve(9);
     const Health = makeGenericClientConstructor(healthService as ServiceDefinition, 'Health');
     const client = new Health(address, credentials.createInsecure());

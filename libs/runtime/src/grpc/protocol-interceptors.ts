@@ -8,14 +8,16 @@ import {
 import { SERVICE_CALLERS } from '../access/service-callers.ts';
 import { PROTOCOL_VERSION, type ProtocolRule } from './protocol-version.ts';
 
-/** Header of every call between services: the version of the protocol that the caller speaks. */
+/** Header of every call between services: the caller's version of the protocol. */
 export const PROTOCOL_HEADER = 'spanmesh-protocol';
-/** These say it in their own messages, with the names of both; and their streams are not slowed by an interceptor. */
+/**
+ * Services whose own messages carry the version, with the names of both sides; so no interceptor slows their streams.
+ */
 const SAY_IT_THEMSELVES = new Set(['spanmesh.v1.GatewayControl', 'spanmesh.v1.Trunk']);
-/** Health checks are answered whatever version the caller speaks. */
+/** Beginning of the standard services' names: health checks are answered for every version. */
 const STANDARD = 'grpc.';
 
-/** Says on every call which version this process speaks. */
+/** Adds this process's version to every call. */
 export function sayProtocol(version: number = PROTOCOL_VERSION): Interceptor {
   return (options, next) => {
     const call = next(options);
@@ -29,7 +31,9 @@ export function sayProtocol(version: number = PROTOCOL_VERSION): Interceptor {
   };
 }
 
-/** Refuses calls of services whose version is too far from ours. Without the header it is the first version. */
+/**
+ * Refuses calls of services whose version is too far from ours. A call without the header counts as the first version.
+ */
 export function checkProtocol(rule: ProtocolRule): ServerInterceptor {
   return ({ path }, call) => {
     const service = serviceOf(path);

@@ -11,7 +11,7 @@ describe('agree', () => {
     [7, 7, 7],
     [7, 8, 7],
     [2, 1, 1],
-    // Nothing said: from before there was a field for it.
+    // 0: a message from before there was a field for the version.
     [1, 0, 1],
     [2, 0, 1],
   ])('we speak %i, they %i: version %i', (own, theirs, version) => {
@@ -24,7 +24,7 @@ describe('agree', () => {
     [3, 0],
     [7, 4_294_967_295],
     [1, -1],
-  ])('we speak %i, they %i: refused, with both and what to do', (own, theirs) => {
+  ])('we speak %i, they %i: refused, with both versions and what to do', (own, theirs) => {
     const agreement = agree(own, theirs, 'gateway x');
     const said = theirs === 0 ? 1 : theirs;
     expect(agreement).toMatchObject({ kind: 'refused' });
@@ -34,7 +34,7 @@ describe('agree', () => {
     expect(why).toContain(`Upgrade ${said < own ? 'gateway x' : 'this service'},`);
   });
 
-  it('is the same for both sides', () => {
+  it('has the same result on both sides', () => {
     const version = fc.integer({ min: 1, max: 20 });
     fc.assert(
       fc.property(version, version, (a, b) => {

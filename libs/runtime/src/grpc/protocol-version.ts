@@ -3,13 +3,14 @@ import { type Logger, Throttle } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
 
 /**
- * Version of what the services of an installation say to each other: Attach and everything else on the service port, and the
- * framing of trunks. It rises when an older service could not make sense of a newer one; a field that may be missing is no reason.
+ * Version of the protocol between the services of an installation: Attach and all else on the service port, and the
+ * framing of trunks. It rises when an older service could not understand a newer one; a field that may be missing is no
+ * reason.
  */
 export const PROTOCOL_VERSION = 1;
-/** Version of a message without one: it is from before there was a field for it. */
+/** Version of messages from before there was a field for it. */
 const FIRST_VERSION = 1;
-/** The same two are logged once in this time, ms. */
+/** A refusal of the same process is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 60_000;
 
 /** The version that two services speak to each other, or why they do not. */
@@ -18,8 +19,8 @@ export type Agreement =
   | { readonly kind: 'refused'; readonly why: string };
 
 /**
- * The rule: every version speaks its own protocol and the one before, so two that differ by one at most understand each other, in the
- * lower of the two, whichever of them is the server. `theirs`: 0 if they have not said.
+ * The rule: every version speaks its own protocol and the one before. So two that differ by at most one understand each
+ * other, in the lower version, whichever side is the server. `theirs`: 0 if they have not sent one.
  */
 export function agree(own: number, theirs: number, who: string): Agreement {
   const said = theirs === 0 ? FIRST_VERSION : theirs;
@@ -33,15 +34,15 @@ export function agree(own: number, theirs: number, who: string): Agreement {
   };
 }
 
-/** The rule as one process keeps it: refusals are counted, and logged once in a while. */
+/** The rule with counts: refusals are counted, and the same one logged once in a while. */
 export class ProtocolRule {
   readonly own: number;
-  /** How often somebody was refused, by what he was: `gateway`, `leader`, … */
+  /** Number of refusals, by the role of the refused process: `gateway`, `leader`, … */
   readonly refused: Record<string, number> = {};
   readonly #logger: Logger;
   readonly #throttle: Throttle;
 
-  /** `own`: what this process says that it speaks; another than PROTOCOL_VERSION in tests only. */
+  /** `own`: the version that this process sends; only tests use another than PROTOCOL_VERSION. */
   constructor(
     { own = PROTOCOL_VERSION }: { own?: number },
     { logger, clock = systemClock }: { logger: Logger; clock?: Clock },
@@ -51,7 +52,7 @@ export class ProtocolRule {
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
   }
 
-  /** `role`: one of few words, for the metric. `who`: names them, for people. */
+  /** `role`: one of a few words, for the metric. `who`: the name of the other process, for people. */
   check(theirs: number, { role, who }: { readonly role: string; readonly who: string }): Agreement {
     const agreement = agree(this.own, theirs, who);
     if (agreement.kind === 'refused') {

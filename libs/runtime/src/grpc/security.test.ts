@@ -89,7 +89,7 @@ describe('plaintext', () => {
     },
   );
 
-  it('is not the only thing asked of the API: it must know its users as well', () => {
+  it('is not enough for the API, which must also know its users', () => {
     expect(settingError(() => make(apiTls(), { api: OPEN }))).toBe(
       `SPANMESH_GRPC_LISTEN: ${OPEN} is not a loopback address: set SPANMESH_API_TOKENS_FILE or SPANMESH_API_TLS_CA ` +
         '(docs/tls.md), or SPANMESH_INSECURE=true',
@@ -98,7 +98,7 @@ describe('plaintext', () => {
     expect(settingError(() => make(tokens(), { api: OPEN }))).toContain('set SPANMESH_API_TLS_CERT and _KEY');
   });
 
-  it('is not used once there are certificates, on the loopback either', () => {
+  it('is not used once there are certificates, not even on loopback', () => {
     const { api, service } = make({ ...serviceTls(), ...apiTls(), ...tokens() }, { api: OPEN, service: OPEN });
     expect([service.credentials?._isSecure(), api.credentials?._isSecure()]).toEqual([true, true]);
     expect([typeof service.gate, typeof api.gate]).toEqual(['function', 'function']);
@@ -141,8 +141,8 @@ describe('settings that cannot be used', () => {
   });
 });
 
-describe('what it looks after', () => {
-  it('is counted, and is left alone when it stops', async () => {
+describe('the watched files', () => {
+  it('are counted, and are not read any more after a stop', async () => {
     const clock = new FakeClock({ wall: Date.now() });
     const metrics = new Metrics();
     const security = make({ ...serviceTls(), ...tokens() }, { metrics, clock: clock as never });

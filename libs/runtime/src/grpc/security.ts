@@ -23,36 +23,36 @@ import { parseCertificates, type TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import { sayProtocol } from './protocol-interceptors.ts';
 
-/** Who may connect to a gRPC server and call it; empty: everybody, in plaintext. */
+/** Who may connect to a gRPC server and call it; empty: everybody, without TLS. */
 export interface ServerSecurity {
   readonly credentials?: ServerCredentials;
   readonly gate?: Gate;
-  /** Gives the name under which handlers find who makes a call (USER_HEADER). */
+  /** The name under which handlers find the caller (USER_HEADER). */
   readonly userOf?: (caller: GateCaller) => string | null;
 }
 
-/** Where a process listens. */
+/** The addresses on which a process listens. */
 export interface SecuredAddresses {
   readonly grpcListen: HostPort;
   readonly serviceListen: HostPort;
 }
 
 /**
- * Who may talk to a process, and how it shows who it is (docs/tls.md). Without settings everything is plaintext, and open to
- * everybody on this host; that is refused for an address that others reach.
+ * Who may connect to a process, and how it identifies itself (docs/tls.md). Without settings there is no TLS and no
+ * check of callers; this is refused for an address that other hosts can reach.
  */
 export class Security {
-  /** For the API. */
+  /** For the API's port. */
   readonly api: ServerSecurity;
   /** For the service port. */
   readonly service: ServerSecurity;
-  /** The certificate for other services; null: there is no TLS between them. */
+  /** This process's certificate for other services; null: there is no TLS between services. */
   readonly serviceFiles: TlsFiles | null;
-  /** The certificate of the API; null: there is no TLS on it. */
+  /** The certificate of the API; null: the API has no TLS. */
   readonly apiFiles: TlsFiles | null;
-  /** Whether the API wants to know who calls. */
+  /** Whether the API asks who its callers are. */
   readonly asksForUsers: boolean;
-  /** Key that the console of this process shows to its API, which so believes for whom it calls. */
+  /** The key by which the API recognises the console of its own process, and believes for whom that calls. */
   readonly consoleKey = randomBytes(16).toString('hex');
   readonly refused: RefusedCalls = { api: 0, service: 0 };
   readonly #tokens: WatchedFiles<ApiTokens> | null;
@@ -60,11 +60,10 @@ export class Security {
   readonly #says: Partial<ClientOptions>;
 
   /**
-   * `names`: the services that run in this process, which its certificate must name; `gateway`: the name of the gateway that does, likewise
-   * (by a pattern, too). `protocolVersion`: what its calls say that it
-   * speaks, if that is not its own.
-   * @throws SettingError: a file cannot be used, one of several that belong together is missing, or an address is not loopback
-   * and has no TLS.
+   * `names`: the services in this process, which its certificate must name; `gateway`: the gateway's name, which it
+   * must name, too (or match by a pattern). `protocolVersion`: sent with calls, if it is not our own.
+   * @throws SettingError: a file cannot be used, one of several that belong together is missing, or an address is not
+   * loopback and has no TLS.
    */
   constructor(
     options: SecurityOptions,
@@ -108,7 +107,7 @@ export class Security {
           between: serviceFiles === null ? null : serviceGate,
           users: this.asksForUsers ? (path, caller) => gate(path, this.#believed(caller, deps.clock)) : null,
         }),
-        // A service that calls for itself is known by no name.
+        // A service that calls for itself has no user's name.
         userOf: ({ onBehalf }: GateCaller) =>
           onBehalf == null ? null : (userOf(this.#believed(onBehalf, deps.clock))?.name ?? null),
       }),
@@ -127,7 +126,7 @@ export class Security {
     });
   }
 
-  /** For a client of another service of the installation, on its service port. */
+  /** For a client of another service of the installation, on that one's service port. */
   channel(name: ServiceName): ChannelSecurity {
     return {
       credentials: this.#channel,
@@ -135,12 +134,12 @@ export class Security {
     };
   }
 
-  /** The user of the API whose token it is; null: nobody's. */
+  /** The user of the API with this token; null: nobody. */
   userOf(token: string): ApiUser | null {
     return this.#tokens?.value.userOf(token) ?? null;
   }
 
-  /** Looks after the files from now on. */
+  /** Begins to watch the files. */
   start(): void {
     for (const watched of this.#watched()) watched.start();
   }
@@ -149,7 +148,7 @@ export class Security {
     await Promise.all(this.#watched().map((watched) => watched.stop()));
   }
 
-  /** A user as another process has seen him: by his certificate only if our own CA for users has issued that. */
+  /** A user as another process has passed him on: his certificate counts only if our own CA for users has issued it. */
   #believed({ certificate, token }: Caller, clock: Clock): Caller {
     const { ca = null } = this.apiFiles?.value ?? {};
     if (certificate === null || ca === null) return { certificate: null, token };
@@ -201,7 +200,7 @@ function readApiFiles({ apiTlsCa, apiTlsCert, apiTlsKey }: SecurityOptions, deps
   });
 }
 
-/** Whether all of them are set; half of them is a mistake. */
+/** Whether all of them are set. Throws if only some are. */
 function together(files: Record<string, string>): boolean {
   const set = Object.entries(files).filter(([, file]) => file !== '');
   if (set.length === 0) return false;
@@ -213,7 +212,7 @@ function together(files: Record<string, string>): boolean {
   );
 }
 
-/** Names the setting whose file is at fault. */
+/** Calls `make`; for an error it names the setting whose file is at fault. */
 function usable<T>(setting: string, make: () => T, byFile: Record<string, string> = {}): T {
   try {
     return make();
@@ -227,7 +226,10 @@ function asksForUsers({ apiTokensFile, apiTlsCa }: SecurityOptions): boolean {
   return apiTokensFile !== '' || apiTlsCa !== '';
 }
 
-/** Plaintext, or an API that asks nobody who they are, is for the loopback. */
+/**
+ * Refuses ports that are too open: without TLS, or with an API that does not ask who its callers are, only loopback is
+ * allowed.
+ */
 function refuseOpenPorts(options: SecurityOptions, listen: SecuredAddresses, logger: Logger): void {
   const { grpcListen, serviceListen } = listen;
   const open = [

@@ -9,7 +9,7 @@ function* counting(name: string, steps: number, said: string[]): Job<string> {
   return `${name} done`;
 }
 
-it('does no more in a turn than it may, and lets a short job overtake a long one', async () => {
+it('does no more work in a turn than allowed, and lets a short job overtake a long one', async () => {
   const said: string[] = [];
   const slices = new Slices({ perTurn: 50 });
   const long = slices.run(counting('long', 100, said)).finally(() => said.push('long is over'));
@@ -29,7 +29,7 @@ it('does no more in a turn than it may, and lets a short job overtake a long one
   expect(slices.size).toBe(0);
 });
 
-it('hands on what a job throws, and goes on with the others', async () => {
+it('rejects with the exception of a job, and goes on with the others', async () => {
   const slices = new Slices();
   const failing = slices.run(
     (function* (): Job<void> {
@@ -43,7 +43,7 @@ it('hands on what a job throws, and goes on with the others', async () => {
   expect(runNow(counting('now', 3, []))).toBe('now done');
 });
 
-it('does nothing in turns for which it is told not to', async () => {
+it('does nothing in turns in which mayWork says no', async () => {
   let mayWork = false;
   const said: string[] = [];
   const slices = new Slices({ mayWork: () => mayWork });

@@ -1,25 +1,26 @@
 import { Turns } from '../shares/turns.ts';
 
-/** Units of work in a turn of the event loop, of all jobs together: some milliseconds. */
+/** Units of work in one turn of the event loop, of all jobs together: some milliseconds. */
 export const UNITS_PER_TURN = 4096;
 
 /**
- * A piece of work that can be interrupted: each `yield` says how many units were done since the one before (a unit: an object looked at, or
- * put into words; one to a few microseconds). What it works on may have changed when it goes on. Its last piece is not counted: it is
- * to be as small as the others.
+ * Work that can be interrupted: each `yield` gives the number of units done since the one before (a unit: an object
+ * visited or encoded, which takes one to a few microseconds). Data may have changed when the job is resumed. The part
+ * after the last `yield` is not counted, and must be as small as the others.
  */
 export type Job<T> = Generator<number, T, void>;
 
 interface Running {
-  /** One step; true: it is over. */
+  /** Runs one step; true: the job is finished. */
   step(): boolean;
   units: number;
   readonly principal: string;
 }
 
 /**
- * Does long work in slices, with turns of the event loop in between, so that whatever users ask for, gateways are served. Principals take
- * turns, and so do the jobs of each: a short one does not wait for a long one to be over, nor for all that others have asked.
+ * Does long work in slices, with turns of the event loop in between, so that gateways are served whatever users ask
+ * for. Principals take turns, and so do the jobs of each: a short job waits neither for a long one of its principal,
+ * nor for all the jobs of others.
  */
 export class Slices {
   /** Most units in one turn so far. */
@@ -29,18 +30,18 @@ export class Slices {
   readonly #jobs = new Turns<Running>();
   #scheduled = false;
 
-  /** `mayWork`: asked at the beginning of each turn; if it says no, nothing is done in that turn. */
+  /** `mayWork`: asked at the beginning of each turn; false: no work is done in that turn. */
   constructor({ perTurn = UNITS_PER_TURN, mayWork = () => true }: { perTurn?: number; mayWork?: () => boolean } = {}) {
     this.#perTurn = perTurn;
     this.#mayWork = mayWork;
   }
 
-  /** Jobs that are not over. */
+  /** Jobs that are not finished. */
   get size(): number {
     return this.#jobs.size;
   }
 
-  /** Resolves with what the job returns, rejects with what it throws. `principal`: who waits for it. */
+  /** Resolves with the job's result, rejects with its exception. `principal`: for whom the job runs. */
   run<T>(job: Job<T>, principal = ''): Promise<T> {
     return new Promise((resolve, reject) => {
       const running: Running = {
@@ -85,7 +86,7 @@ export class Slices {
   }
 }
 
-/** The whole job at once: for what must not be interrupted. */
+/** Runs the whole job at once: for work that must not be interrupted. */
 export function runNow<T>(job: Job<T>): T {
   for (;;) {
     const result = job.next();

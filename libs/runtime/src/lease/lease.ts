@@ -10,7 +10,7 @@ import { Sightings } from './sightings.ts';
  * State of a contender for a role.
  *   stopped   not started, or stop() was called
  *   standby   another may hold the lease; entered by start(), by stepDown(), and when a read shows that our record was
- * replaced
+ *             replaced
  *   leading   our last renewal is recent enough; entered only by a compare-and-set of ours that succeeded
  *   frozen    the record is ours but was not renewed in time (or not yet, or under too low an epoch): command nothing;
  *             entered from leading when the time is up, from standby when a takeover of unknown outcome was ours

@@ -3,7 +3,7 @@ import { recordingLogger } from '../tls/certificates.fixture.ts';
 import { consoleToLog } from './console-to-log.ts';
 
 // Limits: log/console-to-log.ts MAX_CHARS
-it('makes lines of the log of what is printed, however long, until it is undone', () => {
+it('turns whatever is printed, however long, into lines of the log, until it is undone', () => {
   const { lines, logger } = recordingLogger();
   const printed: unknown[] = [];
   const own = (...said: unknown[]) => printed.push(said);

@@ -1,13 +1,13 @@
 import { format } from 'node:util';
 import type { Logger } from './logger.ts';
 
-/** Longest text that is taken over, characters: what a library prints may hold what a peer has sent. */
+/** Longest text that is taken over, characters: a library may print what a peer has sent. */
 const MAX_CHARS = 4000;
 const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
 
 /**
- * What libraries print becomes lines of the log: its readers get JSON and nothing else. `target`: the process's console unless
- * told otherwise. Returns what undoes it.
+ * Turns what libraries print into lines of the log, whose readers expect JSON only. `target`: default: the process's
+ * console. Returns a function that undoes it.
  */
 export function consoleToLog(logger: Logger, target: Pick<Console, (typeof METHODS)[number]> = console): () => void {
   const before = METHODS.map((method) => [method, target[method]] as const);

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
 import { LineOutput } from './line-output.ts';
 
-/** A destination that takes as many bytes as it has room for, and then fails. */
+/** A destination that takes a given number of bytes, and then fails. */
 class Destination {
   text = '';
   room = Number.POSITIVE_INFINITY;
@@ -29,14 +29,14 @@ beforeEach(() => {
 });
 
 describe('lines', () => {
-  it('are written as they come, by nobody later', () => {
+  it('are written at once', () => {
     output.write('a\n');
     output.write('b\n');
     expect(to.text).toBe('a\nb\n');
     expect(clock.pending).toBe(0);
   });
 
-  it('that cannot be written are lost and counted; one line tells of them when there is room again', () => {
+  it('that cannot be written are lost and counted; one line reports them when there is room again', () => {
     output.write('before\n');
     to.room = 0;
     for (let i = 0; i < 5; i++) output.write('lost\n');
@@ -49,7 +49,7 @@ describe('lines', () => {
     expect([output.lost, clock.pending]).toEqual([5, 0]);
   });
 
-  it('do not try a destination that fails for each line', () => {
+  it('are not tried one by one while the destination fails', () => {
     to.room = 0;
     for (let i = 0; i < 1000; i++) output.write('lost\n');
     expect(to.tries).toBe(1);
@@ -65,7 +65,7 @@ describe('lines', () => {
     expect(to.text).toBe('bro\n1 lines were lost: ENOSPC\nwhole\n');
   });
 
-  it('wait for a reader that is behind, in order and whole', () => {
+  it('wait for a slow reader, in order and complete', () => {
     to.code = 'EAGAIN';
     to.room = 3;
     output.write('first\n');
@@ -81,7 +81,7 @@ describe('lines', () => {
   });
 
   // Limits: log/line-output.ts MAX_WAITING_BYTES
-  it('that wait are bounded: what comes then is lost, and told of without a further line', () => {
+  it('that wait are limited: later ones are lost, and reported without a further line', () => {
     to.code = 'EAGAIN';
     to.room = 0;
     const line = `${'x'.repeat(1023)}\n`;
@@ -99,7 +99,7 @@ describe('lines', () => {
     to.code = 'EPIPE';
     clock.advance(50);
     expect(output.lost).toBe(3);
-    // Only the line that tells of them is tried: it is no line of anybody.
+    // Only the line that reports the loss is tried, and that is no caller's line.
     clock.advance(10_000);
     expect(output.lost).toBe(3);
   });

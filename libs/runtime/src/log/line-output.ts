@@ -1,48 +1,49 @@
 import type { Clock, Timer } from '../clock.ts';
 
-/** Bytes of lines that wait for a reader that is behind; lines that come then are lost. */
+/** Most bytes of lines that wait for a slow reader; further lines are lost. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-/** How soon a reader that is behind is tried again, ms. */
+/** How soon a slow reader is tried again, ms. */
 const BEHIND_RETRY_MS = 50;
-/** How soon a destination that failed is tried again, ms; lines are lost until then. */
+/** How soon a destination that has failed is tried again, ms; lines are lost until then. */
 const BROKEN_RETRY_MS = 1000;
 
 /**
- * Writes what can be written at once, and returns how many bytes that was.
- * @throws Error with the system's code; EAGAIN: nothing can be written at once
+ * Writes what can be written without waiting, and returns the number of bytes.
+ * @throws Error with the system's code; EAGAIN: nothing can be written without waiting
  */
 export type WriteSome = (bytes: Uint8Array) => number;
 
-/** Lines that were lost, and the system's code for why: ENOSPC, EPIPE, EAGAIN (nobody reads), … */
+/** Lines that were lost, and the system's code for the reason: ENOSPC, EPIPE, EAGAIN (nobody reads), … */
 export interface Loss {
   readonly lines: number;
   readonly code: string;
 }
 
-/** Something to be written. */
+/** Bytes to be written. */
 interface Entry {
   left: Uint8Array;
-  /** null: lines of a caller. Otherwise it tells of this loss. */
+  /** null: lines of a caller. Otherwise it is the line that reports this loss. */
   readonly tells: Loss | null;
 }
 
 /**
  * Changed in `#become` only.
  *
- * * open: everything is written. From the start; from the others, when all that waited is written.
- * * behind: the reader takes nothing at present; a bounded number of bytes wait. From open.
- * * broken: the last write failed; lines are lost until the next try. From open and behind.
+ * * open: everything is written. From the start; from the others, when everything that waited is written.
+ * * behind: the reader takes nothing at present; a limited number of bytes wait. From open.
+ * * broken: the last write failed; lines are lost until the next attempt. From open and behind.
  */
 type State = 'open' | 'behind' | 'broken';
 
 /**
- * Lines for a log, a banner, an error. Writing one never waits and never fails: a full disk, a pipe that nobody reads and a pipe
- * without a reader lose lines. Lost lines are counted, and one line tells of them as soon as lines can be written again.
+ * Lines of a log, a banner, or an error. Writing one never waits and never fails: with a full disk, or a pipe that is
+ * not read or has no reader, lines are lost. Lost lines are counted, and a line reports them as soon as lines can be
+ * written again.
  */
 export class LineOutput {
-  /** Calls of `write` whose lines were lost. */
+  /** Number of calls of `write` whose lines were lost. */
   lost = 0;
-  /** The line that tells of a loss, with its line end. */
+  /** The line that reports a loss, with its line end. */
   describeLoss: (loss: Loss) => string = ({ lines, code }) => `${lines} lines were lost: ${code}\n`;
 
   readonly #write: WriteSome;
@@ -50,9 +51,9 @@ export class LineOutput {
   #state: State = 'open';
   #waiting: Entry[] = [];
   #waitingBytes = 0;
-  /** Lost, and told to nobody yet. */
+  /** The loss that is not reported yet. */
   #untold: Loss | null = null;
-  /** The last line written has no end: the next one must not become a part of it. */
+  /** The last line was written only in part: a line end must come before the next one. */
   #isTorn = false;
   #retry: Timer | null = null;
 
@@ -61,7 +62,7 @@ export class LineOutput {
     this.#clock = clock;
   }
 
-  /** A line or several, with their line ends. */
+  /** Writes one or more lines, with their line ends. */
   write(text: string): void {
     const left = Buffer.from(text);
     const isFull = this.#waitingBytes + left.length > MAX_WAITING_BYTES;
@@ -74,7 +75,7 @@ export class LineOutput {
     if (this.#state === 'open') this.#drain();
   }
 
-  /** Tries once more to write what waits, and to tell what was lost. */
+  /** Tries once more to write the lines that wait, and to report lost ones. */
   flush(): void {
     if (this.#state !== 'open') this.#drain();
   }
@@ -115,7 +116,7 @@ export class LineOutput {
     this.#push({ left: Buffer.from(end + this.describeLoss(loss)), tells: loss });
   }
 
-  /** Everything that waits. */
+  /** Drops all lines that wait, as lost. */
   #lose(code: string): void {
     let lines = this.#untold?.lines ?? 0;
     for (const { tells } of this.#waiting) {

@@ -19,7 +19,7 @@ function control(configured: 'info' | 'error' | 'silent' = 'info'): LogLevelCont
 }
 
 describe('LogLevelControl', () => {
-  it('goes back to what is configured by itself', () => {
+  it('returns to the configured level by itself', () => {
     const level = control();
     level.change('debug', { forMs: 1000, by: 'ann' });
     expect([level.level, logger.level]).toEqual(['debug', 'debug']);
@@ -33,7 +33,7 @@ describe('LogLevelControl', () => {
     ]);
   });
 
-  it('says so whatever the levels are', () => {
+  it('logs each change, whatever the levels are', () => {
     const level = control('silent');
     level.change('error', { forMs: 1000, by: 'ann' });
     level.change('silent', { forMs: 1000, by: 'bob' });
@@ -43,7 +43,7 @@ describe('LogLevelControl', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('counts the time anew with each change', () => {
+  it('starts its time again with each change', () => {
     const level = control();
     level.change('debug', { forMs: 1000, by: 'ann' });
     clock.advance(600);
@@ -54,7 +54,7 @@ describe('LogLevelControl', () => {
     expect(level.level).toBe('info');
   });
 
-  it('has nothing to go back from', () => {
+  it('logs nothing when it is reset without a change', () => {
     control().reset('ann');
     expect(lines).toEqual([]);
   });

@@ -15,7 +15,7 @@ describe('createLogger', () => {
 });
 
 describe('Throttle', () => {
-  it('admits a key once per interval and says how many it held back', () => {
+  it('admits a key once in an interval, and says how many times it was held back', () => {
     const clock = new FakeClock();
     const throttle = new Throttle({ intervalMs: 1000 }, { clock });
     expect(throttle.admit('a')).toEqual({ log: true, suppressed: 0 });
@@ -30,7 +30,7 @@ describe('Throttle', () => {
   });
 
   // Limits: log/logger.ts MAX_THROTTLE_KEYS
-  it('is bounded against made-up keys, and counts what that held back', () => {
+  it('is limited against made-up keys, and counts those that it holds back', () => {
     const clock = new FakeClock();
     const throttle = new Throttle({ intervalMs: 1000 }, { clock });
     let admitted = 0;

@@ -11,7 +11,10 @@ export type { Logger };
 
 const STDOUT = 1;
 
-/** One JSON object per line, to stdout unless told otherwise: there, if it is a terminal, lines for people. Errors go under the key `err`. */
+/**
+ * A logger of one JSON object per line, by default to stdout: if that is a terminal, its lines are formatted for
+ * people. Errors have the key `err`.
+ */
 export function createLogger({
   level,
   service,
@@ -45,12 +48,12 @@ export function createLogger({
   });
 }
 
-/** Lines of this process's log that could not be written. */
+/** Registers the number of lines that could not be written. */
 export function registerLogMetrics(metrics: Metrics): void {
   metrics.counter('spanmesh_log_lines_lost_total', 'Lines that the log could not take.', () => processOutput.lost);
 }
 
-/** Keys that a Throttle remembers: more different troubles than this within one interval are only counted. */
+/** Keys that a Throttle remembers: further keys within one interval are only counted. */
 const MAX_THROTTLE_KEYS = 1024;
 
 interface Throttled {
@@ -59,13 +62,13 @@ interface Throttled {
 }
 
 /**
- * Lets the same trouble into the log once per interval. The table is bounded: when it is full of keys whose interval
- * still runs, new keys are suppressed, so that peers who make up keys cannot flood the log either.
+ * Admits the same trouble into the log once in an interval. The table is limited: when it is full of keys whose
+ * interval is not over, new keys are suppressed, so that peers cannot flood the log with made-up keys either.
  */
 export class Throttle {
   readonly #intervalMs: number;
   readonly #clock: Clock;
-  /** In the order in which they were last let through, so that the first is the first to expire. */
+  /** Keys in the order in which they were last admitted, so the first is the first to expire. */
   readonly #keys = new Map<string, Throttled>();
   #unkeyed = 0;
 
@@ -75,8 +78,8 @@ export class Throttle {
   }
 
   /**
-   * `log`: whether this key may be logged now; `suppressed`: how many were held back since the last time one was let
-   * through (of this key, and of keys that found the table full). It is 0 while `log` is false.
+   * `log`: whether this key may be logged now; `suppressed`: how many times since the last admission something was held
+   * back (this key, and keys that found the table full). It is 0 while `log` is false.
    */
   admit(key: string): { log: boolean; suppressed: number } {
     const now = this.#clock.now();

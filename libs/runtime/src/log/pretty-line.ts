@@ -1,14 +1,14 @@
 import { styleText } from 'node:util';
 
 const COLOURS = { trace: 'gray', debug: 'gray', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' } as const;
-// As JSON leaves them: control characters of eight bits, and the ones that change the text beside them.
+// Characters that JSON does not escape: eight-bit control characters, and those that change the text beside them.
 const UNPRINTABLE = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
-/** Fields of every line that are shown in their own place, or tell nothing to a person who has started the process. */
+/** Fields that have a place of their own in the line, or mean nothing to the person who has started the process. */
 const KNOWN = new Set(['level', 'time', 'msg', 'service', 'err']);
 
 /**
- * A line of the log as people read it: `12:00:01.250 WARN  what it says  connection=gw.1:7`, and below it the stack of an error. What peers
- * have sent is in it, and stays escaped.
+ * A line of the log for people: `12:00:01.250 WARN  what it says  connection=gw.1:7`, and below it the stack of an
+ * error. Texts of peers in it stay escaped.
  */
 export function prettyLine(json: string, { isColoured }: { readonly isColoured: boolean }): string {
   let line: Record<string, unknown>;
@@ -25,14 +25,14 @@ export function prettyLine(json: string, { isColoured }: { readonly isColoured: 
   const fields = Object.entries(line)
     .filter(([key]) => !KNOWN.has(key))
     .map(([key, value]) => paint('gray', `${escaped(key)}=${valueText(value)}`));
-  // The date is of no use to somebody who looks on.
+  // Somebody who watches does not need the date.
   const clock = typeof time === 'string' ? time.slice(11, 23) : '';
   const said = typeof msg === 'string' ? escaped(msg) : '';
   const head = [paint('gray', clock), paint(colour ?? 'gray', name.toUpperCase().padEnd(5)), said].join(' ');
   return `${[head, ...fields].join('  ')}\n${errorText(err)}`;
 }
 
-/** Words as they are, everything else as JSON. */
+/** A plain word as it is, any other value as JSON. */
 function valueText(value: unknown): string {
   const text = typeof value === 'string' && /^[^\s"=\\]+$/.test(value) ? value : JSON.stringify(value);
   return escaped(text);

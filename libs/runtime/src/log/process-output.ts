@@ -8,16 +8,16 @@ const STDERR = 2;
 
 /** Standard output of this process: its log, and the banner of a standalone. */
 export const processOutput = outputTo(STDOUT);
-/** Standard error of this process: why it cannot start. */
+/** Standard error of this process, for why it cannot start. */
 export const processErrors = outputTo(STDERR);
 
-// A last try, which does not wait either: a process that is told to end ends, whether its log is read or not.
+// A last attempt, which does not wait either: a process that is told to end must end, whether or not its log is read.
 process.on('exit', () => {
   processOutput.flush();
   processErrors.flush();
 });
 
-/** Opened with the first line: a process that says nothing leaves the descriptor as it is. */
+/** The descriptor is opened with the first line, so a process without output leaves it unchanged. */
 function outputTo(fd: typeof STDOUT | typeof STDERR): LineOutput {
   let opened: number | null = null;
   return new LineOutput({
@@ -30,20 +30,23 @@ function outputTo(fd: typeof STDOUT | typeof STDERR): LineOutput {
 }
 
 /**
- * A descriptor for the same, on which a write that would have to wait fails with EAGAIN. A file on a disk has no such thing: a write
- * to it succeeds, or fails (ENOSPC).
+ * A descriptor for the same output, on which a write that would have to wait fails with EAGAIN. For a file on a disk
+ * there is no such mode: a write to it succeeds, or fails (ENOSPC).
  */
 function openUnblocked(fd: typeof STDOUT | typeof STDERR): number {
   if (isatty(fd)) return openTerminal(fd) ?? fd;
   const kind = fstatSync(fd);
   if (kind.isFIFO() || kind.isSocket()) {
-    // Node makes a pipe or a socket non-blocking when it makes the stream for it, and makes it what it was before at exit.
+    // Node makes a pipe or a socket non-blocking when it creates the stream for it, and restores the mode at exit.
     void (fd === STDOUT ? process.stdout : process.stderr);
   }
   return fd;
 }
 
-/** Opened anew: a shell that shares the terminal with us must not find it non-blocking. null: that is not allowed here. */
+/**
+ * Opens the terminal anew: a shell that shares it with us must not find it non-blocking. null: that is not allowed
+ * here.
+ */
 function openTerminal(fd: number): number | null {
   try {
     return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

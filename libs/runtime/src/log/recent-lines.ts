@@ -1,16 +1,19 @@
-/** Lines that are kept. */
+/** Most lines that are kept. */
 export const MAX_RECENT_LINES = 500;
-/** And no more than this many characters of them together. */
+/** Most characters that the kept lines have together. */
 export const MAX_RECENT_CHARS = 128 * 1024;
-/** Longest line that is kept whole, in characters. */
+/** Longest line that is kept whole, in characters; of longer ones only the beginning is kept. */
 const MAX_LINE_CHARS = 8 * 1024;
 
-/** The last lines of a log, for the search for a fault when the log itself is elsewhere. Bounded, whatever is logged. */
+/**
+ * The last lines of a log, for the analysis of a fault when the log itself is elsewhere. Its size is limited, whatever
+ * is logged.
+ */
 export class RecentLines {
   readonly #lines: string[] = [];
   #chars = 0;
 
-  /** A line, with or without its end. */
+  /** Adds a line, with or without its end. */
   add(text: string): void {
     const line = text.trimEnd().slice(0, MAX_LINE_CHARS);
     this.#lines.push(line);
@@ -20,7 +23,7 @@ export class RecentLines {
     }
   }
 
-  /** Oldest first. */
+  /** The lines, oldest first. */
   get all(): readonly string[] {
     return [...this.#lines];
   }
