@@ -1,10 +1,10 @@
 /**
- * How the command is called where this runs: in a checkout, whose code is TypeScript as it was written, npm knows it; what is installed
- * (a bundle) is in the PATH.
+ * Whether this code runs in a checkout, as TypeScript: there npm knows the command. An installed bundle has it in the
+ * PATH.
  */
 const IS_CHECKOUT = import.meta.url.endsWith('.ts');
 
-/** The command itself. */
+/** The command, as a person types it here. */
 export const COMMAND = IS_CHECKOUT ? 'npx spanmesh' : 'spanmesh';
-/** What starts everything on this host. */
+/** The command that starts all services on this host. */
 export const START_COMMAND = IS_CHECKOUT ? 'npm start' : 'spanmesh run standalone';

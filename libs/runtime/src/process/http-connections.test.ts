@@ -18,8 +18,8 @@ function setUp(...addresses: string[]) {
   return { connections, sockets, limited, closed: () => sockets.map(({ destroyed }) => destroyed) };
 }
 
-describe('connections past their number', () => {
-  it('the one idle for longest gives way, not the newcomer', () => {
+describe('connections beyond their limit', () => {
+  it('displace the one that is idle for longest, not the newcomer', () => {
     const { connections, sockets, closed } = setUp('a', 'a', 'a');
     connections.began(sockets[0]!);
     connections.ended(sockets[0]!);
@@ -36,14 +36,14 @@ describe('connections past their number', () => {
     expect(closed()).toEqual([false, true, false]);
   });
 
-  it('a request that is being answered is left alone as long as there are idle ones', () => {
+  it('leave a connection alone whose request is being answered, as long as others are idle', () => {
     const { connections, sockets, closed } = setUp('a', 'a', 'a');
     for (const socket of sockets.slice(0, 2)) connections.began(socket);
     connections.add(from('a'));
     expect(closed()).toEqual([false, false, true]);
   });
 
-  it('who never takes an answer gives way at last', () => {
+  it('displace in the end a connection that never reads its answer', () => {
     const { connections, sockets, closed } = setUp('a', 'a', 'a');
     for (const socket of sockets) connections.began(socket);
     connections.add(from('a'));

@@ -4,20 +4,20 @@ import type { PoolLimit } from '../shares/pool.ts';
 
 interface Kept {
   readonly address: string;
-  /** Requests that are being answered. */
+  /** Number of requests that are being answered. */
   requests: number;
 }
 
 /**
- * Connections of an HTTP server, up to a number. Past it not the newcomer goes, who may be a probe that decides whether this process
- * lives: of the address that has most, the one that has been idle for longest.
+ * Connections of an HTTP server, up to a limit. Beyond it the newcomer is kept, because it may be a probe that decides
+ * whether this process lives. Of the address with most connections, the one that has been idle for longest is closed.
  */
 export class HttpConnections {
   readonly #limit: number;
   readonly #limited: (limit: PoolLimit) => void;
   /** The connection that was last used longest ago comes first. */
   readonly #kept = new Map<Socket, Kept>();
-  /** Connections that had to give way. */
+  /** Connections that were closed to make room. */
   displaced = 0;
 
   /** `limited`: told each time that an address had to give way. */
@@ -30,19 +30,19 @@ export class HttpConnections {
     return this.#kept.size;
   }
 
-  /** A connection has come. */
+  /** Adds a new connection. */
   add(socket: Socket): void {
     if (this.#kept.size >= this.#limit) this.#displaceOne();
     this.#kept.set(socket, { address: socket.remoteAddress ?? '', requests: 0 });
     socket.once('close', () => this.#kept.delete(socket));
   }
 
-  /** A request has come on it. */
+  /** A request has arrived on the connection. */
   began(socket: Socket): void {
     this.#used(socket, 1);
   }
 
-  /** It has been answered. */
+  /** A request on the connection has been answered. */
   ended(socket: Socket): void {
     this.#used(socket, -1);
   }
@@ -58,7 +58,7 @@ export class HttpConnections {
   #displaceOne(): void {
     const most = this.#addressOfMost();
     const ofAddress = [...this.#kept].filter(([, { address }]) => address === most);
-    // Who has requests open but does not read the answers must not be safe for that.
+    // A client with open requests that does not read the answers must not be safe because of them.
     const [socket] = ofAddress.find(([, { requests }]) => requests === 0) ?? ofAddress[0] ?? [];
     if (socket === undefined) return;
     this.displaced++;

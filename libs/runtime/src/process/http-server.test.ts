@@ -109,11 +109,11 @@ describe('HttpServer', () => {
   // Limits: process/http-server.ts MAX_CONNECTIONS
   // Causes: metric spanmesh_http_connections_displaced_total
   it('answers a probe while others hold connections and say nothing', async () => {
-    // More than it takes.
+    // More connections than the server takes.
     const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));
     expect((await fetch(`${base}/livez`)).status).toBe(200);
     expect((await fetch(`${base}/readyz`)).status).toBe(200);
-    // The connections that had to give way were closed.
+    // The displaced connections were closed.
     await Promise.all(silent.slice(0, 4).map(({ closed }) => closed));
     expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^spanmesh_http_connections_displaced_total [5-9]$/m);
     for (const { socket } of silent) socket.destroy();

@@ -11,15 +11,15 @@ import { HttpConnections } from './http-connections.ts';
 
 /** Largest headers of a request, bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Time for a client to send its whole request, ms; slower ones are cut off. */
+/** Longest time for a client to send its request, ms; slower ones are disconnected. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Idle time after which a kept connection is closed, ms; above the scrape interval of common collectors' keep-alive. */
+/** Idle time after which a kept connection is closed, ms; longer than common collectors' interval of scrapes. */
 const KEEP_ALIVE_MS = 30_000;
-/** Time for a client to take some of an answer, ms; who takes nothing is cut off. */
+/** Longest time in which a client takes no bytes of an answer, ms; then it is disconnected. */
 const ANSWER_TIMEOUT_MS = 30_000;
-/** How often connections are looked at whose time is over, ms. */
+/** How often connections are checked for exceeded times, ms. */
 const LOOK_MS = 2000;
-/** Connections at one time; health checks and scrapes need a handful. Past it the one idle for longest is closed. */
+/** Connections at one time; health checks and scrapes need a few. Beyond it the one idle for longest is closed. */
 const MAX_CONNECTIONS = 256;
 
 /** How often it is said of one address that it had to give way, ms. */
@@ -29,8 +29,8 @@ const LOG_INTERVAL_MS = 10_000;
 export type HttpFallback = (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
 
 /**
- * Liveness, readiness and metrics for operators. GET and HEAD only.
- * /livez: 200 as long as the process turns. /readyz: 200, or 503 with the reason. /metrics: for Prometheus.
+ * Liveness, readiness and metrics for operators. GET and HEAD only. /livez: 200 as long as the event loop runs.
+ * /readyz: 200, or 503 with the reason. /metrics: for Prometheus.
  */
 export class HttpServer {
   readonly #listen: HostPort;
@@ -42,7 +42,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #connections: HttpConnections;
 
-  /** `setting`: the name that a SettingError gives when the port cannot be had. `ready`: null, or why not. */
+  /** `setting`: the setting that a SettingError names when the port is not available. `ready`: null, or why not. */
   constructor(
     { listen, setting }: { listen: HostPort; setting: string },
     {
@@ -96,7 +96,7 @@ export class HttpServer {
     );
   }
 
-  /** The port it listens on. Rejects with SettingError when that cannot be had. */
+  /** Starts to listen; resolves with the port. Rejects with SettingError when the port is not available. */
   start(): Promise<number> {
     const { host, port } = this.#listen;
     return new Promise((resolve, reject) => {
@@ -110,10 +110,10 @@ export class HttpServer {
     });
   }
 
-  /** Stops listening and closes every connection; answers in progress are short, and cut. */
+  /** Stops listening and closes every connection, also during an answer; answers are short. */
   stop(): Promise<void> {
     return new Promise((resolve) => {
-      // Its only error is that it was not listening, which is what is wanted.
+      // Its only error is that the server was not listening, which is harmless.
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });

@@ -6,11 +6,11 @@ import { gatewayName, isCalled, isMeant, MAX_NAME_CHARS, readLogLevelOrder } fro
 const read = (request: Partial<SetLogLevelRequest>) => readLogLevelOrder(SetLogLevelRequest.fromPartial(request));
 
 describe('an order of a log level', () => {
-  it('is for all, and for a quarter of an hour, unless it says otherwise', () => {
+  it('is for all processes, and for a quarter of an hour, unless it says otherwise', () => {
     expect(read({ level: 'debug' })).toEqual({ level: 'debug', forMs: DEFAULT_LOG_LEVEL_MS, service: '', process: '' });
   });
 
-  it('without a level gives back what the settings say; another word is none', () => {
+  it('without a level returns to the settings; an unknown level makes it no order', () => {
     expect(read({})).toMatchObject({ level: null });
     expect(read({ level: 'loud' })).toMatch(/^There is no level like this: /);
   });
@@ -44,7 +44,7 @@ describe('a process', () => {
     expect(isMeant(info, { service: 'link-gateway', process: name })).toBe(false);
   });
 
-  it('that is a gateway has a name without its boot', () => {
+  it('that is a gateway is named without its boot id, too', () => {
     expect([gatewayName('gw.1.0badcafe'), gatewayName('gw')]).toEqual(['gw.1', 'gw']);
   });
 });

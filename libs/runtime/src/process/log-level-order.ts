@@ -2,21 +2,21 @@ import type { ProcessInfo, SetLogLevelRequest } from '@spanmesh/proto/v1/process
 import { DEFAULT_LOG_LEVEL_MS, MAX_LOG_LEVEL_MS } from '../log/log-level-control.ts';
 import { LOG_LEVELS, type LogLevel } from '../log/log-levels.ts';
 
-/** Longest name of a service or a process that is looked for, and longest account of who orders, characters. */
+/** Longest name of a service or a process in an order, and longest name of who gives it, characters. */
 export const MAX_NAME_CHARS = 300;
 
-/** An operator's order, checked. */
+/** An operator's order, after its check. */
 export interface LogLevelOrder {
-  /** null: back to what the settings say. */
+  /** null: return to the level of the settings. */
   readonly level: LogLevel | null;
   readonly forMs: number;
-  /** Empty: of all. */
+  /** Name of a service; empty: all services. */
   readonly service: string;
   /** An id, a gateway's name or id, or a host; empty: all. */
   readonly process: string;
 }
 
-/** A sentence instead of an order: why it is none. */
+/** Checks an order; returns a sentence if it is not valid. */
 export function readLogLevelOrder({ level, service, process, durationMs }: SetLogLevelRequest): LogLevelOrder | string {
   const known = LOG_LEVELS.find((one) => one === level);
   if (known === undefined && level !== '') return `There is no level like this: ${LOG_LEVELS.join(', ')}.`;
@@ -30,17 +30,17 @@ export function readLogLevelOrder({ level, service, process, durationMs }: SetLo
   return { level: known ?? null, forMs: durationMs || DEFAULT_LOG_LEVEL_MS, service, process };
 }
 
-/** Whether a text names this process, or, empty, all. */
+/** Whether a text names this process; the empty text names all. */
 export function isCalled({ id, gateway, host }: ProcessInfo, text: string): boolean {
   return text === '' || [id, host, gateway, gatewayName(gateway)].includes(text);
 }
 
-/** Whether an order is meant for this process. */
+/** Whether an order applies to this process. */
 export function isMeant(info: ProcessInfo, { service, process }: Pick<LogLevelOrder, 'service' | 'process'>): boolean {
   return (service === '' || service === info.service) && isCalled(info, process);
 }
 
-/** `<name>` of the id `<name>.<boot>`. */
+/** The name in a gateway's id `<name>.<boot>`. */
 export function gatewayName(id: string): string {
   return id.replace(/\.[^.]*$/, '');
 }

@@ -18,7 +18,7 @@ describe('orders to other processes', () => {
   let address: string;
   let clock: FakeClock;
   let sender: OrderSender;
-  /** Orders that wait for the test to obey, and who waits for them. */
+  /** Orders that wait until the test answers them. */
   let asked: Asked[];
   let waiting: (() => void)[];
   beforeEach(async () => {
@@ -51,10 +51,10 @@ describe('orders to other processes', () => {
   }
 
   // Limits: process/order-sender.ts MAX_AT_A_TIME
-  it('go to 64 at a time, and to the next one when one has obeyed', async () => {
+  it('go to 64 processes at a time, and to the next one when one has obeyed', async () => {
     const sent = sender.send(REQUEST, processes(65));
     await askedTimes(64);
-    // The process that is ordered waits with a timer of its own.
+    // Each process that is waited for has a timer.
     expect(clock.pending).toBe(64);
     obey(asked[0]!);
     await askedTimes(65);
@@ -63,7 +63,7 @@ describe('orders to other processes', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('that nobody answers are given up after two seconds', async () => {
+  it('are given up after two seconds without an answer', async () => {
     const [silent] = processes(1);
     const sent = sender.send(REQUEST, [silent!]);
     await askedTimes(1);
@@ -71,7 +71,7 @@ describe('orders to other processes', () => {
     expect(await sent).toEqual({ obeyed: [], unreached: [silent] });
   });
 
-  it('are not begun after eight seconds', async () => {
+  it('are not sent after eight seconds', async () => {
     const many = processes(65);
     const sent = sender.send(REQUEST, many);
     await askedTimes(64);
@@ -84,13 +84,13 @@ describe('orders to other processes', () => {
     ['is no service that we know', { service: 'x' }],
     ['says no address', { serviceAddress: '' }],
     ['says an address that is none', { serviceAddress: 'x' }],
-  ])('do not go to what %s', async (_, more) => {
+  ])('do not go to a process that %s', async (_, more) => {
     const others = processes(1, more);
     expect(await sender.send(REQUEST, others)).toEqual({ obeyed: [], unreached: others });
     expect(asked).toEqual([]);
   });
 
-  it('are not obeyed where they are answered with an error', async () => {
+  it('count as not obeyed when the answer is an error', async () => {
     const others = processes(1);
     const sent = sender.send(REQUEST, others);
     await askedTimes(1);

@@ -12,14 +12,20 @@ import { LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from
 import { type ChannelSecurity, meetingGateway } from '../tls/tls-credentials.ts';
 import { gatewayName } from './log-level-order.ts';
 
-/** Who gives orders to other processes. Gateways do not: they talk to peers, and one that was broken into must not command the others. */
+/**
+ * Services that give orders to other processes. Gateways do not: they talk to peers, and one that was broken into must
+ * not command the others.
+ */
 export const ORDERING_SERVICES: readonly string[] = ['topology', 'volconf'];
 
-/** Processes that are ordered at a time. */
+/** Processes to which an order is sent at the same time. */
 const MAX_AT_A_TIME = 64;
-/** How long one may take to obey, ms. */
+/** Longest wait for one answer, ms. */
 const ANSWER_MS = 2000;
-/** After this no further one is ordered, ms: their addresses are what they, or others who may write to NATS, have said. */
+/**
+ * After this time no further process gets the order, ms: the number of processes, and their addresses, come from
+ * whoever can write to NATS.
+ */
 const LONGEST_MS = 8000;
 
 const NAMES: Readonly<Record<string, ServiceName>> = {
@@ -30,19 +36,19 @@ const NAMES: Readonly<Record<string, ServiceName>> = {
 
 export interface OrderSenderDependencies {
   readonly clock: Clock;
-  /** How services of this name are met. */
+  /** Credentials and options for a connection to a service of this name. */
   readonly security: (name: ServiceName) => ChannelSecurity;
 }
 
 /** Result of an order. */
 export interface Ordered {
-  /** Processes that have obeyed, as they are now. */
+  /** Processes that have obeyed, with their state after that. */
   readonly obeyed: ProcessInfo[];
-  /** Processes that have not. */
+  /** Processes that have not obeyed. */
   readonly unreached: ProcessInfo[];
 }
 
-/** Gives orders to other processes, on their service ports: there each side knows by certificates who the other is. */
+/** Sends orders to other processes, on their service ports, where certificates identify both sides. */
 export class OrderSender {
   readonly #deps: OrderSenderDependencies;
 
@@ -50,7 +56,7 @@ export class OrderSender {
     this.#deps = deps;
   }
 
-  /** Orders each of them, some at a time. */
+  /** Sends the order to each process, some at a time. */
   async send(request: OrderLogLevelRequest, to: readonly ProcessInfo[]): Promise<Ordered> {
     const { clock } = this.#deps;
     const until = clock.now() + LONGEST_MS;
@@ -67,7 +73,7 @@ export class OrderSender {
     return ordered;
   }
 
-  /** null: it could not be reached, or did not want to. */
+  /** Sends an order to one process; null: it could not be reached, or refused. */
   #order(request: OrderLogLevelRequest, info: ProcessInfo): Promise<OrderLogLevelResponse | null> {
     const security = this.#meeting(info);
     if (security === null || !isAddress(info.serviceAddress)) return Promise.resolve(null);
@@ -82,7 +88,10 @@ export class OrderSender {
     });
   }
 
-  /** It must show the certificate of what it says that it is. null: it says that it is nothing that we know. */
+  /**
+   * Credentials for the process, which must show the certificate of the service that it claims to be. null: it claims
+   * an unknown service.
+   */
   #meeting({ service, gateway }: ProcessInfo): ChannelSecurity | null {
     const name = NAMES[service];
     if (name === undefined) return null;

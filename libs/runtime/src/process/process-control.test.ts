@@ -22,7 +22,7 @@ import { ProcessControl } from './process-control.ts';
 import { ProcessDirectory } from './process-directory.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
-/** What the one that is called sees of NATS. */
+/** The copies of buckets that the called process reports. */
 const copies = [{ bucket: 'spanmesh-leases', wanted: 3, there: 2, trouble: '' }];
 let bus: InProcessBus;
 let stops: (() => Promise<unknown> | unknown)[];
@@ -50,7 +50,7 @@ async function process(
   const servicePort = new GrpcServer({ listen, setting: 'Y' }, { logger });
   let serviceAddress = '';
   const link = { connected: true, losses: 0, unchangedMs: 61_900 };
-  // A logger of its own, whose level can be changed.
+  // A logger of its own, so that its level can be changed.
   const own = createLogger({ level: 'silent', service, destination: { write: () => {} } });
   const control = new ProcessControl(
     { service, logLevel: 'warn' },
@@ -174,14 +174,14 @@ describe('ProcessControl', () => {
     expect(await set(topology.client, { level: 'debug', service: 'volconf' })).toMatch(/^UNAVAILABLE: /);
   });
 
-  it('obeys no order that comes over the bus, as it did before', async () => {
+  it('obeys no order on the bus, as earlier versions did', async () => {
     const { control } = await process('topology');
     const id = crypto.randomUUID();
     const answers: Uint8Array[] = [];
     bus.subscribe(processAnswers(id), (_, data) => answers.push(data));
     const order = { level: 'trace', forMs: 60_000, by: 'root', service: '', process: '' };
     bus.publish(PROCESS_QUESTIONS, Buffer.from(JSON.stringify({ id, from: 'a', order })));
-    // What is asked after it is answered: the order has been read by then.
+    // A later question has been answered, so the order has been read.
     const last = crypto.randomUUID();
     await new Promise<void>((resolve) => {
       bus.subscribe(processAnswers(last), () => resolve());
@@ -190,7 +190,7 @@ describe('ProcessControl', () => {
     expect([control.logLevel.state.kind, answers]).toEqual(['configured', []]);
   });
 
-  it('reaches itself while NATS is away, and says that others were not', async () => {
+  it('changes its own level while NATS is away, and says that the others were not reached', async () => {
     const topology = await process('topology');
     const volconf = await process('volconf');
     topology.link.connected = false;
@@ -248,7 +248,7 @@ describe('ProcessControl', () => {
 });
 
 describe('ProcessDirectory', () => {
-  it('does not mind what makes no sense', async () => {
+  it('ignores messages that it cannot decode', async () => {
     const { control, client } = await process('topology');
     const other = new ProcessDirectory({
       bus,

@@ -41,37 +41,37 @@ export interface ProcessControlOptions {
   /** `link-gateway`, `topology`, `volconf` or `standalone`. */
   readonly service: string;
   readonly logLevel: LogLevel;
-  /** What readSettings has returned for this process; default: nothing is known of its settings. */
+  /** What readSettings has returned for this process; default: its settings are not shown. */
   readonly settings?: object;
 }
 
 export interface ProcessControlDependencies {
   readonly bus: Bus;
-  /** The way to NATS; null: there is none, and so nobody else. */
+  /** The link to NATS; null: there is none, and so no other process is known. */
   readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
-  /** In how many copies NATS keeps what is stored. */
+  /** The number of copies of each bucket on NATS. */
   readonly copies?: () => Promise<readonly BucketCopies[]>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Its API port gets the service Process, its service port ProcessOrders; neither must have been started. */
+  /** The API port gets the service Process, the service port ProcessOrders; neither may have been started. */
   readonly ports: Pick<ProcessPorts, 'api' | 'service' | 'security'>;
-  /** Where other services reach the service port, `host:port`; default: nowhere. */
+  /** Address at which other services reach the service port, `host:port`; default: none. */
   readonly serviceAddress?: () => string;
-  /** null: ready, otherwise why not. */
+  /** Readiness: null, or why not. */
   readonly ready: () => string | null;
-  /** The services in this process that lead now. */
+  /** The services in this process that lead. */
   readonly leads?: () => string[];
-  /** Its id, if it is a gateway. */
+  /** The gateway's id, if the process is a gateway. */
   readonly gateway?: () => string;
-  /** Bad files of its keys directory, if it is a gateway. */
+  /** Number of bad files in the keys directory, if the process is a gateway. */
   readonly keysProblems?: () => number;
-  /** Default: it has none. */
+  /** Default: no metrics are reported. */
   readonly metrics?: Pick<Metrics, 'text'>;
 }
 
 /**
- * The service Process of process.proto: this process, and all others. They are asked through the bus, and ordered on their service
- * ports: on the bus nobody can tell an operator's order from one that a process has made up.
+ * The service Process of process.proto, for this process and all others. Others are asked over the bus, and get orders
+ * on their service ports: on the bus nobody can tell an operator's order from one that a process has made up.
  */
 export class ProcessControl {
   readonly logLevel: LogLevelControl;
@@ -110,7 +110,7 @@ export class ProcessControl {
     this.logLevel.stop();
   }
 
-  /** This process as it is now. */
+  /** The present state of this process. */
   info(): ProcessInfo {
     const { link, ready, leads = () => [], gateway = () => '', keysProblems = () => 0 } = this.#deps;
     const { serviceAddress = () => '' } = this.#deps;
@@ -171,7 +171,7 @@ export class ProcessControl {
       fail(status.INVALID_ARGUMENT, `A name has at most ${MAX_NAME_CHARS} characters.`);
       return;
     }
-    // Each may hold a report of every process.
+    // Only one at a time: each may hold a report of every process in memory.
     if (this.#inspecting) {
       fail(status.RESOURCE_EXHAUSTED, 'All processes are being asked already: try again in a moment.');
       return;
@@ -231,7 +231,7 @@ export class ProcessControl {
     }),
   };
 
-  /** Does what is ordered; this process as it is then. null: it is not meant. */
+  /** Carries out an order; returns the state of this process after it. null: the order is for others. */
   #obey(order: LogLevelOrder, by: string): ProcessInfo | null {
     if (!isMeant(this.info(), order)) return null;
     if (order.level === null) this.logLevel.reset(by);
@@ -239,7 +239,7 @@ export class ProcessControl {
     return this.info();
   }
 
-  /** There are no others, or they cannot be asked. */
+  /** Whether there are no others, or they cannot be asked. */
   get #isAlone(): boolean {
     const { link } = this.#deps;
     return link === null || !link.connected;
@@ -252,7 +252,7 @@ export class ProcessControl {
 
   #userOf(call: ServerUnaryCall<unknown, unknown>): string {
     const from = call.getPeer().replace(/:\d+$/, '');
-    // Without a gate nobody has looked at what the header says.
+    // Without a gate nobody has checked the header.
     const [user] = this.#deps.ports.security.api.userOf === undefined ? [] : call.metadata.get(USER_HEADER);
     return typeof user === 'string' ? `${user} from ${from}` : `somebody from ${from}`;
   }

@@ -22,9 +22,9 @@ describe('processes that are asked over the bus', () => {
   let clock: FakeClock;
   let directory: ProcessDirectory;
   let others: Subscription;
-  /** How the others answer. */
+  /** The answers of the other processes. */
   let answers: Uint8Array[];
-  /** Questions that were heard. */
+  /** The questions that they have received. */
   let questions: { id: string; from: string; inspect?: string }[];
   beforeEach(() => {
     bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
@@ -60,7 +60,7 @@ describe('processes that are asked over the bus', () => {
     return ids;
   }
 
-  it('are told in the order of services and ids, each once, this one first of all', async () => {
+  it('are listed by service and id, each once, the asking process first', async () => {
     answers = ['b', 'a', 'self'].map((id) => info({ id, service: 'topology', host: 'other' }));
     answers.push(info({ id: 'c', service: 'link-gateway' }), answers[0]!);
     expect((await ask()).map(({ id, host }) => [id, host])).toEqual([
@@ -71,7 +71,7 @@ describe('processes that are asked over the bus', () => {
     ]);
   });
 
-  it('are waited for as long as answers come, and no longer than three seconds', async () => {
+  it('are waited for as long as answers arrive, but at most three seconds', async () => {
     let isOver = false;
     const found = directory.ask({ alone: false }).then((all) => {
       isOver = true;
@@ -90,7 +90,7 @@ describe('processes that are asked over the bus', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('are not waited for any longer because one says again what it has said', async () => {
+  it('are not waited for any longer because one repeats its answer', async () => {
     const found = directory.ask({ alone: false });
     await settle();
     clock.advance(QUIET_MS - 1);
@@ -102,7 +102,7 @@ describe('processes that are asked over the bus', () => {
   });
 
   // Limits: process/process-directory.ts MAX_PROCESSES
-  it('are so many at most', async () => {
+  it('are listed up to a number', async () => {
     answers = Array.from({ length: MAX_PROCESSES - 1 }, (_, i) => info({ id: `p-${i}` }));
     expect(await ask()).toHaveLength(MAX_PROCESSES);
     answers.push(info({ id: 'one more' }));
@@ -112,7 +112,7 @@ describe('processes that are asked over the bus', () => {
   });
 
   // Limits: process/process-directory.ts MAX_PROCESS_INFO_BYTES
-  it('say no more of themselves than a few kilobytes, and what cannot be read is passed over', async () => {
+  it('may answer with a few kilobytes, and answers that cannot be decoded are ignored', async () => {
     const host = 'x'.repeat(MAX_PROCESS_INFO_BYTES - info({ id: 'large', host: 'x'.repeat(1000) }).length + 1000);
     const largest = info({ id: 'large', host });
     expect(largest).toHaveLength(MAX_PROCESS_INFO_BYTES);
@@ -121,7 +121,7 @@ describe('processes that are asked over the bus', () => {
   });
 
   // Limits: process/process-directory.ts MAX_REPORTS
-  it('report, each once, so many at most', async () => {
+  it('report once each, up to a number', async () => {
     answers = Array.from({ length: MAX_REPORTS }, (_, i) => report(`p-${i}`));
     answers.push(answers[0]!, report(''), report('self'));
     expect(await inspect()).toHaveLength(MAX_REPORTS);
@@ -131,7 +131,7 @@ describe('processes that are asked over the bus', () => {
   });
 
   // Limits: process/process-directory.ts MAX_REPORT_BYTES
-  it('report no more than fits on the bus: what is longer is not sent, and not taken', async () => {
+  it('send and accept no report that is longer than the bus takes', async () => {
     const lines = (bytes: number) => ['x'.repeat(bytes - report('large', ['x'.repeat(20_000)]).length + 20_000)];
     const [largest, larger] = [lines(MAX_REPORT_BYTES), lines(MAX_REPORT_BYTES + 1)];
     expect(report('large', largest)).toHaveLength(MAX_REPORT_BYTES);
@@ -155,7 +155,7 @@ describe('processes that are asked over the bus', () => {
     expect(await inspect()).toEqual([]);
   });
 
-  it('answer others, not themselves, and nothing that is no question', async () => {
+  it('answer others, not themselves, and ignore what is no question', async () => {
     others.unsubscribe();
     directory.start();
     const heard: string[] = [];

@@ -5,43 +5,53 @@ import type { Bus, Subscription } from '../bus/bus.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import type { Clock } from '../clock.ts';
 
-/** An answer is waited for as long after the one before, ms; nobody knows how many there will be. */
+/** How long to wait for an answer after the one before, ms; the number of answers is unknown. */
 export const QUIET_MS = 700;
-/** And no longer than this altogether, ms. */
+/** Longest wait for all answers together, ms. */
 export const LONGEST_MS = 3000;
-/** Processes in one answer: the largest installation has fewer, and others who may write to NATS must not fill our memory. */
+/**
+ * Processes in one answer: the largest installation has fewer, and others who may write to NATS must not fill our
+ * memory.
+ */
 export const MAX_PROCESSES = 5000;
-/** Largest answer that is looked at, bytes. */
+/** Largest answer that is decoded, bytes. */
 export const MAX_PROCESS_INFO_BYTES = 8192;
 
-/** `from`: id of the process that asks. */
+/** A question on the bus. `from`: id of the process that asks. */
 const question = z.object({
   id: z.uuid(),
   from: z.string().max(500),
-  // Processes before this version gave orders about log levels here, and want to see that there is none. On NATS nobody can tell who orders.
+  // In earlier versions an order about the log level could be here, and their processes expect the field. It is always
+  // null: on NATS nobody can tell who gives an order.
   order: z.null(),
-  /** Present: what is wanted is a report, of the process that this names; empty: of each. Processes before this version do not look at it. */
+  /**
+   * If present, a report is wanted, of the process that this names; empty: of all. Processes of earlier versions ignore
+   * it.
+   */
   inspect: z.string().max(300).optional(),
 });
 
-/** Largest report that is looked at, bytes: what NATS takes in one message, less what surrounds it. */
+/** Largest report that is decoded, bytes: what NATS takes in one message, less its envelope. */
 export const MAX_REPORT_BYTES = 900 * 1024;
-/** Reports in one answer. */
+/** Most reports in one answer. */
 export const MAX_REPORTS = 200;
 
 export interface ProcessDirectoryDependencies {
   readonly bus: Bus;
   readonly clock: Clock;
-  /** This process as it is now. */
+  /** The present state of this process. */
   readonly self: () => ProcessInfo;
-  /** What this process knows of itself, if it is the one that a text names; null: it is not. Default: nothing. */
+  /** The report of this process, if the text names it; null: it does not. Default: there are no reports. */
   readonly report?: (process: string) => Promise<InspectResponse> | null;
 }
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Which processes there are, asked over the bus: each answers for itself. No table is kept: what does not answer is not there. */
+/**
+ * Which processes there are: they are asked over the bus, and each answers for itself. No table is kept: a process that
+ * does not answer is not listed.
+ */
 export class ProcessDirectory {
   readonly #deps: ProcessDirectoryDependencies;
   #subscription: Subscription | null = null;
@@ -59,7 +69,7 @@ export class ProcessDirectory {
     this.#subscription = null;
   }
 
-  /** `alone`: only this process is asked, and nobody is waited for. In order of service, id. */
+  /** Asks all processes. `alone`: only this one, without waiting. Sorted by service and id, this process first. */
   async ask({ alone }: { readonly alone: boolean }): Promise<ProcessInfo[]> {
     const own = this.#deps.self();
     const found = new Map([[own.id, own]]);
@@ -67,7 +77,10 @@ export class ProcessDirectory {
     return [...found.values()].sort((a, b) => compare(a.service, b.service) || compare(a.id, b.id));
   }
 
-  /** Hands on what processes know of themselves, this one's first, as they answer. `process`: only of one; empty: of all. */
+  /**
+   * Passes on the reports of processes as they arrive, this process's first. `process`: only of this one; empty: of
+   * all.
+   */
   async inspect(
     process: string,
     { alone, take }: { readonly alone: boolean; readonly take: (report: InspectResponse) => void },
@@ -95,7 +108,9 @@ export class ProcessDirectory {
     });
   }
 
-  /** Asks the others, until no answer has come for a while that was taken. */
+  /**
+   * Asks the other processes, and waits until none has answered for a while. `takes` tells whether an answer counts.
+   */
   #question(asked: { readonly inspect?: string }, takes: (data: Uint8Array) => boolean): Promise<void> {
     const { bus, clock, self } = this.#deps;
     const own = self().id;
@@ -118,7 +133,7 @@ export class ProcessDirectory {
     });
   }
 
-  /** Ours are answered by `ask` itself. */
+  /** Answers the question of another process; our own are answered by `ask` itself. */
   #answer(data: Uint8Array): void {
     const asked = decodeQuestion(data);
     const { bus, self } = this.#deps;
@@ -130,7 +145,10 @@ export class ProcessDirectory {
     bus.publish(processAnswers(asked.id), ProcessInfo.encode(self()).finish());
   }
 
-  /** A report that is too long, or cannot be made, is as good as none: the caller sees who has not answered. */
+  /**
+   * Sends a report. If it is too long, or cannot be made, nothing is sent: the caller sees which processes have not
+   * answered.
+   */
   #report(question: string, process: string): void {
     this.#deps.report?.(process)?.then(
       (report) => {

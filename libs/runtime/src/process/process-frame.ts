@@ -23,40 +23,43 @@ import { ProcessPorts } from './process-ports.ts';
 import type { ProcessOptions } from './process-settings.ts';
 
 export interface ProcessFrameOptions {
-  /** As in logs: `link-gateway`, `topology` or `volconf`. */
+  /** The service's name in logs: `link-gateway`, `topology` or `volconf`. */
   readonly service: string;
-  /** What the process's certificate must name. */
+  /** The service name that the process's certificate must carry. */
   readonly name: ServiceName;
-  /** The name of the gateway that it is: the same. */
+  /** The gateway's name, if the process is a gateway: its certificate must carry this, too. */
   readonly gatewayName?: string;
   readonly settings: ProcessOptions & NatsOptions;
-  /** The version of the protocol that it says it speaks; for tests of versions side by side. */
+  /** The protocol version that it claims; for tests of versions side by side. */
   readonly protocolVersion?: number | undefined;
-  /** Where OpenTelemetry's variables are read from; default: the process's. */
+  /** Source of OpenTelemetry's variables; default: the process's environment. */
   readonly env?: SettingSources['env'] | undefined;
 }
 
-/** What the frame asks of the service in it. */
+/** What the frame asks of its service. */
 export interface FramedService {
-  /** null: ready, otherwise why not. */
+  /** Readiness: null, or why not. */
   notReady(): string | null;
-  /** The services in it that lead now. */
+  /** The services in it that lead. */
   readonly leads?: () => string[];
-  /** Where other services reach its service port, `host:port`, once it listens. */
+  /** Address at which other services reach its service port, `host:port`, once it listens. */
   readonly serviceAddress: () => string;
-  /** Its id, if it is a gateway. */
+  /** The gateway's id, if it is a gateway. */
   readonly gateway?: () => string;
-  /** Bad files of its keys directory, if it is a gateway. */
+  /** Number of bad files in the keys directory, if it is a gateway. */
   readonly keysProblems?: () => number;
-  /** Begins the work, once the process listens. */
+  /** Begins the service's work, once the process listens. */
   readonly begin: () => Promise<void>;
-  /** Ends the work, while the ports are still there. Also after a beginning that has failed half-way. */
+  /** Ends the service's work, while the ports are still open. Also called after `begin` has failed half-way. */
   readonly end: () => Promise<void>;
-  /** Where events are reported (event_report.proto, ReportEventsRequest) while there is no NATS; default: nowhere. */
+  /**
+   * Called with reports of events (event_report.proto, ReportEventsRequest) if there is no NATS; default: they go
+   * nowhere.
+   */
   readonly report?: (events: Uint8Array) => void;
 }
 
-/** What a process of one service has around it: the bus, what it listens on, metrics, and the means to look into it. */
+/** The surroundings of a service in its process: the bus, the ports, metrics, events, and the means of inspection. */
 export class ProcessFrame {
   readonly bus: Bus;
   readonly clock: Clock = systemClock;
@@ -72,7 +75,7 @@ export class ProcessFrame {
   readonly #logger: Logger;
   readonly #service: FramedService;
 
-  /** @throws SettingError: settings that contradict each other, or cannot be secured as they must be. */
+  /** @throws SettingError: settings contradict each other, or do not secure the ports as they must. */
   constructor(
     options: ProcessFrameOptions,
     { service, logger }: { readonly service: FramedService; readonly logger: Logger },
@@ -126,8 +129,9 @@ export class ProcessFrame {
   }
 
   /**
-   * Looks at NATS, listens, has the service begin, and answers for the process; if any of it fails, all is stopped again.
-   * @throws SettingError: what is missing or taken.
+   * Checks NATS, listens, begins the service's work, and answers questions about the process; if any step fails, all is
+   * stopped again.
+   * @throws SettingError: something is missing, or a port is taken.
    */
   async start(): Promise<void> {
     const { service, env = process.env } = this.#options;
@@ -143,7 +147,7 @@ export class ProcessFrame {
     }
   }
 
-  /** Has the service end while its ports are still there, then goes. */
+  /** Ends the service's work while its ports are still open, then closes everything. */
   async stop(): Promise<void> {
     this.ports.notServing();
     this.#control.stop();
@@ -154,7 +158,10 @@ export class ProcessFrame {
     await this.tracing.stop();
   }
 
-  /** The address that others are told must be one where they reach us. @throws SettingError: it is neither known nor `set`. */
+  /**
+   * Checks that the address given to other services is one at which they reach us. @throws SettingError: it is neither
+   * known nor set.
+   */
   checkReachable(setting: string, { isSet }: { readonly isSet: boolean }): void {
     const isKnown = this.ports.advertisedServiceAddress !== '' || isSet;
     if (this.#options.settings.natsUrl.length === 0 || isKnown) return;
@@ -163,17 +170,17 @@ export class ProcessFrame {
   }
 }
 
-/** Reports go over NATS, or without it wherever the service says. */
+/** Where events are published: on NATS, or without it by the service's `report`. */
 function reportingBus({ bus, link }: ProcessBus, report: FramedService['report']): Pick<Bus, 'publish'> {
   return link !== null || report === undefined ? bus : { publish: (_subject, events) => report(events) };
 }
 
-/** How a process is called, as `Process` (process.proto) calls it. */
+/** The id of a process as the service `Process` (process.proto) shows it. */
 export function processId(service: string): string {
   return `${service}-${hostname()}-${process.pid}`;
 }
 
-/** Makes what `spanmesh run` runs, by its settings. @throws SettingError */
+/** Creates the process that `spanmesh run` runs, with its settings. @throws SettingError */
 export function createByName<T extends Readonly<Record<string, Setting<unknown>>>, P>(
   service: string,
   settings: T,

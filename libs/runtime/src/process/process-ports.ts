@@ -19,36 +19,36 @@ import type { Service } from './service.ts';
 const DRAIN_MS = 500;
 
 export interface ProcessPortsDependencies {
-  /** null: ready, otherwise why not. */
+  /** Readiness: null, or why not. */
   readonly ready: () => string | null;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Where it tells what operators do, which files have changed, and who has too much; default: nowhere. */
+  /** Where acts of operators, changed files and callers at a limit are reported; default: nowhere. */
   readonly events?: EventTeller;
-  /** The services that run in the process: its certificate must name them. */
+  /** The services that run in the process, which its certificate must name. */
   readonly names?: readonly ServiceName[];
-  /** The name of the gateway that runs in it: the same. */
+  /** The name of the gateway in the process, which its certificate must name, too. */
   readonly gatewayName?: string | undefined;
   readonly clock?: Clock;
-  /** What this process says that it speaks; another than its own in tests only. */
+  /** The protocol version that this process claims; only tests set another than its own. */
   readonly protocolVersion?: number;
-  /** Who wants traces of calls, and what has become of them; default: nobody. */
+  /** The tracer of calls, and the counts of traces; default: no traces. */
   readonly tracing?: Pick<Tracing, 'tracer' | 'counts'>;
 }
 
 /**
- * What a process listens on, whatever services run in it: the API for its users, the service port for the other services of the
- * installation (users of the API never reach that one), and HTTP for probes and scrapes.
+ * The ports of a process, whatever services run in it: the API for users; the service port for other services of the
+ * installation (never for users); and HTTP for probes and scrapes.
  */
 export class ProcessPorts implements Service {
-  /** Services are added before the start. */
+  /** Services must be added before `start`. */
   readonly api: GrpcServer;
   readonly service: GrpcServer;
-  /** Who may come in, and how this process shows other services who it is. */
+  /** Who may connect, and how this process identifies itself to other services. */
   readonly security: Security;
-  /** Which other versions are understood. */
+  /** Which versions of the protocol are compatible. */
   readonly protocol: ProtocolRule;
-  /** Filled by `start`. */
+  /** Port of the API; set by `start`. */
   apiPort = 0;
   servicePort = 0;
   httpPort = 0;
@@ -56,7 +56,7 @@ export class ProcessPorts implements Service {
   readonly #options: ProcessOptions;
   readonly #http: HttpServer;
 
-  /** @throws SettingError: what it listens on cannot be secured as it must be (security.ts). */
+  /** @throws SettingError: a port cannot be secured as it must be (security.ts). */
   constructor(
     options: ProcessOptions,
     {
@@ -139,7 +139,10 @@ export class ProcessPorts implements Service {
     );
   }
 
-  /** HTTP first, so that probes are answered. @throws SettingError: a port is taken; none is kept then. */
+  /**
+   * Starts to listen, on HTTP first, so that probes are answered. @throws SettingError: a port is taken; then none
+   * stays open.
+   */
   async start(): Promise<void> {
     try {
       this.security.start();
@@ -152,7 +155,7 @@ export class ProcessPorts implements Service {
     }
   }
 
-  /** The process is going to stop: gRPC health says NOT_SERVING from now on. (HTTP asks `ready`.) */
+  /** The process is about to stop: from now on gRPC health answers NOT_SERVING. (HTTP asks `ready`.) */
   notServing(): void {
     this.api.notServing();
     this.service.notServing();
@@ -164,22 +167,22 @@ export class ProcessPorts implements Service {
     await this.security.stop();
   }
 
-  /** Every port that it listens on. */
+  /** Every port on which the process listens. */
   get all(): number[] {
     return [this.apiPort, this.servicePort, this.httpPort].filter((port) => port !== 0);
   }
 
-  /** The API as this process reaches it, `host:port`. */
+  /** Address of the API, as this process reaches it, `host:port`. */
   get apiAddress(): string {
     return reached(this.#options.grpcListen, this.apiPort);
   }
 
-  /** The service port as this process reaches it, `host:port`. */
+  /** Address of the service port, as this process reaches it. */
   get serviceAddress(): string {
     return reached(this.#options.serviceListen, this.servicePort);
   }
 
-  /** The service port as others reach it, as far as can be told from here: empty if it listens on all addresses. */
+  /** Address of the service port, as others reach it, if it is known: empty if the process listens on all addresses. */
   get advertisedServiceAddress(): string {
     return isWildcard(this.#options.serviceListen) ? '' : this.serviceAddress;
   }

@@ -6,7 +6,7 @@ import { readSettings } from '../settings/setting.ts';
 import { processReport } from './process-report.ts';
 
 describe('A report of a process', () => {
-  it('says what is in force and where it comes from, and no secret, wherever it has come to', async () => {
+  it('shows the settings in force and their sources, and no secret, wherever one occurs', async () => {
     const secrets = { password: 'pw-5e8d1', token: 'tok-77aa3', url: 'nats://nats-3f8e.example:4222' };
     const settings = readSettings(natsSettings, {
       env: { SPANMESH_NATS_PASSWORD: secrets.password, SPANMESH_NATS_URL: secrets.url, SPANMESH_NATS_USER: 'ann' },
@@ -56,7 +56,7 @@ it('a report has 256 KiB of metrics at most', async () => {
 
 describe('The last lines of a log', () => {
   // Limits: log/recent-lines.ts MAX_RECENT_LINES, log/recent-lines.ts MAX_RECENT_CHARS
-  it('are bounded in number and in size', () => {
+  it('are limited in number and in size', () => {
     const lines = new RecentLines();
     for (let i = 0; i < 2 * MAX_RECENT_LINES; i++) lines.add(`${i}\n`);
     expect([lines.all.length, lines.all.at(-1)]).toEqual([MAX_RECENT_LINES, String(2 * MAX_RECENT_LINES - 1)]);

@@ -5,14 +5,14 @@ import { installationSetting } from '../settings/installation-setting.ts';
 import { type SettingValues, setting } from '../settings/setting.ts';
 import { integer, listenAddress, oneOf } from '../settings/setting-types.ts';
 
-/** Where a process listens unless told otherwise: `host:port`, different for each so that all can run on one host. */
+/** Default addresses of a process, `host:port`: different for each service, so that all can run on one host. */
 export interface ListenDefaults {
   readonly grpc: string;
   readonly service: string;
   readonly http: string;
 }
 
-/** What every process of spanmesh can be told, whatever services run in it; the services' own settings are theirs. */
+/** Settings of every process, whatever services run in it; each service has its own besides. */
 export function processSettings({ grpc, service, http }: ListenDefaults) {
   return {
     grpcListen: setting<HostPort>({

@@ -4,9 +4,10 @@ import { execFile } from 'node:child_process';
 export type RunProgram = (file: string, args: readonly string[], done: (error: Error | null) => void) => void;
 
 /**
- * Tells systemd that this process serves, if it was started by a unit of Type=notify. Node has no datagram sockets of the Unix kind, so
- * systemd's own program says it for us; the unit needs NotifyAccess=all. Resolves when it has been said, or at once if nobody asks.
- * @throws what `run` says: systemd would wait in vain, and ends the service when its patience is over
+ * Tells systemd that this process serves, if a unit with Type=notify has started it. Node has no Unix datagram sockets,
+ * so systemd's own program is run for it; the unit needs NotifyAccess=all. Resolves when systemd was told, or at once
+ * if it does not wait.
+ * @throws the error of `run`: systemd would wait in vain, and end the service after its timeout
  */
 export function notifyReady(
   env: Readonly<Record<string, string | undefined>> = process.env,

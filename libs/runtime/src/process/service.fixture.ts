@@ -1,4 +1,4 @@
-/** A service for service.test.ts, run as a child process: what it does is its first argument. */
+/** A service for service.test.ts, run as a child process: its first argument chooses its behaviour. */
 import { createLogger } from '../log/logger.ts';
 import { SettingError } from '../settings/setting.ts';
 import { runService, type Service } from './service.ts';

@@ -11,7 +11,7 @@ afterEach(() => {
   }
 });
 
-/** The fixture as a process: what it says, and how it ends. */
+/** The fixture as a process, with its output and its exit. */
 class Run {
   readonly child: ChildProcess;
   stdout = '';
@@ -65,7 +65,7 @@ describe('runService', () => {
     expect(run.stdout.split('\n').filter((line) => /^\w+$/.test(line))).toEqual(['started', 'stopping', 'stopped']);
   });
 
-  it('exits with 1 at the second signal, drained or not', async () => {
+  it('exits with 1 at the second signal, whether or not it has drained', async () => {
     const run = new Run('hangs');
     await run.said('started');
     run.child.kill('SIGTERM');
@@ -84,7 +84,7 @@ describe('runService', () => {
     expect(run.stdout).toContain('hurried');
   });
 
-  it('exits with 1 at the third signal, whatever the service can', async () => {
+  it('exits with 1 at the third signal, even if the service can hurry', async () => {
     const run = new Run('hangs-hurried');
     await run.said('started');
     run.child.kill('SIGTERM');
@@ -117,7 +117,7 @@ describe('runService', () => {
     ['start-fails', 'start trouble'],
     ['throws-later', 'later trouble'],
     ['rejects-later', 'lost trouble'],
-  ])('logs what is unhandled (%s) as fatal and exits with 1', async (what, message) => {
+  ])('logs an unhandled error (%s) as fatal and exits with 1', async (what, message) => {
     const run = new Run(what);
     expect(await run.ended).toBe(1);
     expect(run.fatal().err.message).toBe(message);

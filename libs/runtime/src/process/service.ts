@@ -4,15 +4,17 @@ import { processErrors } from '../log/process-output.ts';
 import { SettingError } from '../settings/setting.ts';
 import { notifyReady } from './service-manager.ts';
 
-/** A process's whole work. */
+/** The whole work of a process. */
 export interface Service {
-  /** Resolves when it serves; rejects with SettingError and others, having let go of everything it took. */
+  /**
+   * Resolves once the service serves; rejects with SettingError and others, after closing everything that it opened.
+   */
   start(): Promise<void>;
-  /** Drains: resolves when everything is closed. Has its own deadlines. */
+  /** Drains: resolves when everything is closed. It has deadlines of its own. */
   stop(): Promise<void>;
-  /** Called while it stops, when a second signal comes. A service without this one is not waited for then. */
+  /** Called when a second signal comes during `stop`. A service without this method is then not waited for. */
   hurry?(): void;
-  /** Its logger, which gets what libraries print, too. Without one that is printed as it is. */
+  /** Its logger, which also gets what libraries print. Without a logger that is printed unchanged. */
   readonly logger?: Logger;
 }
 
@@ -20,18 +22,19 @@ export interface Service {
 const EXIT_DRAINED = 0;
 const EXIT_FAILED = 1;
 const EXIT_SETTING = 2;
-/** How long a signal that comes while the service starts waits for that, ms; a start may be waiting for a bus that is away. */
+/** How long a signal during the start waits for the start to end, ms; a start may be waiting for a bus that is away. */
 const START_GRACE_MS = 2000;
 
 /**
- * Runs a service until it is told to stop. The first SIGTERM or SIGINT drains and exits with 0, a second one hurries the drain (or
- * exits with 1 at once, if the service knows no hurry), a third exits with 1 at once. SettingError is one line on stderr and exit 2. Anything unhandled is logged as fatal and exits with 1.
+ * Runs a service until a signal ends it. The first SIGTERM or SIGINT drains and exits with 0, a second one hurries the
+ * drain (or exits with 1 at once, if the service has no `hurry`), a third exits with 1 at once. A SettingError is
+ * printed as one line on stderr, with exit code 2. An unhandled error is logged as fatal, with exit code 1.
  */
 export async function runService(
   make: () => Promise<Service> | Service,
   { logger, exit = (code) => process.exit(code) }: { logger?: Logger; exit?: (code: number) => void } = {},
 ): Promise<void> {
-  // Timers are unref'd: without this a process that only waits (for its bus, for a drain) would end silently.
+  // Timers are unref'd: without this one, a process that only waits (for its bus, for a drain) would end silently.
   const alive = setInterval(() => {}, 2 ** 30);
   let service: Service | undefined;
   let started: Promise<void> | undefined;
@@ -63,7 +66,7 @@ export async function runService(
     end(EXIT_FAILED);
   };
   const drain = async (): Promise<void> => {
-    // A service need not know how to stop half-way through its start. One that has not started has nothing to drain.
+    // A service need not be able to stop half-way through its start. If it has not started there is nothing to drain.
     const grace = new Promise<'starting'>((resolve) => setTimeout(resolve, START_GRACE_MS, 'starting'));
     if ((await Promise.race([started, grace])) !== 'starting') {
       await service?.stop();
@@ -84,12 +87,12 @@ export async function runService(
     }
     stopping = true;
     logger?.info({ signal }, 'draining');
-    // While it is being made or started, the main flow below drains or reports.
+    // While it is being made or started, the code below drains or reports.
     if (started !== undefined) {
       drain().catch(fail);
     }
   };
-  // A command ends when nobody reads its output. A service goes on.
+  // A command ends when nobody reads its output; a service goes on.
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {});
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

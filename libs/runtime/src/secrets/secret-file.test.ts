@@ -27,7 +27,7 @@ describe.each([
     await expect(read(larger)).rejects.toMatchObject({ code: 'unreadable', file: larger });
   });
 
-  it('says why there is nothing to read', async () => {
+  it('says why a file cannot be read', async () => {
     await expect(read(join(directory, 'nowhere'))).rejects.toThrow(/nowhere: there is no such file$/);
     await expect(read(directory)).rejects.toThrow(/: is not a file$/);
     await expect(read(join(file(1), 'below'))).rejects.toThrow(/: ENOTDIR$/);

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { TlsError } from './tls-error.ts';
 
-/** Largest file of certificates, a key or tokens, bytes: a system's whole list of CAs is a quarter of that. */
+/** Largest file of certificates, a key or tokens, bytes: a system's whole list of CAs has a quarter of it. */
 export const MAX_SECRET_FILE_BYTES = 1024 * 1024;
 
 /** Reads a small file. @throws TlsError unreadable */
@@ -15,7 +15,7 @@ export function readSecretFile(file: string): Buffer {
   }
 }
 
-/** Reads the file without holding up the event loop: a mounted volume may take its time. @throws TlsError unreadable */
+/** Reads a small file without blocking the event loop: a mounted volume may be slow. @throws TlsError unreadable */
 export async function loadSecretFile(file: string): Promise<Buffer> {
   try {
     const handle = await open(file);

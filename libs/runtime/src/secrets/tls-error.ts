@@ -1,7 +1,7 @@
 /**
- * Faults of certificates, keys or tokens: `unreadable` a file; `no-certificate`, `bad-certificate`, `bad-key`: what is
- * in it; `mismatch`: the key is not the certificate's; `not-yet-valid`, `expired`: by this host's clock; `wrong-name`: a
- * certificate of somebody else; `bad-tokens`: a line of the tokens file.
+ * Faults of certificates, keys or tokens. `unreadable`: a file; `no-certificate`, `bad-certificate`, `bad-key`: the
+ * content of a file; `mismatch`: the key does not belong to the certificate; `not-yet-valid`, `expired`: by this host's
+ * clock; `wrong-name`: the certificate of another service; `bad-tokens`: a line of the tokens file.
  */
 export type TlsErrorCode =
   | 'unreadable'
@@ -14,11 +14,11 @@ export type TlsErrorCode =
   | 'wrong-name'
   | 'bad-tokens';
 
-/** Its message names the file and never repeats what is in it. */
+/** The message names the file, and repeats nothing of its content. */
 export class TlsError extends Error {
   override readonly name = 'TlsError';
   readonly code: TlsErrorCode;
-  /** The file at fault; empty: none, or more than one. */
+  /** The file at fault; empty: unknown, or more than one. */
   readonly file: string;
 
   constructor(code: TlsErrorCode, file: string, problem: string, options?: ErrorOptions) {

@@ -9,6 +9,6 @@ it.each([
   ['::1', '0:0:0:0::'],
   ['fe80::1%eth0', 'fe80:0:0:0::'],
   ['64:ff9b::192.0.2.1', '64:ff9b:0:0::'],
-])('%s is %s', (address, principal) => {
+])('the principal of %s is %s', (address, principal) => {
   expect(addressPrincipal(address)).toBe(principal);
 });

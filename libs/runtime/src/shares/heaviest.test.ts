@@ -18,7 +18,7 @@ function sorted(things: readonly Thing[]): Thing[] {
 }
 
 describe('the heaviest', () => {
-  it('is there, and goes, whichever way weights have changed since it was asked for', () => {
+  it('is found after any changes of weights', () => {
     const heaviest = new Heaviest<Thing>();
     const things: Thing[] = [];
     let state = 7;
@@ -50,7 +50,7 @@ describe('the heaviest', () => {
     expect(heaviest.first).toBeUndefined();
   });
 
-  it('stays where it is while its weight swings and nobody asks', () => {
+  it('keeps its position while its weight swings and nobody asks for the heaviest', () => {
     const heaviest = new Heaviest<Thing>();
     const things = [5, 4, 3].map((weight, born) => new Thing(born, weight));
     for (const one of things) heaviest.add(one);
@@ -68,7 +68,7 @@ describe('the heaviest', () => {
     expect(swinging.place).not.toBe(place);
   });
 
-  it('lets nothing be removed twice, nor what was never added', () => {
+  it('ignores a second removal, and the removal of an entry that was never added', () => {
     const heaviest = new Heaviest<Thing>();
     const [one, other] = [new Thing(1, 1), new Thing(2, 2)];
     heaviest.add(one);

@@ -1,21 +1,21 @@
-/** Something that is held by somebody; `Heaviest` alone sets `place` and `rank`. */
+/** An entry with a weight. Only `Heaviest` sets `place` and `rank`. */
 export interface Weighed {
   readonly weight: number;
-  /** Order of birth: of two that weigh the same the later one counts as heavier. */
+  /** Order of creation: of two entries with equal weight, the later one counts as heavier. */
   readonly born: number;
-  /** Its place among the others; -1: it is not among them. */
+  /** Its index in the heap; -1: it is not in it. */
   place: number;
-  /** The weight that it is sorted by: its own or more. */
+  /** The weight by which it is sorted: its own weight or more. */
   rank: number;
 }
 
-/** An entry that gets heavier is ranked above its weight by one such part of it. */
+/** An entry that gets heavier is ranked above its weight by one such part of it (an eighth). */
 const AHEAD = 8;
 
 /**
- * Things by their weight: which is the heaviest, a change of weight in O(log n), without allocation. What gets lighter is moved only when
- * the heaviest is asked for, and what gets heavier is ranked above its weight at once: neither what swings between two weights, as bytes in
- * a buffer do, nor what is counted one by one is moved each time.
+ * Finds the heaviest of its entries; a change of weight takes O(log n), without allocation. An entry that gets lighter
+ * is moved only when the heaviest is asked for, and one that gets heavier is ranked above its weight at once. So an
+ * entry need not be moved each time while its weight swings, like the bytes in a buffer, or grows in small steps.
  */
 export class Heaviest<T extends Weighed> {
   readonly #all: T[] = [];
@@ -24,7 +24,7 @@ export class Heaviest<T extends Weighed> {
     return this.#all.length;
   }
 
-  /** undefined: there is none. */
+  /** The heaviest entry; undefined: there is none. */
   get first(): T | undefined {
     let first = this.#all[0];
     while (first !== undefined && first.weight < first.rank) {
@@ -53,7 +53,7 @@ export class Heaviest<T extends Weighed> {
     this.#sink(last);
   }
 
-  /** Its weight has changed. */
+  /** To be called when the weight of an entry has changed. */
   changed(one: T): void {
     if (one.weight <= one.rank) return;
     one.rank = one.weight + Math.floor(one.weight / AHEAD);

@@ -12,8 +12,8 @@ function hits() {
 
 const limit = (principal: string): PoolLimit => ({ resource: 'links', bound: 'share', principal, held: 4, limit: 4 });
 
-describe('who is at a limit', () => {
-  it('is named with how often and for how long, until he has not come to it for a minute', () => {
+describe('principals at a limit', () => {
+  it('are shown with how often and for how long, until they have not reached it for a minute', () => {
     const { clock, limits } = hits();
     limits.note('a', limit('ann'));
     for (let i = 0; i < 3; i++) {
@@ -54,7 +54,7 @@ describe('who is at a limit', () => {
   });
 
   // Limits: shares/limits-hit.ts MAX_LIMITS_HIT
-  it('is one of a bounded number: the last ones', () => {
+  it('are limited in number: the last ones are kept', () => {
     const { limits } = hits();
     for (let i = 0; i <= MAX_LIMITS_HIT; i++) limits.note(`p${i}`, limit(`p${i}`));
     const named = limits.all.map(({ principal }) => principal);
@@ -62,7 +62,7 @@ describe('who is at a limit', () => {
     expect([named.includes('p0'), named.includes('p1')]).toEqual([false, true]);
   });
 
-  it('is noted each time, though the log says it once an interval', () => {
+  it('are noted each time, though the log reports them once an interval', () => {
     const { limits } = hits();
     const lines: string[] = [];
     const logger = createLogger({ level: 'warn', service: 'test', destination: { write: (line) => lines.push(line) } });

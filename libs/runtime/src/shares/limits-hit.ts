@@ -1,17 +1,19 @@
 import type { PoolLimit } from './pool.ts';
 
-/** Principals that are named, each for each limit; the ones that have not come to theirs for the longest time go first. */
+/**
+ * Principals that are kept, each for each limit; those that have not reached their limit for longest are dropped first.
+ */
 export const MAX_LIMITS_HIT = 16;
-/** Who has not come to a limit for so long is at it no more, ms. */
+/** A principal that has not reached a limit for this time is not at the limit any more, ms. */
 export const AT_LIMIT_MS = 60_000;
 
-/** A principal that is at a limit. */
+/** A principal at a limit. */
 export interface LimitHit extends PoolLimit {
-  /** How often it was refused, or gave way, since it came to the limit. */
+  /** How often it was refused, or gave way, since it first reached the limit. */
   readonly times: number;
-  /** For how long it has come to the limit again and again, ms. */
+  /** How long ago it first reached the limit, having reached it again and again since, ms. */
   readonly forMs: number;
-  /** How long ago it did for the last time, ms. */
+  /** How long ago it last reached the limit, ms. */
   readonly agoMs: number;
   /** It is kept from something for it, for as long as it is named. */
   readonly withheld: boolean;
@@ -29,7 +31,7 @@ interface Hit {
  * MAX_LIMITS_HIT, those first that are kept from something for it.
  */
 export class LimitsHit {
-  /** By limit and principal, the ones first that have not come to theirs for the longest time. */
+  /** By limit and principal; those that have not reached their limit for longest come first. */
   readonly #hits = new Map<string, Hit>();
   /** Who is kept from something, by limit and principal. */
   readonly #withheld = new Map<string, { readonly limit: PoolLimit; readonly since: number }>();
@@ -40,7 +42,7 @@ export class LimitsHit {
     this.#now = now;
   }
 
-  /** `name`: of the principal and what is limited, together. */
+  /** Notes that a principal has reached a limit. `name`: identifies the principal and the limit together. */
   note(name: string, limit: PoolLimit): void {
     const now = this.#now();
     const known = this.#hits.get(name);
@@ -89,5 +91,5 @@ export class LimitsHit {
   }
 }
 
-/** The limits of this process. */
+/** The principals at limits of this process. */
 export const limitsHit = new LimitsHit();

@@ -21,7 +21,7 @@ class World {
     );
   }
 
-  /** Holder `a1` is of principal `a`. */
+  /** The holder of this name; its first letter is the principal: `a1` belongs to `a`. */
   of(holder: string): Holding<string> {
     let holding = this.#holdings.get(holder);
     if (holding === undefined) {
@@ -51,7 +51,7 @@ describe('a pool', () => {
     expect(world.take('a4')).toBeNull();
   });
 
-  it('lets the largest holder of who holds most give way to who holds less', () => {
+  it('lets the largest holder of the principal with most give way to a principal with less', () => {
     const world = new World(10, 8);
     world.take('a1', 2);
     world.take('a2', 5);
@@ -62,7 +62,7 @@ describe('a pool', () => {
     expect(world.limits).toEqual([{ resource: 'things', bound: 'total', principal: 'a', held: 7, limit: 10 }]);
   });
 
-  it('refuses who would hold as much as whoever holds most', () => {
+  it('refuses a principal that would hold as much as the one with most', () => {
     const world = new World(4, 3);
     world.take('a1', 2);
     world.take('b1', 2);
@@ -71,7 +71,7 @@ describe('a pool', () => {
     expect(world.evicted).toEqual(['b1']);
   });
 
-  it('of what has happened already takes the most from who has most', () => {
+  it('for amounts that are only counted afterwards, takes the most from the principal with most', () => {
     const world = new World(100, 60);
     world.pool.set(world.of('a1'), 30);
     world.pool.set(world.of('a2'), 31);
@@ -94,7 +94,7 @@ describe('a pool', () => {
     expect(world.pool).toMatchObject({ held: 1, most: 1 });
   });
 
-  it('knows who holds most, whatever happens', () => {
+  it('knows which principal holds most, whatever happens', () => {
     const world = new World(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     let state = 1;
     const random = (below: number) => {

@@ -1,18 +1,18 @@
 import { Heaviest, type Weighed } from './heaviest.ts';
 
-/** Which bound was reached: that of one principal, or that of all together. */
+/** Which limit was reached: that of one principal, or that of all together. */
 export type PoolBound = 'share' | 'total';
 
-/** Somebody has come to a bound of a pool: refused, or one of its holders gave way. */
+/** A principal has reached a limit of a pool: it was refused, or one of its holders gave way. */
 export interface PoolLimit {
-  /** What the pool is of, as its options name it. */
+  /** The pool's resource, by the name in its options. */
   readonly resource: string;
   readonly bound: PoolBound;
-  /** Who had too much: the one that is refused, or the one that gave way. */
+  /** The principal that was refused, or whose holder gave way. */
   readonly principal: string;
-  /** Amount that the principal held at that moment. */
+  /** The amount that it held at that moment. */
   readonly held: number;
-  /** The bound. */
+  /** The limit, in the same unit. */
   readonly limit: number;
 }
 
@@ -26,20 +26,20 @@ export interface PoolOptions {
 }
 
 export interface PoolDependencies<Holder> {
-  /** The holder gives way: what it holds must be let go of (`set` or `close`) before this returns. */
+  /** Called when a holder must give way: it must release what it holds (`set` or `close`) before this returns. */
   readonly evict: (holder: Holder, limit: PoolLimit) => void;
-  /** Told of each bound that is reached, an eviction included; not throttled. */
+  /** Called each time that a limit is reached, evictions included; not throttled. */
   readonly limited: (limit: PoolLimit) => void;
 }
 
-/** What one principal holds. */
+/** The amount that one principal holds, and its holders. */
 class Share<Holder> implements Weighed {
   readonly principal: string;
   readonly born: number;
   place = -1;
   rank = 0;
   weight = 0;
-  /** The turn that `spent` is of, and what was spent in it: for Turns. */
+  /** The number of the turn to which `spent` belongs, and the amount spent in it: used by Turns. */
   turn = 0;
   spent = 0;
   readonly holdings = new Heaviest<Holding<Holder>>();
@@ -50,7 +50,7 @@ class Share<Holder> implements Weighed {
   }
 }
 
-/** What one holder, of one principal, holds. Changed by its pool alone. */
+/** The amount that one holder, of one principal, holds. Only its pool changes it. */
 export class Holding<Holder> implements Weighed {
   readonly holder: Holder;
   readonly share: Share<Holder>;
@@ -65,20 +65,20 @@ export class Holding<Holder> implements Weighed {
     this.born = born;
   }
 
-  /** All that its principal holds, this included. */
+  /** The amount that its principal holds, this holding included. */
   get ofPrincipal(): number {
     return this.share.weight;
   }
 }
 
 /**
- * Something that there is only so much of, shared by principals. No principal may hold more than its share. When all is held, who holds
- * most gives way to one who holds less, never the other way round. A change costs O(log n), mostly O(1) (heaviest.ts), and allocates
- * nothing.
+ * A limited resource, shared by principals. No principal may hold more than its share. When all of it is held, the
+ * principal with most gives way to one with less, never the other way round. A change takes O(log n), mostly O(1)
+ * (heaviest.ts), and allocates nothing.
  */
 export class Pool<Holder> {
   readonly options: PoolOptions;
-  /** Bounds reached so far. */
+  /** How often a limit was reached. */
   limits = 0;
   readonly #deps: PoolDependencies<Holder>;
   readonly #shares = new Map<string, Share<Holder>>();
@@ -91,27 +91,27 @@ export class Pool<Holder> {
     this.#deps = deps;
   }
 
-  /** Amount that all hold together. */
+  /** The amount that all principals hold together. */
   get held(): number {
     return this.#held;
   }
 
-  /** Amount of the principal that holds most. */
+  /** The amount of the principal that holds most. */
   get most(): number {
     return this.#byWeight.first?.weight ?? 0;
   }
 
-  /** The principal that holds most; empty: there is none. */
+  /** The principal that holds most; empty: no principal holds anything. */
   get first(): string {
     return this.#byWeight.first?.principal ?? '';
   }
 
-  /** What the principal holds. */
+  /** The amount that the principal holds. */
   heldBy(principal: string): number {
     return this.#shares.get(principal)?.weight ?? 0;
   }
 
-  /** A new holder, which holds nothing yet. To be closed. */
+  /** Adds a holder, which holds nothing yet. The caller closes it. */
   open(principal: string, holder: Holder): Holding<Holder> {
     let share = this.#shares.get(principal);
     if (share === undefined) {
@@ -124,7 +124,7 @@ export class Pool<Holder> {
     return holding;
   }
 
-  /** The holder is gone, with all that it held. Harmless the second time. */
+  /** Removes the holder, and releases what it held. Harmless the second time. */
   close(holding: Holding<Holder>): void {
     if (holding.place < 0) return;
     this.#change(holding, -holding.weight);
@@ -135,54 +135,64 @@ export class Pool<Holder> {
     this.#shares.delete(share.principal);
   }
 
-  /** Takes so much more, or says why not: then nothing is taken. Somebody else may have to give way for it. */
+  /**
+   * Takes this amount more, or returns the limit that forbids it: then nothing is taken. Others may be made to give way
+   * for it.
+   */
   take(holding: Holding<Holder>, amount = 1): PoolBound | null {
     const refused = this.#refusal(holding.share.principal, amount);
     if (refused === null) this.#change(holding, amount);
     return refused;
   }
 
-  /** What `take` would say to a holder of this principal. Somebody else may have given way when this returns. */
+  /**
+   * The result that `take` would have for a holder of this principal. Others may have been made to give way when this
+   * returns.
+   */
   refusal(principal: string, amount = 1): PoolBound | null {
     return this.#refusal(principal, amount);
   }
 
-  /** The bound that `take` would meet, without anybody giving way or being told. */
+  /** The limit that `take` would meet, without anybody giving way or being reported. */
   peek(principal: string, amount = 1): PoolBound | null {
     const own = this.heldBy(principal) + amount;
     if (own > this.options.share) return 'share';
     return this.#held + amount <= this.options.total || this.most > own ? null : 'total';
   }
 
-  /** Gives so much back. */
+  /** Returns this amount. */
   give(holding: Holding<Holder>, amount = 1): void {
     this.#change(holding, -amount);
   }
 
-  /** It holds so much more now, or less, whether it may or not: `enforce` is to be called. */
+  /** Changes the amount that a holder holds, whether or not the limits allow it: the caller then calls `enforce`. */
   count(holding: Holding<Holder>, by: number): void {
     if (holding.place >= 0) this.#change(holding, by);
   }
 
-  /** It holds so much now, whether it may or not. */
+  /** Sets the amount that a holder holds, whether or not the limits allow it. */
   set(holding: Holding<Holder>, weight: number): void {
     if (weight === holding.weight || holding.place < 0) return;
     const isMore = weight > holding.weight;
     this.#change(holding, weight - holding.weight);
-    // Who holds most is looked for only when somebody has to give way: this is called for every read and write of a connection.
+    // The principal with most is looked up only when somebody has to give way, because this is called for every read
+    // and write of a connection.
     if (isMore && (holding.share.weight > this.options.share || this.#held > this.options.total)) this.enforce();
   }
 
-  /** Beyond a bound the largest holder gives way of the principal that holds most, until all is within the bounds. */
+  /** While a limit is exceeded, the largest holder of the principal with most gives way. */
   enforce(): void {
     const { share, total } = this.options;
-    // Then nobody can be beyond a bound.
+    // Then no limit can be exceeded.
     if (this.#held <= share && this.#held <= total) return;
     while (this.most > share && this.#evict(this.#byWeight.first, 'share'));
     while (this.#held > total && this.evictMost());
   }
 
-  /** The largest holder of the principal that holds most gives way, for this bound. False: it holds as much as before. */
+  /**
+   * Makes the largest holder of the principal with most give way, because of this limit. False: it still holds as much
+   * as before.
+   */
   evictMost(bound: PoolBound = 'total'): boolean {
     return this.#evict(this.#byWeight.first, bound);
   }
@@ -200,7 +210,7 @@ export class Pool<Holder> {
     return null;
   }
 
-  /** True: its largest holder has given way. */
+  /** Makes the largest holder of a principal give way. True: it has. */
   #evict(share: Share<Holder> | undefined, bound: PoolBound): boolean {
     const largest = share?.holdings.first;
     if (share === undefined || largest === undefined || largest.weight === 0) return false;

@@ -4,7 +4,7 @@ import type { Logger, Throttle } from '../log/logger.ts';
 import { type LimitsHit, limitsHit } from './limits-hit.ts';
 import type { PoolLimit } from './pool.ts';
 
-/** Where it is told that a principal has come to a bound: the one place that a log line, and an event, is made of it. */
+/** Reports that a principal has reached a limit: the only place that makes a log line, and an event, of it. */
 export class ShareLog {
   readonly #logger: Logger;
   readonly #throttle: Pick<Throttle, 'admit'>;
@@ -14,9 +14,9 @@ export class ShareLog {
   constructor(deps: {
     readonly logger: Logger;
     readonly throttle: Pick<Throttle, 'admit'>;
-    /** Default: there are no events. */
+    /** Default: no events are reported. */
     readonly events?: EventTeller;
-    /** Who is at a limit now; default: those of this process. */
+    /** The list of principals at a limit; default: that of this process. */
     readonly hits?: LimitsHit;
   }) {
     this.#logger = deps.logger;
@@ -25,7 +25,7 @@ export class ShareLog {
     this.#hits = deps.hits ?? limitsHit;
   }
 
-  /** Told once an interval for a principal and resource. */
+  /** Reports a limit; the log and events get it once an interval for each principal and resource. */
   limited(limit: PoolLimit): void {
     const name = nameOf(limit);
     this.#hits.note(name, limit);

@@ -1,6 +1,6 @@
-/** Things that wait, by principal: principals take turns, and of one principal the first comes first. */
+/** A queue by principal: principals take turns, and the entries of one principal keep their order. */
 export class Turns<T> {
-  /** The first principal is the next one's turn. */
+  /** Entries by principal; the first principal is the one whose turn it is. */
   readonly #waiting = new Map<string, T[]>();
   #size = 0;
 
@@ -15,10 +15,10 @@ export class Turns<T> {
     this.#size++;
   }
 
-  /** The one whose turn it is; undefined: nobody waits. */
+  /** Removes and returns the next entry; undefined: there is none. */
   take(): T | undefined {
     for (const [principal, waiting] of this.#waiting) {
-      // To the end of the line, if it has more.
+      // A principal with further entries goes to the end of the line.
       this.#waiting.delete(principal);
       const one = waiting.shift();
       if (waiting.length > 0) this.#waiting.set(principal, waiting);

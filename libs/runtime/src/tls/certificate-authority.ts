@@ -11,7 +11,7 @@ import { isIP } from 'node:net';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import * as asn1 from '@peculiar/asn1-x509';
 
-// Only `spanmesh certs` and tests come here; no service makes certificates.
+// Only `spanmesh certs` and tests use this file; no service makes certificates.
 
 /** A certificate and its key, PEM. */
 export interface Issued {
@@ -19,13 +19,13 @@ export interface Issued {
   readonly key: string;
 }
 
-/** What a certificate says. */
+/** The content of a certificate. */
 export interface CertificateRequest {
-  /** For people. */
+  /** Its subject, for people. */
   readonly subject: string;
-  /** DNS names and IP addresses that it is good for. */
+  /** DNS names and IP addresses for which it is valid. */
   readonly names: readonly string[];
-  /** What its holder may be in TLS. */
+  /** Roles in which its holder may use it in TLS. */
   readonly roles: readonly ('server' | 'client')[];
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -35,7 +35,7 @@ export interface CertificateRequest {
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
 /** X.520: commonName. */
 const COMMON_NAME = '2.5.4.3';
-/** Random bits of a serial number; RFC 5280, 4.1.2.2 wants a positive number of at most 20 bytes. */
+/** Random bytes of a serial number; RFC 5280, 4.1.2.2 demands a positive number of at most 20 bytes. */
 const SERIAL_BYTES = 16;
 
 /** A CA for one installation: it signs certificates for services and users, no other CAs. Keys are P-256. */
@@ -44,7 +44,7 @@ export class CertificateAuthority {
   readonly #key: KeyObject;
   readonly #pem: Issued;
 
-  /** From what `create` made. @throws Error when key and certificate do not belong together. */
+  /** `pem`: what `create` has made. @throws Error when key and certificate do not belong together. */
   constructor(pem: Issued) {
     this.#pem = pem;
     this.#certificate = new X509Certificate(pem.cert);
@@ -52,7 +52,7 @@ export class CertificateAuthority {
     if (!this.#certificate.checkPrivateKey(this.#key)) throw new Error('the key is not that of the certificate');
   }
 
-  /** A new one. */
+  /** Makes a new CA. */
   static create({ subject, notBefore, notAfter }: Omit<CertificateRequest, 'names' | 'roles'>): CertificateAuthority {
     const { publicKey, privateKey } = newKey();
     const extensions = [
@@ -72,7 +72,7 @@ export class CertificateAuthority {
     return this.#pem;
   }
 
-  /** A certificate for a new key. */
+  /** Makes a certificate for a new key. */
   issue({ subject, names, roles, notBefore, notAfter }: CertificateRequest): Issued {
     const { publicKey, privateKey } = newKey();
     const issuer = AsnConvert.parse(this.#certificate.raw, asn1.Certificate).tbsCertificate.subject;
@@ -147,7 +147,7 @@ function spki(key: KeyObject): Buffer {
   return key.export({ type: 'spki', format: 'der' });
 }
 
-/** RFC 5280, 4.2.1.2: SHA-1 of the public key; it identifies, nothing depends on its being hard to find. */
+/** RFC 5280, 4.2.1.2: SHA-1 of the public key. It only identifies the key, so SHA-1 need not be secure here. */
 function keyId(publicKey: KeyObject): ArrayBuffer {
   const { subjectPublicKey } = AsnConvert.parse(spki(publicKey), asn1.SubjectPublicKeyInfo);
   return bytes(createHash('sha1').update(new Uint8Array(subjectPublicKey)).digest());

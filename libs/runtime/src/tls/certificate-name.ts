@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 
-/** Exactly this name: a wildcard would be every service at once, and a subject is free text. */
+/** Only this very name counts: a wildcard would name every service at once, and a subject is free text. */
 const EXACTLY = { subject: 'never', wildcards: false, partialWildcards: false } as const;
 
 /** Whether a certificate carries a name among its subjectAltNames (DNS). */
@@ -13,14 +13,17 @@ export function namesOf(certificate: X509Certificate): string[] {
   return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map(([, name = '']) => name);
 }
 
-/** The part of the server's side of a gRPC call that tells who makes it. */
+/** The method of a gRPC call, on the server's side, that identifies the caller. */
 export interface AuthenticatedCall {
   getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } };
 }
 
-/** The certificate that the caller of a gRPC call has shown; null: none, or no CA that we believe has signed it, or there is no TLS. */
+/**
+ * The certificate that the caller of a gRPC call has shown; null: none, or no CA that we trust has signed it, or there
+ * is no TLS.
+ */
 export function certificateOf(call: AuthenticatedCall): X509Certificate | null {
-  // Not there unless the connection is TLS and the chain was verified.
+  // Present only if the connection has TLS and the chain was verified.
   const raw = call.getAuthContext().sslPeerCertificate?.raw;
   return raw === undefined ? null : new X509Certificate(raw);
 }

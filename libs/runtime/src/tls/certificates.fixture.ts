@@ -9,34 +9,34 @@ import type { TlsFileNames } from './tls-material.ts';
 
 const DAY_MS = 86_400_000;
 
-/** When certificates of tests are valid unless told otherwise. */
+/** Validity of the tests' certificates by default. */
 export const VALID = {
   notBefore: new Date(Date.now() - DAY_MS),
   notAfter: new Date(Math.floor(Date.now() / 1000) * 1000 + DAY_MS),
 };
 
-/** A logger that keeps its lines. */
+/** A logger that keeps its lines in memory. */
 export function recordingLogger() {
   const lines: string[] = [];
   const logger = createLogger({ level: 'trace', service: 'test', destination: { write: (line) => lines.push(line) } });
   return { lines, logger };
 }
 
-/** A directory of certificates that is gone after the test. Everything is PEM. */
+/** A directory of certificates that is removed after the test. All files are PEM. */
 export class Certificates {
   readonly directory = mkdtempSync(join(tmpdir(), 'spanmesh-certificates-'));
   readonly authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
   #files = 0;
   #versions = 0;
 
-  /** Writes a file and gives its path. */
+  /** Writes a file and returns its path. */
   file(content: string | Uint8Array, name = `file-${++this.#files}`): string {
     const path = join(this.directory, name);
     writeFileSync(path, content);
     return path;
   }
 
-  /** Files of a certificate with these names, and of the CA to believe (its own unless told otherwise; null: none). */
+  /** Writes the files of a certificate with these names, and of the CA to trust (default: its own; null: none). */
   files(
     names: readonly string[],
     {
@@ -66,8 +66,8 @@ export class Certificates {
   }
 
   /**
-   * Puts files into a directory as Kubernetes mounts a secret: each file is a symlink through `..data`, and `..data` is a symlink
-   * that is swapped by a rename. Gives the path of each file, the same every time.
+   * Puts files into a directory as Kubernetes mounts a secret: each file is a symlink through `..data`, itself a
+   * symlink that a rename replaces. Returns the path of each file, the same every time.
    */
   mount(contents: Readonly<Record<string, string>>): Record<string, string> {
     const mount = join(this.directory, 'mount');

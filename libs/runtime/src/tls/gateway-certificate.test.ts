@@ -31,20 +31,20 @@ describe('the certificate of a gateway', () => {
     ],
     [['gw-*'], ['gw-1', 'gw-abc-7d9f'], ['gw-', 'gw', 'xgw-1', 'gw-1.b', 'gw-*', 'b']],
     [['*'], ['a', 'gw-1'], ['', 'a.b', '*', 'A', 'a_b']],
-  ])('of %j says that it may be %j, and not %j', (patterns, may, mayNot) => {
+  ])('of %j allows it to be %j, and not %j', (patterns, may, mayNot) => {
     const shown = gateway(...patterns);
     expect(may.filter((name) => !mayBeGateway(shown, name))).toEqual([]);
     expect(mayNot.filter((name) => mayBeGateway(shown, name))).toEqual([]);
   });
 
-  it('must be that of a gateway, and name one', () => {
+  it('must name the service link-gateway, and a gateway', () => {
     expect(mayBeGateway(certificate(LINK_GATEWAY_NAME), 'gw')).toBe(false);
     expect(mayBeGateway(certificate(gatewayCertificateName('gw')), 'gw')).toBe(false);
     expect(mayBeGateway(certificate(LINK_GATEWAY_NAME, '*.spanmesh', 'gw.*.spanmesh', '*'), 'gw')).toBe(false);
     expect(mayBeGateway(certificate(TOPOLOGY_NAME, gatewayCertificateName('*')), 'gw')).toBe(false);
   });
 
-  it('is what a caller of a gateway insists on', () => {
+  it('is checked by whoever calls a gateway', () => {
     const peer = (shown: X509Certificate) => ({ raw: shown.raw }) as Parameters<typeof checkServiceIdentity>[1];
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('a')))).toBeUndefined();
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('b')))).toMatchObject({
@@ -53,11 +53,11 @@ describe('the certificate of a gateway', () => {
         'not of a.link-gateway.spanmesh',
     });
     expect(checkServiceIdentity(LINK_GATEWAY_NAME, peer(gateway('b')))).toBeUndefined();
-    // What is no name at all comes from a registry that somebody has written to.
+    // A name that is none can come from a registry into which somebody has written.
     expect(checkServiceIdentity(gatewayCertificateName('b.x\0'), peer(gateway('*')))).toBeInstanceOf(Error);
   });
 
-  it('decides for whom a caller may speak; without TLS anybody may', () => {
+  it('decides for which gateways a caller may speak; without TLS for all', () => {
     const call = (shown: X509Certificate | null) => ({
       getAuthContext: () => (shown === null ? {} : { sslPeerCertificate: { raw: shown.raw } }),
     });

@@ -13,7 +13,7 @@ function issued(by = own, request: Partial<CertificateRequest> = {}): X509Certif
 }
 const ca = (of = own) => new X509Certificate(of!.pem.cert);
 
-it('a certificate for a client is its CA’s, among others', () => {
+it('a certificate for a client is accepted if one of the CAs has issued it', () => {
   expect(isClientOf([ca(other), ca()], issued(), now)).toBe(true);
   expect(isClientOf([ca()], issued(own, { roles: ['client', 'server'] }), now)).toBe(true);
 });
@@ -32,6 +32,6 @@ it.each<[string, () => X509Certificate, X509Certificate[], number]>([
   ['its CA, for servers', () => issued(own, { roles: ['server'] }), [ca()], now],
   ['its CA, and is over', () => issued(), [ca()], VALID.notAfter.getTime()],
   ['its CA, and is not valid yet', () => issued(), [ca()], VALID.notBefore.getTime() - 1000],
-])('is nobody’s who is known if it is of %s', (_, certificate, cas, at) => {
+])('a certificate is not accepted if it is of %s', (_, certificate, cas, at) => {
   expect(isClientOf(cas, certificate(), at)).toBe(false);
 });

@@ -60,7 +60,7 @@ const answering =
   (_call: unknown, done: sendUnaryData<R>) =>
     done(null, response);
 
-/** A server of some services; gives its address. */
+/** Starts a server with some services; returns its address. */
 async function serve(security: ServerSecurity, clock: Clock = systemClock): Promise<string> {
   const server = new GrpcServer(
     { listen: LOOPBACK, setting: 'TEST', security },
@@ -91,12 +91,12 @@ function open<C extends Client>(
   return client;
 }
 
-/** As the service that a certificate names, meaning another. */
+/** Credentials of the service that a certificate names, for a channel to the service `name`. */
 function as(files: TlsFiles, name: ServiceName = TOPOLOGY_NAME): ChannelSecurity {
   return { credentials: channelCredentials(files), options: { ...meaning(name), 'grpc.use_local_subchannel_pool': 1 } };
 }
 
-/** 'ok', or the status and what is said about it. */
+/** 'ok', or the status and its text. */
 function outcome<Q, R>(
   call: (request: Q, metadata: Metadata, done: (error: ServiceError | null, response: R) => void) => unknown,
   request: Q,
@@ -120,7 +120,7 @@ describe('a service port', () => {
   });
   const gatewayFiles = () => certificates.watched([LINK_GATEWAY_NAME]);
 
-  it('serves the services that a method is for', async () => {
+  it('serves the services for which a method is meant', async () => {
     const address = await serve(requirements());
     expect(await findCluster(open(DirectoryClient, address, as(gatewayFiles())))).toBe('ok');
     expect(refused).toBe(0);
@@ -147,7 +147,7 @@ describe('a service port', () => {
     ).toMatch(/^PERMISSION_DENIED: .* is that of operate\.clients\.spanmesh\.$/);
   });
 
-  it('has nothing for a service that no rule names', async () => {
+  it('has no methods for a service that no rule names', async () => {
     const address = await serve(requirements());
     const client = open(MessagingClient, address, as(gatewayFiles()));
     expect(await outcome(client.acquireCluster.bind(client), AcquireClusterRequest.create())).toMatch(
@@ -163,7 +163,7 @@ describe('a service port', () => {
   ])('does not talk to a client with %s', async (_, security) => {
     const address = await serve(requirements());
     expect(await findCluster(open(DirectoryClient, address, security()))).toMatch(/^UNAVAILABLE: /);
-    // Nothing got as far as a call.
+    // The connections failed before any call.
     expect(refused).toBe(0);
   });
 
@@ -181,7 +181,7 @@ describe('a service port', () => {
       /unable to (verify|get)|self.signed/,
     ],
     ['no use as a server', () => certificates.watched([TOPOLOGY_NAME], { roles: ['client'] }), /purpose/],
-  ])('is not believed by a client when its certificate is that of %s', async (_, files, why) => {
+  ])('is not accepted by a client when its certificate is that of %s', async (_, files, why) => {
     const address = await serve({ credentials: serverCredentials(files() as TlsFiles, 'required') });
     const answer = await findCluster(open(DirectoryClient, address, as(gatewayFiles())));
     expect(answer).toMatch(/^UNAVAILABLE: /);
@@ -196,7 +196,7 @@ describe('a service port', () => {
 });
 
 describe('certificates that change', () => {
-  /** Certificate and CA of one generation, as Kubernetes mounts them. */
+  /** Certificate and CA, as Kubernetes mounts them; `believed` is the CA to trust. */
   const mounted = (authority: CertificateAuthority, believed: string) => {
     const { cert, key } = authority.issue({
       subject: 'x',
@@ -208,7 +208,7 @@ describe('certificates that change', () => {
     return { cert: certFile!, key: keyFile!, ca: ca! };
   };
 
-  it('are used for new connections, on both sides, while open ones go on', async () => {
+  it('are used for new connections, on both sides, while open ones stay', async () => {
     const first = certificates.authority;
     const second = CertificateAuthority.create({ subject: 'second CA', ...VALID });
     const watch = () => watchTlsFiles(mounted(first, first.pem.cert), { clock: systemClock, logger: log.logger });
@@ -229,7 +229,7 @@ describe('certificates that change', () => {
     await files.look();
     expect(files.reloads).toBe(1);
 
-    // The same credentials object: what is connected anew is connected with the new files.
+    // The credentials object is the same one: new connections use the new files.
     expect(await findCluster(open(DirectoryClient, address, mine))).toBe('ok');
     expect(await findCluster(open(DirectoryClient, address, old))).toMatch(/^UNAVAILABLE: /);
     const renewed = certificates.watched([LINK_GATEWAY_NAME], { authority: second, believes: second });
@@ -238,7 +238,7 @@ describe('certificates that change', () => {
     before.cancel();
   });
 
-  it('stay as they are when the new ones cannot be used', async () => {
+  it('are ignored when the new ones cannot be used', async () => {
     const first = certificates.authority;
     const files = watchTlsFiles(mounted(first, first.pem.cert), { clock: systemClock, logger: log.logger });
     const address = await serve({ credentials: serverCredentials(files, 'required'), gate: serviceGate });
@@ -262,7 +262,7 @@ describe('the API', () => {
   const tokens = () =>
     watchApiTokens(certificates.file(`${ann.line}\n${bot.line}\n`), { clock: systemClock, logger: log.logger });
 
-  it('does for a token what its role allows', async () => {
+  it('allows a token what its role allows', async () => {
     const known = tokens();
     const client = open(VolconfClient, await serve({ gate: apiGate(() => known.value) }));
     expect([await list(client, ann.token), await set(client, ann.token)]).toEqual(['ok', 'ok']);
@@ -277,7 +277,7 @@ describe('the API', () => {
     expect(refused).toBe(3);
   });
 
-  it('forgets a token that is taken out of its file', async () => {
+  it('forgets a token that is removed from its file', async () => {
     const file = certificates.file(ann.line, 'tokens');
     const known = watchApiTokens(file, { clock: systemClock, logger: log.logger });
     const client = open(VolconfClient, await serve({ gate: apiGate(() => known.value) }));
@@ -288,7 +288,7 @@ describe('the API', () => {
     expect(await list(client, bot.token)).toBe('ok');
   });
 
-  it('knows users by certificates that a CA has signed, and asks for none', async () => {
+  it('recognises users by certificates that a CA has signed, and demands none', async () => {
     const address = await serve({
       credentials: serverCredentials(certificates.watched([API_NAME]), 'optional'),
       gate: apiGate(() => null),
@@ -306,7 +306,7 @@ describe('the API', () => {
     expect(await list(user([LINK_GATEWAY_NAME]))).toMatch(
       /^UNAUTHENTICATED: The certificate shown is not that of a user/,
     );
-    // Somebody's own CA: as good as none.
+    // A certificate of another CA counts as none.
     const authority = CertificateAuthority.create({ subject: 'mine', ...VALID });
     expect(await list(user([API_CLIENT_NAMES.operate], { authority }))).toMatch(
       /^UNAUTHENTICATED: The API needs a token/,
@@ -323,7 +323,7 @@ describe('the API', () => {
     stream.removeAllListeners();
   });
 
-  it('logs who is refused once in a while, and never a token', async () => {
+  it('logs the same refused caller once in a while, and never a token', async () => {
     const clock = new FakeClock();
     const known = tokens();
     const client = open(VolconfClient, await serve({ gate: apiGate(() => known.value) }, clock));
@@ -341,7 +341,7 @@ describe('the API', () => {
     for (const { token } of [stranger, bot, ann]) expect(everything).not.toContain(token);
   });
 
-  it('names the user who is refused; a host from which many users come hides none of them', async () => {
+  it('logs the user who is refused, each one even if many come from one host', async () => {
     const known = tokens();
     const userOf = apiUserOf(() => known.value);
     const security = {

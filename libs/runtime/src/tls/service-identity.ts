@@ -5,8 +5,8 @@ import { carriesName, namesOf } from './certificate-name.ts';
 import { gatewayOfName, mayBeGateway } from './gateway-certificate.ts';
 
 /**
- * tls.connect's `checkServerIdentity`: the peer must be the service that is meant, or the gateway (gatewayCertificateName), which is given
- * as the server name, whatever its address.
+ * tls.connect's `checkServerIdentity`: the peer's certificate must name the service, or the gateway
+ * (gatewayCertificateName), that is given as the server name, whatever its address.
  */
 export function checkServiceIdentity(name: string, { raw }: PeerCertificate): Error | undefined {
   const certificate = new X509Certificate(raw);

@@ -5,21 +5,22 @@ import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions, type TlsMaterial } from './tls-material.ts';
 
-/** Whether a server wants certificates of its clients: `optional` for clients that may show a token instead. */
+/** Whether a server demands certificates of its clients: `optional` for clients that may show a token instead. */
 export type ClientCertificates = 'required' | 'optional' | 'none';
 
 type CertificateProvider = experimental.CertificateProvider;
 type CaListener = experimental.CaCertificateUpdateListener;
 type IdentityListener = experimental.IdentityCertificateUpdateListener;
 
-/** What a client needs to meet a service: for the constructors of grpc-js clients. */
+/** Credentials and options for a connection to a service: for the constructors of grpc-js clients. */
 export interface ChannelSecurity {
   readonly credentials: ChannelCredentials;
   readonly options: Partial<ClientOptions>;
 }
 
 /**
- * grpc-js offers the same made of certificate providers; those cannot set the version of TLS, and pass changes on in two steps.
+ * grpc-js has credentials made of certificate providers, too; but those cannot set the version of TLS, and apply a
+ * change of files in two steps.
  */
 class WatchedServerCredentials extends ServerCredentials {
   constructor(files: TlsFiles, clients: ClientCertificates) {
@@ -35,12 +36,12 @@ class WatchedServerCredentials extends ServerCredentials {
   }
 }
 
-/** A server's credentials: connections that are made after a change of the files see the new ones. */
+/** A server's credentials: connections made after a change of the files use the new ones. */
 export function serverCredentials(files: TlsFiles, clients: ClientCertificates): ServerCredentials {
   return new WatchedServerCredentials(files, clients);
 }
 
-/** Tells grpc-js of the material that there is, and of each that comes. */
+/** Passes the present certificates, and each change of them, to grpc-js. */
 class WatchedProvider implements CertificateProvider {
   readonly #files: TlsFiles;
   readonly #ca = new Set<CaListener>();
@@ -81,7 +82,10 @@ function identityOf({ cert, key }: TlsMaterial): experimental.IdentityCertificat
   return { certificate: cert, privateKey: key };
 }
 
-/** Credentials for clients of other services, one for all of them: who is meant is said by the options of the channel. */
+/**
+ * Credentials for clients of other services, one object for all of them: the channel's options say which service is
+ * meant.
+ */
 export function channelCredentials(files: TlsFiles): ChannelCredentials {
   const provider = new WatchedProvider(files);
   return experimental.createCertificateProviderChannelCredentials(provider, provider, {
@@ -89,15 +93,15 @@ export function channelCredentials(files: TlsFiles): ChannelCredentials {
   });
 }
 
-/** The option of grpc-js that says who the other side must be. */
+/** The option of grpc-js for the name that the other side's certificate must carry. */
 const MEANT = 'grpc.ssl_target_name_override';
 
-/** The options that make a channel insist on a service. */
+/** Options by which a channel demands the certificate of a service. */
 export function meaning(name: ServiceName): Partial<ClientOptions> {
   return { [MEANT]: name };
 }
 
-/** The channel to one gateway: with TLS, its certificate must carry this name. */
+/** The security of a channel to one gateway: with TLS, the other side's certificate must carry this gateway's name. */
 export function meetingGateway(security: ChannelSecurity, gateway: string): ChannelSecurity {
   const { credentials, options } = security;
   if (options[MEANT] === undefined) return security;

@@ -4,7 +4,7 @@ import type { Logger } from '../log/logger.ts';
 import { parseTlsMaterial, type TlsFileNames, type TlsMaterial } from './tls-material.ts';
 import { WatchedFiles } from './watched-files.ts';
 
-/** A side's certificates, kept up to date. */
+/** The certificates of one side, read again when they change. */
 export type TlsFiles = WatchedFiles<TlsMaterial>;
 
 /**

@@ -23,7 +23,7 @@ describe('parseTlsMaterial', () => {
       now,
     );
 
-  it('takes what belongs together', () => {
+  it('accepts files that belong together', () => {
     expect(parse(good).expires).toBe(VALID.notAfter.getTime());
     expect(parse({ ...good, ca: null }).ca).toBeNull();
   });
@@ -40,7 +40,7 @@ describe('parseTlsMaterial', () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
     expect(error.message.startsWith(error.file)).toBe(true);
-    // Errors are logged: nothing of a file's content may be in them.
+    // Errors are logged, so they must repeat nothing of a file's content.
     expect(error.message).not.toContain('c2VjcmV0');
   });
 

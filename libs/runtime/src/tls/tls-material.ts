@@ -2,29 +2,29 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { TlsError } from '../secrets/tls-error.ts';
 
-/** Which files hold a side's certificates. `ca`: whose certificates are believed of others; null: nobody's are asked for. */
+/** The files of one side's certificates. `ca`: the CAs that it trusts; null: it asks others for no certificates. */
 export interface TlsFileNames {
   readonly ca: string | null;
   readonly cert: string;
   readonly key: string;
 }
 
-/** A side's certificate (with its chain), its key, and the CAs that it believes. PEM. */
+/** One side's certificate (with its chain), its key, and the CAs that it trusts. PEM. */
 export interface TlsMaterial {
   readonly ca: Buffer | null;
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly certificate: X509Certificate;
-  /** When the first of the certificates runs out, milliseconds since 1970. */
+  /** When the first of the certificates expires, milliseconds since 1970. */
   readonly expires: number;
 }
 
-/** One version, so one set of ciphers: there is nothing to configure and nothing to talk down. */
+/** One version of TLS, and so one set of ciphers: there is nothing to configure, and nothing to downgrade. */
 export const TLS_VERSION = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** The certificates of a PEM file, one at least. @throws TlsError no-certificate, bad-certificate */
+/** The certificates of a PEM file, at least one. @throws TlsError no-certificate, bad-certificate */
 export function parseCertificates(file: string, pem: Buffer): X509Certificate[] {
   const blocks = pem.toString('latin1').match(PEM_CERTIFICATE) ?? [];
   if (blocks.length === 0) throw new TlsError('no-certificate', file, 'holds no PEM certificate');
@@ -38,7 +38,7 @@ export function parseCertificates(file: string, pem: Buffer): X509Certificate[] 
 }
 
 /**
- * Reads and checks all of it, so that what is taken works. `now`: milliseconds since 1970.
+ * Reads and checks all of the files, so that accepted ones work. `now`: milliseconds since 1970.
  * @throws TlsError no-certificate, bad-certificate, bad-key, mismatch, not-yet-valid, expired
  */
 export function parseTlsMaterial(
@@ -52,7 +52,7 @@ export function parseTlsMaterial(
     throw new TlsError('mismatch', names.key, `is not the key of the certificate in ${names.cert}`);
   }
   for (const one of chain) checkTime(names.cert, one, now);
-  // One CA of several may have run out: that is how they are changed.
+  // Of several CAs one may have expired: that happens when CAs are changed.
   if (ca !== null) parseCertificates(names.ca!, ca);
   const material = { ca, cert, key, certificate, expires: Math.min(...chain.map((one) => Date.parse(one.validTo))) };
   try {
@@ -63,7 +63,7 @@ export function parseTlsMaterial(
   return material;
 }
 
-/** For TLS in either role. */
+/** Options of TLS, for either side. */
 export function secureContextOptions({
   ca,
   cert,

@@ -12,7 +12,7 @@ import { createTlsServer, tlsConnectOptions } from './tls-stream.ts';
 let certificates: Certificates;
 let servers: Server[];
 let accepted: TLSSocket[];
-/** How often each server has refused somebody: what is left of a test's may be heard of in the next. */
+/** How often each server has refused a client, by port: a server may hear of clients of an earlier test. */
 let refused: Map<number, number>;
 beforeEach(() => {
   certificates = new Certificates();
@@ -48,7 +48,7 @@ async function listen(files: TlsFiles): Promise<number> {
   return port;
 }
 
-/** What comes back for a message, or the error. */
+/** The answer to a message, or the error. */
 function echo(port: number, files: TlsFiles): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ ...tlsConnectOptions(files, LINK_GATEWAY_NAME), host: '127.0.0.1', port });
@@ -77,14 +77,14 @@ describe('TLS between two gateways', () => {
     expect([accepted.length, refused.get(port)]).toEqual([0, 2]);
   });
 
-  it('does not speak with what is no gateway', async () => {
+  it('does not connect to a server that is no gateway', async () => {
     const port = await listen(certificates.watched([TOPOLOGY_NAME]));
     expect(await echo(port, gateway())).toBe(
       'error: the certificate of the other side is that of topology.spanmesh, not of link-gateway.spanmesh',
     );
   });
 
-  it('closes what does not speak TLS', async () => {
+  it('closes a connection that does not speak TLS', async () => {
     const port = await listen(gateway());
     const socket = connectPlain(port, '127.0.0.1');
     socket.on('error', () => {});

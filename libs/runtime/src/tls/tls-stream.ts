@@ -6,17 +6,17 @@ import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions } from './tls-material.ts';
 
-/** How long a TLS handshake may take, ms; a caller that needs longer holds a socket for nothing. */
+/** Longest TLS handshake, ms; a caller that takes longer occupies a socket in vain. */
 const HANDSHAKE_MS = 10_000;
 
 /**
- * For tls.connect: our certificate, and a peer that must be the service named, or the gateway (gatewayCertificateName). Ask anew for each
- * connection.
+ * Options for tls.connect: our certificate, and the name of the service or gateway (gatewayCertificateName) that the
+ * peer's certificate must carry. Ask for new ones at each connection, since files change.
  */
 export function tlsConnectOptions(files: TlsFiles, name: string): ConnectionOptions {
   return {
     ...secureContextOptions(files.value),
-    // The name that checkServerIdentity is called with.
+    // checkServerIdentity is called with this name.
     servername: name,
     checkServerIdentity: checkServiceIdentity,
     rejectUnauthorized: true,
@@ -24,8 +24,8 @@ export function tlsConnectOptions(files: TlsFiles, name: string): ConnectionOpti
 }
 
 /**
- * A TLS server for streams that are not gRPC, to be listened with. `accept` gets only clients that have shown the certificate of the
- * service named; `refused` hears of the others. New connections see changed files.
+ * A TLS server for streams that are not gRPC; the caller makes it listen. `accept` gets only clients with the
+ * certificate of the named service; `refused` is called for the others. New connections use changed files.
  */
 export function createTlsServer(
   files: TlsFiles,
@@ -46,7 +46,7 @@ export function createTlsServer(
     (socket) => {
       const certificate = socket.getPeerX509Certificate();
       if (certificate !== undefined && carriesName(certificate, name)) {
-        // Not before: a caller that goes away during the handshake would be waited for.
+        // Only now: a caller that leaves during the handshake would be waited for.
         socket.allowHalfOpen = true;
         accept(socket);
         return;

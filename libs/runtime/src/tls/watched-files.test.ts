@@ -19,7 +19,7 @@ describe('WatchedFiles', () => {
   });
   afterEach(() => files.remove());
 
-  /** The files' texts, joined; 'bad' cannot be used. */
+  /** A value of the files' texts, joined; 'bad' is refused. */
   function watch(...paths: string[]): WatchedFiles<string> {
     return new WatchedFiles(
       {
@@ -42,7 +42,7 @@ describe('WatchedFiles', () => {
     expect(() => watch(files.file(new Uint8Array(MAX_SECRET_FILE_BYTES + 1)))).toThrow(/is larger than/);
   });
 
-  it('tells people that it has taken files, and, once, that it cannot', async () => {
+  it('reports that it has taken new files, and, once, that it cannot', async () => {
     const file = files.file('a');
     const watched = watch(file);
     await watched.look();
@@ -56,7 +56,7 @@ describe('WatchedFiles', () => {
     ]);
   });
 
-  it('takes a changed file at the next look, and tells', async () => {
+  it('takes a changed file at the next look, and calls listeners', async () => {
     const file = files.file('a');
     const watched = watch(file);
     const told: string[] = [];
@@ -68,7 +68,7 @@ describe('WatchedFiles', () => {
     await changed;
     subscription.unsubscribe();
     writeFileSync(file, 'c');
-    // The first may be the end of the one before.
+    // The first look may be the end of an earlier one.
     await watched.look();
     await watched.look();
     expect([watched.value, told, watched.reloads]).toEqual(['c', ['b'], 2]);
@@ -76,7 +76,7 @@ describe('WatchedFiles', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('tells nobody when nothing has changed', async () => {
+  it('calls no listener when nothing has changed', async () => {
     const file = files.file('a');
     const watched = watch(file);
     writeFileSync(file, 'a');
@@ -95,12 +95,12 @@ describe('WatchedFiles', () => {
   it.each<[string, (file: string) => void]>([
     ['bad', (file) => writeFileSync(file, 'bad')],
     ['gone', (file) => rmSync(file)],
-  ])('keeps what it has when a file is %s; says so once, at the second look', async (_, spoil) => {
+  ])('keeps its value when a file is %s; reports it once, at the second look', async (_, spoil) => {
     const file = files.file('a');
     const watched = watch(file);
     spoil(file);
     await watched.look();
-    // May have been half-way through a change.
+    // The look may have come half-way through a change.
     expect([watched.value, watched.failures, log.lines]).toEqual(['a', 0, []]);
     await watched.look();
     await watched.look();

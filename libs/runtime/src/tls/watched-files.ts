@@ -6,22 +6,23 @@ import type { Logger } from '../log/logger.ts';
 import { loadSecretFile, readSecretFile } from '../secrets/secret-file.ts';
 
 /**
- * How often files are looked at, ms. Their content is compared, and not the file system asked to tell: symlinks that are swapped
- * anywhere on the way (Kubernetes swaps a directory's), network file systems and bind mounts all look the same this way.
+ * How often files are read, ms. Their content is compared, without notifications of the file system: this works alike
+ * for symlinks replaced anywhere on the path (as Kubernetes does), network file systems and bind mounts.
  */
 export const LOOK_INTERVAL_MS = 5000;
 
-/** What `parse` is given, in the order of `files`. */
+/** The contents of the files, in the order of `files`. */
 export type FileContents = readonly Buffer[];
 
 /**
- * A value made of files, made anew when they change. Files that cannot be used change nothing: the last value is kept and the
- * trouble is logged and counted once, when it is still there at a second look (the first may have come half-way through a swap).
+ * A value made from files, and made again when they change. Files that cannot be used change nothing: the last value is
+ * kept. The fault is logged and counted once, if it is still there at a second look, since the first may have come
+ * half-way through a change.
  */
 export class WatchedFiles<T> {
-  /** Times that a changed value was taken. */
+  /** How often a changed value was taken. */
   reloads = 0;
-  /** Times that changed files could not be used. */
+  /** How often changed files could not be used. */
   failures = 0;
   readonly #files: readonly string[];
   readonly #parse: (contents: FileContents) => T;
@@ -31,13 +32,13 @@ export class WatchedFiles<T> {
   readonly #listeners = new Set<(value: T) => void>();
   #value: T;
   #contents: FileContents;
-  /** The failure seen at the last look, and whether it has been reported. */
+  /** The fault found at the last look, and whether it was reported. */
   #failing: { readonly message: string; readonly reported: boolean } | null = null;
   #timer: Timer | null = null;
   #looking: Promise<void> | null = null;
   #running = false;
 
-  /** @throws what `parse` throws; TlsError for a file that cannot be read. */
+  /** @throws errors of `parse`; TlsError for a file that cannot be read. */
   constructor(
     { files, parse }: { readonly files: readonly string[]; readonly parse: (contents: FileContents) => T },
     {
@@ -59,13 +60,13 @@ export class WatchedFiles<T> {
     return this.#value;
   }
 
-  /** Called with each new value, until `unsubscribe` of what it gives back is called. */
+  /** Calls `fn` with each new value, until the returned subscription is ended. */
   onChange(fn: (value: T) => void): { unsubscribe(): void } {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  /** Looks every LOOK_INTERVAL_MS from now on. */
+  /** Looks at the files every LOOK_INTERVAL_MS from now on. */
   start(): void {
     if (this.#running) return;
     this.#running = true;
@@ -78,7 +79,7 @@ export class WatchedFiles<T> {
     await this.#looking;
   }
 
-  /** Looks now. Never rejects. */
+  /** Looks at the files now. Never rejects. */
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = null;

@@ -10,12 +10,12 @@ import { TraceCounts } from './trace-counts.ts';
 import { readTraceSettings } from './trace-settings.ts';
 
 let receiver: Server;
-/** What the tracers of this file have logged. */
+/** Lines logged by the tracers of this file. */
 const lines: { readonly msg: string; readonly detail?: string }[] = [];
 const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
 afterEach(() => void receiver.close());
 
-/** A tracer that sends to a receiver which answers so; `batch`: OTEL_BSP_…. */
+/** A tracer that sends to a receiver with this answer; `batch`: variables OTEL_BSP_…. */
 async function tracerTo(answer: RequestListener, batch: Record<string, string> = {}): Promise<[Tracer, TraceCounts]> {
   receiver = createServer(answer).listen(0, '127.0.0.1');
   await once(receiver, 'listening');
@@ -30,7 +30,7 @@ async function tracerTo(answer: RequestListener, batch: Record<string, string> =
 }
 
 // Limits: trace/open-telemetry.ts MAX_TEXT
-it('notes what peers have written up to a length, in attributes and in what failed', async () => {
+it('records texts of peers up to a length, in attributes and in failures', async () => {
   const parts: Buffer[] = [];
   const [tracer] = await tracerTo((request, response) => {
     request.on('data', (part: Buffer) => parts.push(part)).on('end', () => response.end());
@@ -54,7 +54,7 @@ it('counts the steps that are sent, and those that do not fit into the queue', a
   const [tracer, counts] = await tracerTo((request, response) => request.resume().on('end', () => response.end()), {
     OTEL_BSP_MAX_QUEUE_SIZE: '2',
   });
-  // Two are under way, two wait, and three find the queue full: all in one turn of the event loop.
+  // Two are being sent, two wait, and three find the queue full, all in one turn of the event loop.
   for (let n = 0; n < 7; n++) tracer.begin('a step').end();
   expect({ ...counts }).toEqual({ sent: 0, queueFull: 3, notTaken: 0 });
   await tracer.stop();
@@ -68,7 +68,7 @@ it('counts the steps that the collector does not take, and logs in a sentence wh
   const refuse: RequestListener = (request, response) => {
     request.resume().on('end', () => response.writeHead(400).end());
   };
-  // They are sent as soon as there are five.
+  // Steps are sent as soon as there are five.
   const [tracer, counts] = await tracerTo(refuse, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '5' });
   for (let n = 0; n < 5; n++) tracer.begin('a step').end();
   await expect.poll(() => ({ ...counts })).toEqual({ sent: 0, queueFull: 0, notTaken: 5 });

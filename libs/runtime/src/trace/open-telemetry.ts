@@ -30,32 +30,32 @@ import { contextOf, partsOf } from './trace-context.ts';
 import type { TraceCounts } from './trace-counts.ts';
 import type { SamplerSettings, TraceSettings } from './trace-settings.ts';
 
-// Loaded by tracing.ts alone, and only where traces are wanted: everything of OpenTelemetry is behind this file.
+// Only tracing.ts loads this file, and only if traces are wanted: no other file imports OpenTelemetry.
 
 const KINDS: Readonly<Record<StepKind, SpanKind>> = {
   server: SpanKind.SERVER,
   client: SpanKind.CLIENT,
   internal: SpanKind.INTERNAL,
 };
-/** Longest text that is noted, characters: labels and names come from peers. */
+/** Longest text that is recorded, characters: labels and names come from peers. */
 const MAX_TEXT = 256;
-/** A process that stops waits so long for its last traces to be taken, ms. */
+/** How long a process that stops waits until its last traces are taken, ms. */
 const STOP_MS = 2000;
 /** The same trouble is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 60_000;
 
-/** The library's own counter of steps that it has done with, and how it names why it could not send them. */
+/** The library's own counter of processed steps, and its name for the reason why steps were not sent. */
 const PROCESSED = 'otel.sdk.processor.span.processed';
 const WHY = 'error.type';
 const QUEUE_FULL = 'queue_full';
 
 export interface TracerDependencies {
   readonly logger: Logger;
-  /** Where it counts what becomes of steps. */
+  /** Where the fate of each step is counted. */
   readonly counts: TraceCounts;
 }
 
-/** A tracer that sends to where the settings say. */
+/** A tracer that sends to the collector in the settings. */
 export function openTracer(settings: TraceSettings, { logger, counts }: TracerDependencies): Tracer {
   logTrouble(logger);
   const fromEnv = detectResources({ detectors: [resourceAttributesEnvDetector] });
@@ -93,7 +93,9 @@ export function openTracer(settings: TraceSettings, { logger, counts }: TracerDe
   };
 }
 
-/** The library tells what it drops to meters alone. It is given one, and of its counters one counts; the others do nothing. */
+/**
+ * The library reports dropped steps only to meters. It gets a meter of which one counter counts; the others do nothing.
+ */
 function meterInto(counts: TraceCounts): MeterProvider {
   const processed: Counter = {
     add: (steps, { [WHY]: why } = {}) => {
@@ -124,7 +126,7 @@ function samplerOf({ kind, parentBased, ratio }: SamplerSettings): Sampler {
   return parentBased ? new ParentBasedSampler({ root }) : root;
 }
 
-/** What the library says of collectors that do not answer: by itself it says nothing. */
+/** Logs the library's messages about collectors that do not answer; by default the library prints none. */
 function logTrouble(logger: Logger): void {
   const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: systemClock });
   const say = (...args: unknown[]): void => {
@@ -138,7 +140,7 @@ function logTrouble(logger: Logger): void {
   );
 }
 
-/** The library tells of errors as JSON, with their stacks: the message says it. */
+/** The message of an error, which the library reports as JSON with its stack. */
 function plain(arg: unknown): string {
   const text = String(arg);
   if (!text.startsWith('{')) return text;

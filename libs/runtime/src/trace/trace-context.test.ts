@@ -32,7 +32,7 @@ describe('the context of a trace', () => {
     [`00-${'0'.repeat(32)}-${STEP}-01`],
     [`00-${TRACE}-${'0'.repeat(16)}-01`],
     [`00-${TRACE}-${STEP}`],
-  ])('is none in %s', (text) => {
+  ])('cannot be read from %s', (text) => {
     expect(parseTraceparent(text)).toBeNull();
   });
 
@@ -42,7 +42,7 @@ describe('the context of a trace', () => {
     ['a byte too few', Buffer.alloc(TRACE_CONTEXT_BYTES - 1, 1)],
     ['a byte too many', Buffer.alloc(TRACE_CONTEXT_BYTES + 1, 1)],
     ['nothing but zeros', Buffer.alloc(TRACE_CONTEXT_BYTES)],
-  ])('of another service is none if it is %s', (_, bytes) => {
+  ])('of another service is ignored if it is %s', (_, bytes) => {
     expect(readTraceContext(bytes)).toBeNull();
   });
 });

@@ -1,6 +1,6 @@
 import type { Metrics } from '../metrics.ts';
 
-/** What has become of the steps of a process's traces. All 0 where nobody wants traces. */
+/** The fates of the steps of a process's traces. All 0 without traces. */
 export class TraceCounts {
   /** The collector has taken them. */
   sent = 0;

@@ -14,7 +14,7 @@ describe('traces are off', () => {
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: ' ' }],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_SDK_DISABLED: 'TRUE' }],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_TRACES_EXPORTER: 'none' }],
-  ])('with %j, as is wanted', (env) => {
+  ])('with %j, as it is meant', (env) => {
     expect(readTraceSettings(env, 'topology')).toEqual({ kind: 'off', why: null });
   });
 
@@ -23,7 +23,7 @@ describe('traces are off', () => {
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, /: grpc: only http\/protobuf/],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c', OTEL_TRACES_EXPORTER: 'zipkin' }, /: zipkin: only otlp and none/],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c', OTEL_TRACES_SAMPLER: 'jaeger_remote' }, /jaeger_remote: is not known/],
-  ])('with %j, and it is said why', (env, why) => {
+  ])('with %j, and the reason is given', (env, why) => {
     expect(readTraceSettings(env, 'topology')).toEqual({ kind: 'off', why: expect.stringMatching(why) });
   });
 });
@@ -34,11 +34,11 @@ describe('traces go', () => {
     ['https://c/otel/v1/traces', { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://c/otel/' }],
     ['http://d/as-it-is', { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://d/as-it-is' }],
     ['http://localhost:4318/v1/traces', { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_EXPORTER: 'otlp' }],
-  ])('to %s', (url, env) => {
+  ])('to the endpoint of %s', (url, env) => {
     expect(on(env).url).toBe(url);
   });
 
-  it('under the name of the service, or another', () => {
+  it('under the name of the service, or a configured one', () => {
     expect([on({}).service, on({ OTEL_SERVICE_NAME: 'x' }).service]).toEqual(['spanmesh-topology', 'x']);
   });
 
@@ -48,11 +48,11 @@ describe('traces go', () => {
     ['traceidratio', '0.25', { kind: 'traceidratio', parentBased: false, ratio: 0.25 }],
     ['parentbased_traceidratio', '0', { kind: 'traceidratio', parentBased: true, ratio: 0 }],
     ['parentbased_traceidratio', '7', { kind: 'traceidratio', parentBased: true, ratio: 1 }],
-  ])('as OTEL_TRACES_SAMPLER=%s and _ARG=%s say', (sampler, argument, expected) => {
+  ])('at the rate of OTEL_TRACES_SAMPLER=%s and _ARG=%s', (sampler, argument, expected) => {
     expect(on({ OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: argument }).sampler).toEqual(expected);
   });
 
-  it('in batches that are bounded', () => {
+  it('in batches of limited size', () => {
     const standard = {
       maxQueueSize: 2048,
       maxExportBatchSize: 512,
@@ -62,7 +62,7 @@ describe('traces go', () => {
     expect(on({}).batch).toEqual(standard);
     const odd = { OTEL_BSP_MAX_QUEUE_SIZE: '-1', OTEL_BSP_SCHEDULE_DELAY: '1e99', OTEL_BSP_EXPORT_TIMEOUT: 'x' };
     expect(on(odd).batch).toEqual(standard);
-    // Larger batches than the queue make no sense.
+    // A batch larger than the queue would make no sense.
     expect(on({ OTEL_BSP_MAX_QUEUE_SIZE: '100' }).batch).toMatchObject({ maxQueueSize: 100, maxExportBatchSize: 100 });
   });
 });

@@ -1,48 +1,55 @@
-/** Which traces are kept: `parentBased`: as the process that began the trace has decided, and by `kind` where none has. */
+/**
+ * Which traces are kept. `parentBased`: the process that began a trace decides; for a trace that begins here, `kind`
+ * does.
+ */
 export interface SamplerSettings {
   readonly kind: 'always_on' | 'always_off' | 'traceidratio';
   readonly parentBased: boolean;
-  /** Part of traces kept with `traceidratio`, 0 to 1. */
+  /** Part of the traces that `traceidratio` keeps, 0 to 1. */
   readonly ratio: number;
 }
 
-/** Where traces go, and how. What is about the sending alone (headers, certificates, compression) the exporter reads itself. */
+/**
+ * Where traces are sent, and how. The exporter itself reads the settings of its transport (headers, certificates,
+ * compression).
+ */
 export interface TraceSettings {
   readonly kind: 'on';
   readonly url: string;
-  /** As the process is called there, if OTEL_RESOURCE_ATTRIBUTES does not say otherwise. */
+  /** The name of this process's service in traces, if OTEL_RESOURCE_ATTRIBUTES does not set it. */
   readonly service: string;
   readonly sampler: SamplerSettings;
   readonly batch: BatchSettings;
 }
 
 export interface BatchSettings {
-  /** Steps that wait to be sent; more are dropped. */
+  /** Most steps that wait to be sent; further ones are dropped. */
   readonly maxQueueSize: number;
-  /** Steps that are sent at once. */
+  /** Most steps that are sent in one request. */
   readonly maxExportBatchSize: number;
-  /** From one sending to the next, ms. */
+  /** Time between two requests, ms. */
   readonly scheduledDelayMillis: number;
   readonly exportTimeoutMillis: number;
 }
 
 export interface NoTraces {
   readonly kind: 'off';
-  /** What is wrong with the settings; null: nobody asked for traces. */
+  /** What is wrong with the settings; null: no traces were asked for. */
   readonly why: string | null;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const PATH = 'v1/traces';
-/** Where a collector is by the standard, if only OTEL_TRACES_EXPORTER asks for traces. */
+/** The standard's address of a collector, used if only OTEL_TRACES_EXPORTER asks for traces. */
 const DEFAULT_ENDPOINT = 'http://localhost:4318';
-/** No number of a setting is larger. */
+/** Largest number that a setting may have. */
 const MOST = 1_000_000;
 
 /**
- * Reads the standard variables of OpenTelemetry. Traces are on when an endpoint is named, or OTEL_TRACES_EXPORTER is `otlp`. What cannot
- * be used turns them off: these variables may have been set for others.
+ * Reads the standard variables of OpenTelemetry. Traces are on if an endpoint is named, or OTEL_TRACES_EXPORTER is
+ * `otlp`. Values that cannot be used turn them off and do not stop the process: the variables may have been set for
+ * other programs.
  */
 export function readTraceSettings(env: Env, service: string): TraceSettings | NoTraces {
   const value = (name: string): string => env[name]?.trim() ?? '';
@@ -85,7 +92,7 @@ function urlOf(text: string): string | null {
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? url.href : null;
 }
 
-/** By the standard a ratio that makes no sense is 1. */
+/** The sampler by its standard name. By the standard, an invalid ratio counts as 1. */
 function samplerOf(name: string, argument: string): SamplerSettings | null {
   const full = name === '' ? 'parentbased_always_on' : name;
   const parentBased = full.startsWith('parentbased_');
@@ -95,7 +102,7 @@ function samplerOf(name: string, argument: string): SamplerSettings | null {
   return { kind, parentBased, ratio: ratio >= 0 && ratio <= 1 ? ratio : 1 };
 }
 
-/** By the standard a number that makes no sense is the default. */
+/** A number; by the standard, an invalid one counts as the default. */
 function number(text: string, otherwise: number): number {
   return /^[1-9]\d*$/.test(text) && Number(text) <= MOST ? Number(text) : otherwise;
 }

@@ -10,21 +10,21 @@ import type { Step } from './step.ts';
 import { parseTraceparent, TRACE_HEADER } from './trace-context.ts';
 import type { Tracing } from './tracing.ts';
 
-/** Besides the API: what services ask of each other for a user, or of themselves. Not the streams that never end. */
+/** Calls between services that are traced besides those of the API. The streams that never end are not. */
 const TRACED_BETWEEN: ReadonlySet<string> = new Set(['/spanmesh.v1.Dial/Dial', '/spanmesh.v1.Dial/Hangup']);
 const API = '/spanmesh.';
 
-/** Contexts of the steps that calls are, by the calls' headers. */
+/** The contexts of the steps for calls, by the calls' headers. */
 const contexts = new WeakMap<Metadata, Uint8Array>();
 
-/** For handlers: the context of the step that the call with these headers is; null: it is not traced. */
+/** For handlers: the context of the step for the call with these headers; null: the call is not traced. */
 export function traceOf(metadata: Metadata): Uint8Array | null {
   return contexts.get(metadata) ?? null;
 }
 
 /**
- * A server interceptor by which calls of the API are steps of a trace, of the caller's if he has one. Nothing of it is between a call
- * and its messages.
+ * A server interceptor that makes each call of the API a step of a trace, that of the caller if he sends one. It puts
+ * nothing between a call and its messages.
  */
 export function traceCalls(tracing: Pick<Tracing, 'tracer'>): ServerInterceptor {
   return ({ path }, call) => {
@@ -43,7 +43,7 @@ export function traceCalls(tracing: Pick<Tracing, 'tracer'>): ServerInterceptor 
   };
 }
 
-/** Only the beginning and the end of the call are listened to, by changing what listens: messages take the way that they took. */
+/** Observes only the beginning and the end of the call, by wrapping its listeners: messages pass as before. */
 function watch(call: ServerInterceptingCallInterface, begin: (metadata: Metadata) => Step): void {
   let step: Step | null = null;
   const sendStatus = call.sendStatus.bind(call);

@@ -4,21 +4,21 @@ import { TraceCounts } from './trace-counts.ts';
 import { readTraceSettings } from './trace-settings.ts';
 
 export interface TracingOptions {
-  /** As in logs: `topology`. */
+  /** Name of the service in logs: `topology`. */
   readonly service: string;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * Traces of the control plane, if the variables of OpenTelemetry say where they go (docs/traces.md). Otherwise there is no tracer,
- * nothing of it is loaded, and nobody pays more than a look at `tracer`.
+ * Traces of the control plane, if the variables of OpenTelemetry say where to send them (docs/traces.md). Otherwise
+ * there is no tracer, none of its code is loaded, and a call costs only one check of `tracer`.
  */
 export class Tracing {
-  /** null: nobody wants traces. */
+  /** null: no traces are wanted. */
   tracer: Tracer | null = null;
   readonly counts = new TraceCounts();
 
-  /** Loads what sends traces, if somebody wants them. A process runs without traces rather than not at all. */
+  /** Loads the code that sends traces, if they are wanted. If it fails the process runs without traces. */
   async start({ service, env }: TracingOptions, { logger }: { readonly logger: Logger }): Promise<void> {
     const settings = readTraceSettings(env, service);
     if (settings.kind === 'off') {
@@ -37,5 +37,5 @@ export class Tracing {
   }
 }
 
-/** The default: nobody wants traces. */
+/** No traces: the default. */
 export const NO_TRACING: Pick<Tracing, 'tracer' | 'counts'> = { tracer: null, counts: new TraceCounts() };
