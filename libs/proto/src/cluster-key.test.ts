@@ -24,7 +24,7 @@ describe('a key', () => {
   it('has a peer type of 63 at most', () => {
     expect(clusterKeyFault(cluster({ peerType: 63 }))).toBeNull();
     expect(clusterKeyFault(cluster({ peerType: 64 }))).toContain('63');
-    // linkid knows no peer types in keys.
+    // Keys in linkid have no peer type.
     expect(clusterKeyFault({ ...cluster({ peerType: 64 }), dialect: Dialect.DIALECT_LINKID })).toBeNull();
   });
 

@@ -11,7 +11,7 @@ const MAX_SELECTOR_CHARS = 255;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** What is wrong with a key, as a sentence; null: it can be used, once canonical. */
+/** What is wrong with a key, as a sentence; null: it is valid once made canonical. */
 export function clusterKeyFault(key: ClusterKey | undefined): string | null {
   if (key === undefined) return 'Name a cluster.';
   const { dialect, id, peerType, peerLabel } = key;
@@ -22,7 +22,7 @@ export function clusterKeyFault(key: ClusterKey | undefined): string | null {
   return labelFault(peerLabel);
 }
 
-/** The same key for the same cluster. Only for keys without fault. */
+/** The canonical key of a cluster: one key for each cluster. Only for valid keys. */
 export function canonicalClusterKey(key: ClusterKey | undefined): ClusterKey {
   const { dialect, id, peerType, peerLabel } = key ?? ClusterKey.create();
   const isLabelled = hasLabels(dialect);
@@ -40,7 +40,7 @@ export function clusterKeyText({ dialect, id, peerType, peerLabel }: ClusterKey)
   return `${dialect} ${peerType} ${id} ${peerLabel}`;
 }
 
-/** What is wrong with a selector, as a sentence; null: it can be used, once canonical. */
+/** What is wrong with a selector, as a sentence; null: it is valid once made canonical. */
 export function nodeSelectorFault(selector: NodeSelector | undefined): string | null {
   if (selector === undefined) return 'Name a node.';
   if (selector.key !== undefined) return nodeKeyFault(selector.key);
@@ -52,7 +52,7 @@ export function nodeSelectorFault(selector: NodeSelector | undefined): string | 
   return null;
 }
 
-/** The same selector for what means the same. Only for selectors without fault. */
+/** The canonical selector: one for all selectors with the same meaning. Only for valid selectors. */
 export function canonicalNodeSelector(selector: NodeSelector | undefined): NodeSelector {
   const { key, dialect, clusterId, node } = selector ?? NodeSelector.create();
   if (key === undefined) return { key, dialect, clusterId: clusterId.toLowerCase(), node };
@@ -74,7 +74,7 @@ function nodeKeyFault({ cluster, id, label }: NodeKey): string | null {
 }
 
 function labelFault(label: string): string | null {
-  // Labels are bytes of the wire as Latin-1 (types.proto), ended by a NUL there.
+  // Labels are the bytes of the wire as Latin-1 (types.proto); there a NUL ends them.
   for (let i = 0; i < label.length; i++) {
     const char = label.charCodeAt(i);
     if (char === 0 || char > 0xff) return 'A label consists of characters U+0001 to U+00FF: the bytes of the wire.';

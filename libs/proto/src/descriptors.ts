@@ -1,2 +1,2 @@
-/** The file that describes everything in proto/, as `buf build` writes it: what reflection tells. */
+/** The file that describes everything in proto/, as `buf build` writes it: server reflection serves it. */
 export const DESCRIPTORS: URL = new URL('../gen/spanmesh.binpb', import.meta.url);

@@ -24,7 +24,7 @@ export const DIALECT_WORDS: string = DIALECT_NAMES.map((name) => name.toUpperCas
 /** What is wrong with a request that names none of them. */
 export const NO_SUCH_DIALECT: string = `There is no such dialect: leave it unspecified, or give ${DIALECT_WORDS}.`;
 
-/** A dialect as the APIs number it; `auto`: unspecified. */
+/** The APIs' number of a dialect; `auto`: unspecified. */
 export function apiDialect(dialect: DialectName | 'auto'): Dialect {
   return dialect === 'auto' ? Dialect.DIALECT_UNSPECIFIED : DIALECTS[dialect].number;
 }

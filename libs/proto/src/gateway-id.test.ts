@@ -3,7 +3,7 @@ import { gatewayId, gatewayName, isGatewayName, nameOf, splitId } from './gatewa
 
 const GW = { name: 'gw-1', boot: '0123abcd' };
 
-it('an id is a name and a boot id, and is taken apart again', () => {
+it('an id is made of a name and a boot id, and can be taken apart again', () => {
   expect(gatewayId(GW)).toBe('gw-1.0123abcd');
   expect(gatewayName('gw-1.0123abcd')).toEqual(GW);
 });
@@ -26,7 +26,7 @@ it('a name has 63 characters at most, and neither begins nor ends with a dash', 
   ]);
 });
 
-it('what is in an id is read without judging it', () => {
+it('the parts of an id are read without being checked', () => {
   expect([nameOf('gw-1.0123abcd'), nameOf('gw')]).toEqual(['gw-1', 'gw']);
   expect(splitId('gw-1.0123abcd:17')).toEqual({ gateway: 'gw-1.0123abcd', number: 17 });
 });

@@ -1,4 +1,4 @@
-/** What a gateway may be called (gateway_control.proto, Hello). */
+/** Allowed names of a gateway (gateway_control.proto, Hello). */
 export const GATEWAY_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const BOOT = /^[0-9a-f]{8}$/;
 
@@ -17,14 +17,14 @@ export function gatewayId({ name, boot }: GatewayName): string {
   return `${name}.${boot}`;
 }
 
-/** What `gatewayId` has made an id of; null: it is none. */
+/** The name and boot id in a gateway's id; null: the text is no id. */
 export function gatewayName(id: string): GatewayName | null {
   const dot = id.indexOf('.');
   const parts = { name: id.slice(0, Math.max(dot, 0)), boot: id.slice(dot + 1) };
   return isGatewayName(parts) ? parts : null;
 }
 
-/** The name in a gateway's id, whatever the rest of it is. */
+/** The name in a gateway's id, without a check of the rest. */
 export function nameOf(id: string): string {
   const dot = id.lastIndexOf('.');
   return dot < 0 ? id : id.slice(0, dot);

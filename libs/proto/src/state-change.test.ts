@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { StateChange } from '../gen/spanmesh/v1/gateway_control.ts';
 import { append, appendSnapshot, bytesOf, LIST_NAMES, StateChangeParts } from './state-change.ts';
 
-/** Up to 2^53. */
+/** Numbers up to 2^53. */
 const id = fc.maxSafeInteger().map(Math.abs);
 const gateway = fc.integer({ min: 0, max: 0xffff }).map((n) => `${'g'.repeat(63)}.${n.toString(16).padStart(8, '0')}`);
 const set = fc.record({ linkGateway: gateway, link: id, lnkConns: fc.array(id) });
@@ -67,13 +67,13 @@ function parts(changes: Iterable<StateChange>, maxBytes: number): StateChange[] 
   return made.all;
 }
 
-/** The name of the list that a part has something in. */
+/** The name of the list in which a part has entries. */
 function nameOf(part: StateChange): string | undefined {
   return LIST_NAMES.find((name) => part[name].length > 0);
 }
 
 describe('changes in parts', () => {
-  it('are the same changes, none larger than was said', () => {
+  it('hold the same changes, none larger than the given size', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 3 }), fc.integer({ min: 5000, max: 20_000 }), (changes, maxBytes) => {
         const made = parts(changes, maxBytes);
@@ -84,7 +84,7 @@ describe('changes in parts', () => {
     );
   });
 
-  it('say what was opened before what is on it, and what was closed last', () => {
+  it('tell openings before what is opened on them, and closings last', () => {
     const all = StateChange.fromPartial({
       connectionsOpened: [{ id: 1 }],
       linksOpened: [{ id: 2, connection: 1, payload: Buffer.alloc(384) }],
@@ -111,11 +111,11 @@ describe('changes in parts', () => {
     expect(made.flatMap(({ relaysOpen }) => relaysOpen).flatMap((one) => one.lnkConns)).toEqual(lnkConns);
   });
 
-  it('of nothing are none', () => {
+  it('are none for an empty change', () => {
     expect(parts([StateChange.create()], 100)).toEqual([]);
   });
 
-  it('leave what is said last to whoever sends them', () => {
+  it('leave fields that are told last to the sender', () => {
     expect(parts([StateChange.fromPartial({ obeyed: 3, lastNumber: 7, stopping: true })], 100)).toEqual([
       StateChange.fromPartial({ stopping: true }),
     ]);
@@ -123,7 +123,7 @@ describe('changes in parts', () => {
 });
 
 describe('a snapshot', () => {
-  it('is what its parts say together: how the gateway is connected is told whole, and numbers rise', () => {
+  it('is the sum of its parts: trunks are told whole, and numbers rise', () => {
     const all = StateChange.create();
     const trunks = { established: ['a.00000001'], unreachable: [] };
     for (const part of [
@@ -137,7 +137,7 @@ describe('a snapshot', () => {
     expect(all).toMatchObject({ trunks, stopping: true, lastNumber: 11, obeyed: 4 });
   });
 
-  it('counts every relay, and has nothing that was closed', () => {
+  it('counts every relay, and tells nothing closed', () => {
     const all = StateChange.create();
     const part = StateChange.fromPartial({
       relaysOpen: [{ link: 1, lnkConns: [1, 2, 3] }],
@@ -149,7 +149,7 @@ describe('a snapshot', () => {
   });
 });
 
-it('says the size of an entry from above', () => {
+it('never underestimates the size of an entry', () => {
   fc.assert(
     fc.property(change, (one) => {
       for (const name of LIST_NAMES) {

@@ -1,17 +1,20 @@
 import type { RelaySet } from '../gen/spanmesh/v1/gateway_control.ts';
 import { StateChange } from '../gen/spanmesh/v1/gateway_control.ts';
 
-// What a StateChange has, in one table. Size, division and appending derive from it, on both sides of Attach. A field that is new in
-// the proto and missing here does not compile.
+// The fields of a StateChange in one table, from which size, division and appending are derived, on both sides of
+// Attach. A field that is new in the proto and missing here does not compile.
 
-/** Encoded sizes in bytes, from above: a number in a packed list, and messages without what varies in them. */
+/**
+ * Encoded sizes in bytes, upper limits: of a number in a packed list, and of messages without their parts of variable
+ * size.
+ */
 const NUMBER_BYTES = 10;
 const ENTRY_BYTES = 72;
 /** A context of 25 bytes with its tag and length. */
 const TRACE_BYTES = 27;
 const CONNECTION_BYTES = 640;
 const REFUSAL_BYTES = 120;
-/** A reason of 256 characters may take four bytes each; that of a connection that is being closed is in its entry, too. */
+/** A reason of 256 characters may take four bytes for each; a closing connection's entry has its reason, too. */
 const REASON_BYTES = 1100;
 /** Labels of 127 characters may take two bytes each. */
 const CLUSTER_KEY_BYTES = 320;
@@ -36,26 +39,26 @@ export type Entry<Name extends ListName> = StateChange[Name][number];
 
 type Lists = { [Name in ListName]: Entry<Name>[] };
 
-/** How one list is treated. */
+/** The rules for one list. */
 interface ListRule<T> {
-  /** Encoded bytes of an entry, from above. */
+  /** Upper limit of an entry's encoded bytes. */
   readonly bytes: (entry: T) => number;
-  /** A snapshot has it. In a delta is every list. */
+  /** Whether a snapshot has this list; a delta has every list. */
   readonly inSnapshot: boolean;
-  /** The same in several entries, none too large for a message; most never are. */
+  /** Divides an entry into several that say the same, none too large for a message; most entries never are. */
   readonly divide?: (entry: T) => Iterable<T>;
-  /** Things in an entry that a snapshot's limit counts; 1 if not given. */
+  /** The number of things in an entry that count against a snapshot's limit; default: 1. */
   readonly count?: (entry: T) => number;
 }
 
-/** How a field that is no list is treated. */
+/** The rules for a field that is no list. */
 interface ValueRule<T> {
-  /** It says something. */
+  /** Whether the field says anything. */
   readonly isSet: (value: T) => boolean;
   readonly bytes: (value: T) => number;
-  /** What two messages, one after the other, say together. */
+  /** The value that two messages, one after the other, give together. */
   readonly merge: (before: T, after: T) => T;
-  /** Said in the last of the parts that are cut together; otherwise wherever it fits. */
+  /** Whether it goes into the last of the parts that are cut together; otherwise wherever it fits. */
   readonly isLast: boolean;
 }
 
@@ -68,8 +71,8 @@ const relays = {
 };
 
 /**
- * In the order in which parts are told, so that they may be taken in one by one: what was opened before what is on it, what was
- * closed last, and what one part holds before a later one releases it.
+ * In the order in which parts are told, so that the receiver can apply one after the other: an opening comes before
+ * what is opened on it, closings come last, and a part that holds something comes before the one that releases it.
  */
 const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
   connectionsOpened: {
@@ -97,12 +100,12 @@ const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
 
 type ValueName = Exclude<keyof StateChange, ListName>;
 
-/** All of them are in snapshots, too. */
+/** Snapshots have all of these, too. */
 const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
   trunks: {
     isSet: (trunks) => trunks !== undefined,
     bytes: (trunks) => ENTRY_BYTES + GATEWAY_BYTES * (trunks!.established.length + trunks!.unreachable.length),
-    // Told whole each time.
+    // Each message that has it tells it whole.
     merge: (before, after) => after ?? before,
     isLast: false,
   },
@@ -128,12 +131,15 @@ const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
 export const LIST_NAMES = Object.keys(LISTS) as readonly ListName[];
 const VALUE_NAMES = Object.keys(VALUES) as readonly ValueName[];
 
-/** Encoded bytes of an entry of a list, from above. */
+/** Upper limit of the encoded bytes of a list's entry. */
 export function bytesOf<Name extends ListName>(name: Name, entry: Entry<Name>): number {
   return LISTS[name].bytes(entry);
 }
 
-/** Appends what a part of a snapshot says to what came before; the count of what a limit of snapshots counts in it. */
+/**
+ * Appends a part of a snapshot to the parts before it; returns the number of things in the part that count against a
+ * snapshot's limit.
+ */
 export function appendSnapshot(to: StateChange, part: StateChange): number {
   let count = 0;
   for (const name of LIST_NAMES) if (LISTS[name].inSnapshot) count += appendList(name, to, part);
@@ -141,15 +147,18 @@ export function appendSnapshot(to: StateChange, part: StateChange): number {
   return count;
 }
 
-/** The same with a delta: what two, one after the other, say together. */
+/** Appends a delta to the one before: the result says what both say, one after the other. */
 export function append(to: StateChange, delta: StateChange): void {
   for (const name of LIST_NAMES) appendList(name, to, delta);
   for (const name of VALUE_NAMES) mergeValue(name, to, delta);
 }
 
-/** State changes of at most so many bytes, made entry by entry: a snapshot, or the parts of a large delta. Entries are not copied. */
+/**
+ * State changes of at most `maxBytes`, made entry by entry: a snapshot, or the parts of a large delta. Entries are not
+ * copied.
+ */
 export class StateChangeParts {
-  /** What was put in, in order; empty: nothing was. */
+  /** The parts, in order; empty: nothing was put in. */
   readonly all: StateChange[] = [];
   readonly #maxBytes: number;
   #part: StateChange = StateChange.create();
@@ -165,7 +174,7 @@ export class StateChangeParts {
     else for (const entry of divide(whole)) this.#put(name, entry, bytes(entry));
   }
 
-  /** How the gateway is connected with others. */
+  /** Puts in how the gateway is connected with the others. */
   trunks(trunks: StateChange['trunks']): void {
     this.#set('trunks', trunks);
   }
@@ -179,7 +188,7 @@ export class StateChangeParts {
     this.#set('stopping', stopping);
   }
 
-  /** Everything of a change, but what is said last: that is up to the sender of the parts. */
+  /** Puts in everything of a change except fields that are told last, which the sender of the parts adds. */
   putAll(change: StateChange): void {
     for (const name of LIST_NAMES) this.#putList(name, change);
     for (const name of VALUE_NAMES) if (!VALUES[name].isLast) this.#set(name, change[name]);
@@ -198,7 +207,7 @@ export class StateChangeParts {
     if (isSet(value)) this.#room(bytes(value))[name] = value;
   }
 
-  /** The part that so many bytes go into. */
+  /** The part into which an entry of so many bytes goes. */
   #room(bytes: number): StateChange {
     if (this.all.length === 0 || this.#bytes + bytes > this.#maxBytes) {
       this.#part = StateChange.create();

@@ -4,13 +4,16 @@ import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { TLS_VERSION } from '@spanmesh/runtime/tls/tls-material';
 
-/** A client of this process's own API, which shows the very certificate that this process has read; made anew when that changes. */
+/**
+ * A client of this process's own API. It expects the very certificate that this process has read, and is made anew when
+ * that changes.
+ */
 export class ApiClient {
   readonly #address: () => string;
   readonly #files: TlsFiles | null;
   #client: Client | null = null;
 
-  /** `address`: of the API, once it listens. `files`: what it shows; null: plaintext. */
+  /** `address`: of the API, once it listens. `files`: the API's certificate; null: no TLS. */
   constructor({ address, files }: { readonly address: () => string; readonly files: TlsFiles | null }) {
     this.#address = address;
     this.#files = files;
@@ -40,5 +43,5 @@ export class ApiClient {
   }
 }
 
-/** Between processes calls say which version they speak; this one is a user's. */
+/** Calls between processes carry a protocol version; this is a user's call, without one. */
 const OPTIONS: ClientOptions = { ...channelOptions, interceptors: [] };

@@ -1,13 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A file of the page, as it is sent. */
+/** A file of the page. */
 export interface Asset {
   readonly type: string;
   readonly plain: Buffer;
   readonly gzip: Buffer | null;
   readonly brotli: Buffer | null;
-  /** Its name has its content's hash in it: it never changes. */
+  /** Its name contains a hash of its content, so the content for this name never changes. */
   readonly isImmutable: boolean;
 }
 
@@ -18,10 +18,13 @@ const TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 
-/** Where the built page is: in a clone, and beside the parts of a bundle. */
+/** Where the built page may be: in a clone, or beside the parts of a bundle. */
 const PLACES = ['../dist', '../console'].map((place) => join(import.meta.dirname, place));
 
-/** The files of the page by path (`/`, `/assets/…`), compressed when it was built; empty: it was not. */
+/**
+ * The files of the page by path (`/`, `/assets/…`), with the compressed copies from the build; empty: the page was not
+ * built.
+ */
 export function readAssets(places: readonly string[] = PLACES): ReadonlyMap<string, Asset> {
   const directory = places.find((place) => existsSync(join(place, 'index.html')));
   const assets = new Map<string, Asset>();

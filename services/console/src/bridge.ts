@@ -6,13 +6,13 @@ import { messageHead, readRequest, trailers } from './grpc-web.ts';
 import type { BridgedMethod } from './methods.ts';
 import type { Session } from './sessions.ts';
 
-/** Largest request of a page, bytes: a target, or a filter. */
+/** Largest request of a page, bytes: it holds a target, or a filter. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
-/** Time for an answer that is no stream, ms. */
+/** Longest wait for an answer that is no stream, ms. */
 const ANSWER_MS = 15_000;
-/** Time for a page to take some of what waits for it, ms: who takes nothing is cut off. */
+/** Longest time in which a page takes none of the bytes that wait for it, ms; then it is disconnected. */
 const STALL_MS = 30_000;
-/** Headers of the API's answer that a page is told: who has answered, and how old it is. */
+/** Headers of the API's answer that are passed on to the page: which replica has answered, and how old its data is. */
 const PASSED_HEADERS = [REPLICA_HEADER, ROLE_HEADER, LAG_HEADER] as const;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
@@ -21,13 +21,16 @@ export interface BridgedCall {
   readonly path: string;
   readonly method: BridgedMethod;
   readonly session: Session;
-  /** Value of CONSOLE_HEADER: for whom it is. */
+  /** Value of CONSOLE_HEADER: the host for which the call is made. */
   readonly caller: string;
-  /** Called once, with how it ended. */
+  /** Called once, with the status with which the call ended. */
   readonly ended: (code: status) => void;
 }
 
-/** Passes a call of a page on to the API of this process: gRPC-Web on one side, gRPC on the other, the messages' bytes as they are. */
+/**
+ * Passes a call of a page on to the API of this process: gRPC-Web on one side, gRPC on the other. The bytes of messages
+ * pass unchanged.
+ */
 export async function bridge(
   client: () => Client,
   { path, method, session, caller, ended }: BridgedCall,
@@ -64,7 +67,7 @@ export async function bridge(
       cut();
       return;
     }
-    // The rest of a body that is too long is not read.
+    // The rest of a body that is too long is not read, so the connection cannot be used again.
     if (!response.headersSent) response.setHeader('Connection', 'close');
     finish(status.INVALID_ARGUMENT, `The request is refused: ${error.message}.`);
     return;
@@ -110,7 +113,7 @@ function pipe(
     begin(response, null);
     response.write(messageHead(message.length));
     if (response.write(message)) return;
-    // A page that reads slowly slows the API down, and does not fill this process.
+    // A page that reads slowly slows the API down, instead of filling this process's memory.
     call.pause();
     stalled ??= setTimeout(() => response.destroy(), STALL_MS).unref();
   });
@@ -123,7 +126,7 @@ function pipe(
   call.on('error', ({ code, details }: ServiceError) => finish(code, details));
 }
 
-/** Sends the headers, so that a page knows that its stream is there; the second time nothing. */
+/** Sends the headers, so that a page knows that its stream has begun; does nothing the second time. */
 function begin(response: ServerResponse, headers: Metadata | null): void {
   if (response.headersSent || response.destroyed) return;
   if (headers !== null) pass(headers, response);

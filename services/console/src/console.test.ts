@@ -372,7 +372,8 @@ describe('its port', () => {
       while (sockets.length < MAX_CONNECTIONS) {
         const many = Math.min(100, MAX_CONNECTIONS - sockets.length);
         const opened = await Promise.all(Array.from({ length: many }, open));
-        // With its answer all that came before it are taken: the kernel does not keep more than a few hundred for a server.
+        // With its answer all that came before it are taken: the kernel does not keep more than a few hundred for a
+        // server.
         for (const last of opened.slice(-1)) {
           last.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
           await once(last, 'data');

@@ -23,13 +23,16 @@ import { type ConsoleOptions, DEFAULT_CONSOLE_LISTEN } from './settings.ts';
 
 /** Largest headers of a request, bytes. */
 export const MAX_HEADER_BYTES = 16 * 1024;
-/** Time for a client to send its headers, and then its whole request, ms. */
+/** Longest time for a client to send its headers, and then its whole request, ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Idle time after which a kept connection is closed, ms. */
 const KEEP_ALIVE_MS = 30_000;
-/** How often connections are looked at whose time is over, ms. */
+/** How often connections are checked for exceeded times, ms. */
 const LOOK_MS = 2000;
-/** Connections at one time: a page has six at most. Past it the one idle for longest, of the address that has most, is closed. */
+/**
+ * Connections at one time: a page has six at most. Beyond it the one idle for longest is closed, of the address with
+ * most.
+ */
 export const MAX_CONNECTIONS = 1024;
 /** Largest body of a sign-in, bytes. */
 export const MAX_SIGN_IN_BYTES = 2 * MAX_TOKEN_CHARS;
@@ -38,7 +41,7 @@ const LOG_INTERVAL_MS = 10_000;
 /** The header in which a page shows its session's CSRF token. */
 export const CSRF_HEADER = 'spanmesh-csrf';
 
-/** Nothing but our own files, and calls to where they came from; no page may frame it. */
+/** Only our own files are allowed, and calls to the server they came from; no page may put this one into a frame. */
 const HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -50,15 +53,15 @@ const HEADERS: Readonly<Record<string, string>> = {
   'X-Frame-Options': 'DENY',
 };
 
-/** Whom the API knows, and by which certificate it is known. */
+/** Which users the API knows, and with which certificate it identifies itself. */
 export interface ConsoleAccess {
-  /** True: the API wants to know who calls. */
+  /** Whether the API asks who its callers are. */
   readonly asksForUsers: boolean;
-  /** Whose token it is; null: nobody's. */
+  /** The user with this token; null: nobody. */
   readonly userOf: (token: string) => ApiUser | null;
-  /** What the API shows, and so does the console; null: plaintext. */
+  /** The certificate of the API, which is also the console's; null: no TLS. */
   readonly apiFiles: TlsFiles | null;
-  /** The key shown to the API, so that it believes for whom the console calls. */
+  /** The key by which the API recognises the console, and believes for whom it calls. */
   readonly consoleKey: string;
 }
 
@@ -73,11 +76,11 @@ export interface ConsoleDependencies {
 }
 
 /**
- * Serves a web page, and passes its calls on to the API of this process. What it is allowed to do is decided there: the console only knows
- * who has typed which token. Its port is an origin of its own, with nothing else on it.
+ * Serves a web page, and passes its calls on to the API of this process. The API decides what a call may do: the
+ * console only knows which browser has sent which token. Its port is an origin of its own, with no other pages.
  */
 export class Console {
-  /** Filled by `start`; 0: it does not listen. */
+  /** The port; set by `start`; 0: the console does not listen. */
   port = 0;
   readonly sessions: Sessions;
 
@@ -90,7 +93,7 @@ export class Console {
   readonly #connections: HttpConnections;
   readonly #throttle: Throttle;
 
-  /** @throws SettingError: it would listen on an address that others reach, without TLS. */
+  /** @throws SettingError: it would listen without TLS on an address that other hosts can reach. */
   constructor({ consoleListen, consoleHosts }: ConsoleOptions, deps: ConsoleDependencies) {
     const { clock, access } = deps;
     this.#listen = consoleListen;
@@ -122,13 +125,16 @@ export class Console {
     this.#server = this.#makeServer(files);
   }
 
-  /** `https://127.0.0.1:7980/`, once started; empty: it does not listen. */
+  /** `https://127.0.0.1:7980/`, once started; empty: the console does not listen. */
   get url(): string {
     if (this.#listen === null || this.port === 0) return '';
     return `${this.#rule.scheme}://${formatHostPort({ host: this.#listen.host, port: this.port })}/`;
   }
 
-  /** Rejects with SettingError when its port cannot be had; one that nobody has asked for is done without. */
+  /**
+   * Rejects with SettingError when a port that was configured is not available; without the default port the process
+   * runs without a console.
+   */
   async start(): Promise<void> {
     const listen = this.#listen;
     if (listen === null) return;
@@ -139,7 +145,7 @@ export class Console {
       this.port = await this.#bind(listen);
     } catch (error) {
       if (formatHostPort(listen) !== DEFAULT_CONSOLE_LISTEN || !(error instanceof SettingError)) throw error;
-      // Several processes on one host are usual, and only one of them has the usual port.
+      // Often several processes run on one host, and only one of them can have the default port.
       this.#deps.logger.info({ why: error.message }, 'this process serves no console');
     }
   }
@@ -177,7 +183,7 @@ export class Console {
     const server = createTlsServer({ ...options, ...serverContext(files) }, answer);
     files.onChange(() => server.setSecureContext(serverContext(files)));
     server.on('secureConnection', (socket) => this.#connections.add(socket));
-    // One that never shakes hands is not counted above.
+    // A connection that never completes its handshake is not counted above.
     server.maxConnections = 2 * MAX_CONNECTIONS;
     return server;
   }
@@ -241,7 +247,7 @@ export class Console {
     response.writeHead(200).end(method === 'HEAD' ? undefined : body);
   }
 
-  /** The user of the browser; without tokens it gets a session at once. */
+  /** Answers with the browser's user; if the API asks for no tokens, the browser gets a session at once. */
   #tellSession(request: IncomingMessage, response: ServerResponse): void {
     const known = this.#sessionOf(request);
     if (known !== null || this.#deps.access.asksForUsers) {
@@ -254,7 +260,7 @@ export class Console {
   async #signIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let token: unknown;
     try {
-      // A form of another page cannot send this type.
+      // A form of another page cannot send this content type.
       if (request.headers['content-type'] !== 'application/json') throw new RangeError('not JSON');
       const body: unknown = JSON.parse((await readBody(request, MAX_SIGN_IN_BYTES)).toString('utf8'));
       token = typeof body === 'object' && body !== null && 'token' in body ? body.token : null;
@@ -315,10 +321,10 @@ export class Console {
     const ended = (code: status): void => {
       release();
       const { user } = session;
-      // The API tells of the act itself: it knows for whom it was called.
+      // The API itself reports the act: it was told for whom the console calls.
       const act = { user, peer, method: path, code: status[code] };
       if (method.role === 'operate') this.#deps.logger.debug(act, 'console: an act of an operator');
-      // A token that was taken away: the page asks for another one.
+      // The token was withdrawn: the page asks for another one.
       if (code === status.UNAUTHENTICATED) this.#endSession(request);
     };
     await bridge(
@@ -331,7 +337,7 @@ export class Console {
 
   #endSession(request: IncomingMessage): void {
     const id = cookieOf(request, this.#cookieName);
-    // The answer that says so goes out first.
+    // The answer is sent before its connection's session ends.
     if (id !== null) setImmediate(() => this.sessions.end(id));
   }
 
@@ -353,7 +359,7 @@ export class Console {
     return id === null ? null : this.sessions.find(id);
   }
 
-  /** Cookies do not know ports: consoles of several processes on one host must not take each other's. */
+  /** Cookies are not separated by port: consoles of several processes on one host need names of their own. */
   get #cookieName(): string {
     return `${this.#deps.access.apiFiles === null ? '' : '__Host-'}spanmesh-${this.port}`;
   }
@@ -363,7 +369,7 @@ export class Console {
   }
 }
 
-/** The certificate alone: a browser is known by what is typed. */
+/** Only the certificate, no CAs: browsers identify themselves by tokens. */
 function serverContext(files: TlsFiles) {
   const { cert, key } = files.value;
   return secureContextOptions({ ca: null, cert, key });
@@ -374,7 +380,7 @@ function encoded({ plain, gzip, brotli }: Asset, accepted: string): [string | nu
   return gzip !== null && /\bgzip\b/.test(accepted) ? ['gzip', gzip] : [null, plain];
 }
 
-/** A cookie's value; null: it is not there, or there twice. */
+/** A cookie's value; null: it is missing, or there twice. */
 function cookieOf({ headers: { cookie = '' } }: IncomingMessage, name: string): string | null {
   const values = cookie
     .split(';')

@@ -1,23 +1,26 @@
 import type { status } from '@grpc/grpc-js';
 
-/** What a message of gRPC-Web begins with: flags, then its length, 32 bits. */
+/** Bytes at the beginning of a gRPC-Web message: flags, then its length, 32 bits. */
 const HEAD_BYTES = 5;
-/** Flag: what follows are the trailers. */
+/** Flag: the trailers follow, not a message. */
 const TRAILERS = 0x80;
 
-/** The one message that a unary call or a stream to the client is asked with. @throws RangeError: it is none */
+/**
+ * The one message in the request of a unary call or of a stream to the client. @throws RangeError: the body is no such
+ * request
+ */
 export function readRequest(body: Buffer): Buffer {
   if (body.length < HEAD_BYTES || body[0] !== 0) throw new RangeError('no uncompressed gRPC-Web message');
   if (body.readUInt32BE(1) !== body.length - HEAD_BYTES) throw new RangeError('not one gRPC-Web message');
   return body.subarray(HEAD_BYTES);
 }
 
-/** Header before each message: flags and length. */
+/** The head of a message: flags and length. */
 export function messageHead(length: number): Buffer {
   return head(0, length);
 }
 
-/** How a call has ended, as the last thing of the answer's body. */
+/** The trailers, which end the answer's body: the call's status. */
 export function trailers(code: status, details: string): Buffer {
   const text = Buffer.from(
     `grpc-status: ${code}\r\ngrpc-message: ${encodeURIComponent(details.toWellFormed())}\r\n`,

@@ -8,15 +8,15 @@ import type { ApiRole } from '@spanmesh/runtime/access/api-tokens';
 
 /** A method that a page may call. */
 export interface BridgedMethod {
-  /** The answer is a stream. */
+  /** Whether the answer is a stream. */
   readonly isStream: boolean;
-  /** What the API asks of its caller. */
+  /** The role that the API asks of its caller. */
   readonly role: ApiRole;
 }
 
 const SERVICES: readonly ServiceDefinition[] = [TopologyService, VolconfService, ProcessService, EventsService];
 
-/** Methods that a page may call, by path: the API but for messages to peers, which no page sends. */
+/** Methods that a page may call, by path: those of the API except messages to peers, which no page sends. */
 export const BRIDGED_METHODS: ReadonlyMap<string, BridgedMethod> = new Map(
   SERVICES.flatMap((service) => Object.values(service)).flatMap(bridged),
 );

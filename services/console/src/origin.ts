@@ -5,20 +5,21 @@ import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
 
 export interface OriginRule {
   readonly scheme: 'http' | 'https';
-  /** The port of the scheme's own is left out by browsers. */
+  /** The scheme's own port, which browsers leave out. */
   readonly defaultPort: number;
-  /** Host names that are allowed by a setting, in lower case. */
+  /** Host names that a setting allows, in lower case. */
   readonly names: ReadonlySet<string>;
-  /** The certificate that is shown, if any: the names in it are allowed. */
+  /** The console's certificate, if there is one: its names are allowed. */
   readonly certificate: () => X509Certificate | null;
 }
 
-/** The host that a request means, if the console may be reached under it; null: not. */
+/** The host in a request's Host header, if the console may be reached under it; null: it may not. */
 export function allowedHost(rule: OriginRule, host: string | undefined): string | null {
   if (host === undefined) return null;
   const name = hostName(host, rule.defaultPort);
   if (name === null) return null;
-  // A page elsewhere can point a name of its own at this address (DNS rebinding), but not an address at itself. Without TLS only the loopback's.
+  // A page elsewhere can make its own name resolve to this address (DNS rebinding), but cannot do so with an address.
+  // Without TLS only loopback addresses are allowed.
   const isAllowed =
     isLoopbackHost(name) ||
     rule.names.has(name) ||
@@ -27,8 +28,8 @@ export function allowedHost(rule: OriginRule, host: string | undefined): string 
 }
 
 /**
- * Why a request that does or tells something is refused; null: its page is ours. `host`: as allowedHost gave it. A browser names the
- * page's origin on every POST; `Sec-Fetch-Site` says the same of a GET.
+ * Why a request that changes or reveals something is refused; null: it comes from our own page. `host`: the result of
+ * allowedHost. A browser sends the page's origin with every POST; for a GET, `Sec-Fetch-Site` says it.
  */
 export function foreignOrigin(
   rule: OriginRule,
@@ -43,7 +44,7 @@ export function foreignOrigin(
   return origin.toLowerCase() === `${rule.scheme}://${host}` ? null : 'The request comes from another origin.';
 }
 
-/** The names of a setting, `a.example.org, b`. */
+/** The names in a setting, `a.example.org, b`. */
 export function namesOf(text: string): ReadonlySet<string> {
   return new Set(
     text

@@ -9,7 +9,7 @@ function sessions(): Sessions {
 }
 
 // Limits: console/src/sessions.ts MAX_SESSIONS
-it('so many sessions there are; then the one that was used longest ago ends', () => {
+it('there are so many sessions; beyond that the one that was used longest ago ends', () => {
   const all = sessions();
   const ids = Array.from({ length: MAX_SESSIONS }, () => all.begin(NOBODY).id);
   const [first = '', second = '', third = ''] = ids;
@@ -22,7 +22,7 @@ it('so many sessions there are; then the one that was used longest ago ends', ()
 });
 
 // Limits: console/src/sessions.ts MAX_STREAMS
-it('so many streams all sessions have together, until one of them ends', () => {
+it('all sessions together have so many streams, until one of them ends', () => {
   const all = sessions();
   const releases: ((() => void) | null)[] = [];
   while (releases.length < MAX_STREAMS) {
@@ -41,7 +41,7 @@ it('so many streams all sessions have together, until one of them ends', () => {
 });
 
 // Limits: console/src/sessions.ts MAX_CALLS_PER_SESSION
-it('so many calls a session has under way, streams or not, until one of them ends', () => {
+it('a session has so many open calls, streams or not, until one of them ends', () => {
   const all = sessions();
   const { session } = all.begin(NOBODY);
   const releases = Array.from({ length: MAX_CALLS_PER_SESSION }, (_, n) => all.take(session, n < 2));
@@ -49,7 +49,7 @@ it('so many calls a session has under way, streams or not, until one of them end
   expect([all.take(session, false), all.take(session, true)]).toEqual([null, null]);
   expect(all.take(all.begin(NOBODY).session, false)).not.toBeNull();
   releases[0]?.();
-  // Once, however often it says so.
+  // Counts once, however often it is called.
   releases[0]?.();
   expect(all.take(session, false)).not.toBeNull();
   expect(all.take(session, false)).toBeNull();

@@ -2,7 +2,7 @@ import type { HostPort } from '@spanmesh/runtime/address';
 import { setting } from '@spanmesh/runtime/settings/setting';
 import { listenAddress, optional, text } from '@spanmesh/runtime/settings/setting-types';
 
-/** Where the console listens unless it is told otherwise. */
+/** Default address of the console. */
 export const DEFAULT_CONSOLE_LISTEN = '127.0.0.1:7980';
 
 /** The settings of the console, in each process that serves it. */

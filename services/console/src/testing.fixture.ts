@@ -16,7 +16,7 @@ import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { Asset } from './assets.ts';
 import { Console, CSRF_HEADER } from './console.ts';
 
-/** What a server has answered. */
+/** An answer of the console. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -24,7 +24,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** How a call has ended, as its trailers say. */
+/** How a call has ended, by its trailers. */
 export interface Ended {
   readonly http: number;
   readonly code: number;
@@ -39,17 +39,17 @@ const PAGE: Asset = {
   isImmutable: false,
 };
 
-/** A console with an API behind it that knows a few answers. */
+/** A console with an API behind it that has a few fixed answers. */
 export class ConsoleWorld {
   readonly lines: string[];
   readonly console: Console;
   /** Streams of WatchTargets that are open at the API. */
   readonly streams = new Set<ServerWritableStream<unknown, unknown>>();
-  /** Who has called what, as handlers are told. */
+  /** The calls, with the users that the API's handlers were told. */
   readonly calls: { readonly method: string; readonly user: string }[] = [];
   readonly read = createApiToken({ name: 'rita', role: 'read' });
   readonly operate = createApiToken({ name: 'olga', role: 'operate' });
-  /** What the API believes; null: it asks nobody. */
+  /** The tokens that the API accepts; null: it asks nobody. */
   tokens: ApiTokens | null;
   readonly #api: GrpcServer;
   readonly #isTls: boolean;
@@ -130,7 +130,7 @@ export class ConsoleWorld {
     return `${this.#isTls ? 'https' : 'http'}://${this.host}`;
   }
 
-  /** A request as it is given: nothing is added that a browser would. */
+  /** Sends a request as it is given, without any header that a browser would add. */
   request(
     method: string,
     path: string,
@@ -158,7 +158,7 @@ export class ConsoleWorld {
     });
   }
 
-  /** What a page of the console's own does: signs in, or takes the session that everybody gets. */
+  /** Does what the console's own page does: signs in, or takes the session that everybody gets. */
   async signIn(token: string | null): Promise<Browser> {
     const answer =
       token === null
@@ -176,7 +176,7 @@ export class ConsoleWorld {
 /** A page that has a session. */
 export class Browser {
   readonly world: ConsoleWorld;
-  /** The whole header that has set it. */
+  /** The whole header that has set the cookie. */
   readonly setCookie: string;
   readonly csrf: string;
 
@@ -196,7 +196,7 @@ export class Browser {
     };
   }
 
-  /** A call with an empty request, or another body. */
+  /** Makes a call, by default with an empty request. */
   async call(path: string, headers: Record<string, string> = {}, body: Buffer = Buffer.alloc(5)): Promise<Ended> {
     const all = { ...this.headers, ...headers };
     const answer = await this.world.request('POST', path, { headers: all, body });

@@ -8,7 +8,7 @@ const DIST = join(import.meta.dirname, '../dist');
 
 /**
  * Builds the page into a directory, with a compressed copy of each file beside it.
- * @returns the modules that it is made of, as paths
+ * @returns the paths of the modules in it
  */
 export async function buildPage(directory: string): Promise<string[]> {
   rmSync(directory, { recursive: true, force: true });
@@ -16,7 +16,7 @@ export async function buildPage(directory: string): Promise<string[]> {
     root: import.meta.dirname,
     configFile: false,
     logLevel: 'warn',
-    // Addresses within the page are its own, wherever it is served.
+    // Addresses within the page are relative, wherever it is served.
     base: './',
     resolve: {
       alias: [{ find: /^@spanmesh\/proto\/v1\//, replacement: join(import.meta.dirname, 'gen/spanmesh/v1/') }],

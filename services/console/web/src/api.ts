@@ -13,7 +13,10 @@ import {
 } from 'nice-grpc-web';
 import { loadSession, session } from './session.ts';
 
-/** Each call shows the session's CSRF token; one that is refused for want of a session has the token asked for. */
+/**
+ * Each call carries the session's CSRF token; if a call is refused because there is no session, the page asks for the
+ * token.
+ */
 const withSession: ClientMiddleware = async function* (call, options) {
   const metadata = Metadata(options.metadata).set('spanmesh-csrf', session.value?.csrf ?? '');
   try {
@@ -30,19 +33,19 @@ const channel = createChannel(
 );
 const factory = createClientFactory().use(withSession);
 
-/** The API, as everybody calls it. */
+/** Clients of the API for all parts of the page. */
 export const topology = factory.create(TopologyDefinition, channel);
 export const volconf = factory.create(VolconfDefinition, channel);
 export const events = factory.create(EventsDefinition, channel);
 export const processes = factory.create(ProcessDefinition, channel);
 
-/** A failed call in words for people. */
+/** The error of a call, in words for people. */
 export function words(error: unknown): string {
   if (error instanceof ClientError) return error.details || Status[error.code];
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether a call failed because it is served elsewhere. */
+/** Whether a call failed because another process serves the method. */
 export function isUnserved(error: unknown): boolean {
   return error instanceof ClientError && error.code === Status.UNIMPLEMENTED;
 }

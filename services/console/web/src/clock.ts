@@ -1,13 +1,13 @@
 import { signal } from '@preact/signals';
 import { ageText } from '@spanmesh/ctl/output/age-text';
 
-/** Now, ms since 1970, once a second. */
+/** The present time, ms since 1970, updated once a second. */
 export const now = signal(Date.now());
 setInterval(() => {
   if (!document.hidden) now.value = Date.now();
 }, 1000);
 
-/** How long ago that was, or in how long it will be; to be called while drawing. */
+/** How long ago a time was, or in how long it will be; to be called while drawing. */
 export function age(time: Date | undefined): string {
   if (time === undefined) return '';
   return ageText(Math.round(Math.abs(now.value - time.getTime()) / 1000));

@@ -7,10 +7,10 @@ import { follow } from './follow.ts';
 
 /** Events that the page keeps. */
 export const MOST_EVENTS = 5000;
-/** The page is drawn anew for events at most so often, ms. */
+/** Shortest time between two redrawings for events, ms. */
 const DRAW_MS = 150;
 
-/** Something that happened, as it is shown. */
+/** An event as it is shown. */
 export interface Shown {
   readonly id: string;
   /** ms since 1970, by the clock of the process that saw it. */
@@ -21,9 +21,9 @@ export interface Shown {
   readonly reporter: string;
 }
 
-/** The newest first. */
+/** The events, the newest first. */
 export const happened = signal<readonly Shown[]>([]);
-/** Why they are not followed at the moment; empty: they are. */
+/** Why events are not being followed; empty: they are. */
 export const eventsTrouble = signal('');
 /** Events that were lost on their way to the replica that answers. */
 export const eventsLost = signal(0);
@@ -33,7 +33,7 @@ let drawing: ReturnType<typeof setTimeout> | undefined;
 let resumeToken = '';
 const seen = new SeenEvents();
 
-/** Follows what happens for ever, beginning with all that is known. @returns what ends it */
+/** Follows events for ever, beginning with all that are known. @returns a function that ends it */
 export function followEvents(): () => void {
   return follow(
     async (abort, progress) => {
@@ -66,7 +66,7 @@ function shown(event: Event): Shown {
   };
 }
 
-/** Shows what has come, soon. */
+/** Redraws soon, to show new events. */
 function draw(): void {
   if (news.length === 0 || drawing !== undefined) return;
   drawing = setTimeout(() => {

@@ -3,10 +3,10 @@ const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
 
 /**
- * Runs something that follows the server for ever, over and over: it is begun again after it ended or failed, with a growing pause, and
- * not while nobody looks at the page: a browser has six connections to a server, and pages in the background would hold them all.
- * `run` calls `progress` whenever something has come.
- * @returns what ends it
+ * Keeps following the server: `run` is repeated whenever it has ended or failed, after a growing pause, and only while
+ * the page is visible, because a browser has six connections to a server and pages in the background would hold them
+ * all. `run` calls `progress` whenever it has received something.
+ * @returns a function that ends it
  */
 export function follow(
   run: (signal: AbortSignal, progress: () => void) => Promise<void>,
@@ -44,7 +44,9 @@ export function follow(
   return () => over.abort();
 }
 
-/** Does something now, and again `ms` after it is done, while somebody looks. @returns what ends it */
+/**
+ * Runs something now, and again `ms` after it has ended, while the page is visible. @returns a function that ends it
+ */
 export function repeat(ms: number, run: (signal: AbortSignal) => Promise<void>): () => void {
   return follow(
     async (signal) => {

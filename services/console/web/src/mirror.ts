@@ -6,15 +6,15 @@ import type { Cluster, ClusterKey, Connection, Link, LnkConn, Node, NodeKey } fr
 import { topology, words } from './api.ts';
 import { follow } from './follow.ts';
 
-/** The page is drawn anew for changes at most so often, ms. */
+/** Shortest time between two redrawings for changes, ms. */
 const DRAW_MS = 150;
-/** How long something counts as changed just now, ms. */
+/** How long a change is marked as new, ms. */
 export const FRESH_MS = 4000;
 
 export interface NodeEntry {
   readonly key: string;
   node: Node;
-  /** By id; in the order of the API as long as none came since. */
+  /** Links by id, in the order of the API until a new one comes. */
   readonly links: Map<string, Link>;
 }
 
@@ -24,24 +24,24 @@ export interface ClusterEntry {
   readonly nodes: Map<string, NodeEntry>;
 }
 
-/** State of following. */
+/** Whether the trees are being followed. */
 export type Following =
   | { readonly state: 'beginning' }
   | { readonly state: 'live' }
   | { readonly state: 'lost'; readonly why: string; readonly since: number };
 
 export const following = signal<Following>({ state: 'beginning' });
-/** Rises when something in the maps below has changed. */
+/** Rises with each change in the maps below. */
 export const version = signal(0);
 export const clusters = new Map<string, ClusterEntry>();
 export const connections = new Map<string, Connection>();
-/** When things changed last, by their keys; what is not fresh any more is forgotten. */
+/** Time of the last change, by key; forgotten when it is not new any more. */
 export const changedAt = new Map<string, number>();
 
 let revision: string | null = null;
 let drawing: ReturnType<typeof setTimeout> | undefined;
 
-/** Follows the trees and the connections for ever. @returns what ends it */
+/** Follows the trees and the connections for ever. @returns a function that ends it */
 export function followTrees(): () => void {
   return follow(
     async (abort, progress) => {
@@ -69,7 +69,7 @@ export function followTrees(): () => void {
   );
 }
 
-/** Whether something has changed just now. */
+/** Whether a thing has changed within FRESH_MS. */
 export function isFresh(key: string): boolean {
   const at = changedAt.get(key);
   return at !== undefined && Date.now() - at < FRESH_MS;
@@ -83,7 +83,7 @@ export function nodeKey(key: NodeKey | undefined): string {
   return JSON.stringify([clusterKey(key?.cluster), key?.id, key?.label]);
 }
 
-/** Lists everything. @returns the revision to watch from: of what was listed first */
+/** Lists everything. @returns the revision to watch from, that of the first list */
 async function list(abort: AbortSignal): Promise<string> {
   const all: Connection[] = [];
   let from: string | undefined;
@@ -182,7 +182,7 @@ function touched(key: string): void {
   changedAt.set(key, Date.now());
 }
 
-/** Shows what has changed, soon. */
+/** Redraws soon, to show changes. */
 function draw(): void {
   if (drawing !== undefined) return;
   drawing = setTimeout(() => {

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 
-/** The address behind `#/`, by its slashes: `['node', 'id']`. */
+/** The parts of the address behind `#/`: `['node', 'id']`. */
 export const route = signal(read());
 
 function read(): readonly string[] {

@@ -1,28 +1,28 @@
 import { signal } from '@preact/signals';
 
-/** What the server says of this browser's session. */
+/** The server's answer about this browser's session. */
 export interface SessionInfo {
   readonly signedIn: boolean;
-  /** The API wants a token. */
+  /** Whether the API asks for a token. */
   readonly asksForUsers: boolean;
   readonly user: string;
   readonly role: string;
-  /** Token to be shown with each call. */
+  /** Token that each call must carry. */
   readonly csrf: string;
   readonly version: string;
 }
 
-/** null: not known yet. */
+/** The session; null: not known yet. */
 export const session = signal<SessionInfo | null>(null);
-/** Why the server does not say; empty: it does. */
+/** Why the server did not answer; empty: it did. */
 export const sessionTrouble = signal('');
 
-/** Whether what changes something is offered; the API decides all the same. */
+/** Whether the page offers changes and orders; the API decides anyway. */
 export function mayOperate(): boolean {
   return session.value?.role === 'operate';
 }
 
-/** Asks who this browser is. */
+/** Asks the server who this browser's user is. */
 export async function loadSession(): Promise<void> {
   try {
     const response = await fetch('session', { cache: 'no-store' });
@@ -34,7 +34,7 @@ export async function loadSession(): Promise<void> {
   }
 }
 
-/** Exchanges a token for a session. @returns why not, empty: it is done */
+/** Exchanges a token for a session. @returns why that failed; empty: it succeeded */
 export async function signIn(token: string): Promise<string> {
   const headers = { 'Content-Type': 'application/json' };
   try {
@@ -50,6 +50,6 @@ export async function signIn(token: string): Promise<string> {
 export async function signOut(): Promise<void> {
   const headers = { 'spanmesh-csrf': session.value?.csrf ?? '' };
   await fetch('session/end', { method: 'POST', headers }).catch(() => {});
-  // What was shown is not for the next user.
+  // The next user must not see what was shown before.
   location.reload();
 }

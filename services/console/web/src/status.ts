@@ -5,18 +5,18 @@ import { TargetState } from '@spanmesh/proto/v1/volconf';
 import { isUnserved, processes, topology, volconf, words } from './api.ts';
 import { follow } from './follow.ts';
 
-/** How often the server is asked how the installation is, ms. */
+/** How often the server is asked for the status, ms. */
 const ASK_MS = 2000;
-/** Time for an answer, ms. */
+/** Longest wait for an answer, ms. */
 const ANSWER_MS = 8000;
-/** How often targets are asked for, ms: less often, they are not looked at first. */
+/** Longest wait for targets, ms: they matter less than the rest of the status. */
 const TARGETS_MS = 2000;
-/** An answer that is older by so much is worth a word, ms. */
+/** An answer that is older than this gets a note, ms. */
 const BEHIND_MS = 2500;
 
-/** As `spanmesh status` asks for it; null: not yet. */
+/** The status, as `spanmesh status` asks for it; null: not known yet. */
 export const status = signal<Status | null>(null);
-/** Why the last question had no answer; empty: it had. */
+/** Why the last request had no answer; empty: it had one. */
 export const statusTrouble = signal('');
 /** When the last answer came, ms since 1970. */
 export const answeredAt = signal(0);
@@ -25,14 +25,14 @@ export const answeredAt = signal(0);
 export const problems = computed(() => (status.value === null ? [] : problemsOf(status.value)));
 export const notes = computed(() => (status.value === null ? [] : notesOf(status.value)));
 
-/** How old what the answering replica shows is, ms; null: it is the leader's, or not known. */
+/** How old the data of the answering replica is, ms; null: it is the leader, or the age is unknown. */
 export const behindMs = computed(() => {
   const { replica, replicas } = status.value?.topology ?? { replica: '', replicas: [] };
   const own = replicas.find((one) => one.replica === replica);
   return own !== undefined && own.lagMs > BEHIND_MS ? own.lagMs : null;
 });
 
-/** Asks for ever. @returns what ends it */
+/** Asks for the status for ever. @returns a function that ends it */
 export function followStatus(): () => void {
   return follow(
     async (signal, progress) => {

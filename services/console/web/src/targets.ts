@@ -3,16 +3,16 @@ import type { Target } from '@spanmesh/proto/v1/volconf';
 import { volconf, words } from './api.ts';
 import { follow } from './follow.ts';
 
-/** Targets by name; null: not known yet. */
+/** The targets by name; null: not known yet. */
 export const targets = signal<ReadonlyMap<string, Target> | null>(null);
-/** Why they are not followed; empty: they are. */
+/** Why targets are not being followed; empty: they are. */
 export const targetsTrouble = signal('');
 
-/** Follows the targets for ever. @returns what ends it */
+/** Follows the targets for ever. @returns a function that ends it */
 export function followTargets(): () => void {
   return follow(
     async (abort, progress) => {
-      // The first targets sent replace the known ones, all at once.
+      // The first targets of a watch replace all known ones at once.
       let all = new Map<string, Target>();
       let isCurrent = false;
       for await (const { target, removed, current } of volconf.watchTargets({}, { signal: abort })) {

@@ -6,17 +6,17 @@ import { useEffect } from 'preact/hooks';
 import { topology } from './api.ts';
 import { repeat } from './follow.ts';
 
-/** How often the gateways are asked, ms, and so what rates are taken over. */
+/** Time between two requests to the gateways, ms, and so the time over which rates are measured. */
 const TRAFFIC_MS = 3000;
 
-/** Traffic of one kind of things: connections, trunks, or classes of routes. */
+/** Traffic of one kind: of connections, trunks, or classes of routes. */
 export interface Traffic {
   readonly rows: readonly TrafficRow[];
   /** Ids of gateways that did not answer. */
   readonly silentGateways: readonly string[];
 }
 
-/** Asks the gateways as long as the view that uses it is shown, and no longer. `kind`: always the same. */
+/** Asks the gateways while the view that uses it is shown. `kind` must not change. */
 export function useTraffic(kind: TrafficKind): Signal<Traffic> {
   const traffic = useSignal<Traffic>({ rows: [], silentGateways: [] });
   useEffect(() => {

@@ -4,18 +4,18 @@ import type { ClusterEntry, NodeEntry } from './mirror.ts';
 
 interface Common {
   readonly key: string;
-  /** Key under which its change is marked. */
+  /** Key of the thing whose change is marked in the row. */
   readonly changeKey: string;
-  /** From 1. */
+  /** Depth of the row, from 1. */
   readonly level: number;
-  /** Among its siblings, from 1; and how many these are. */
+  /** Position among its siblings, from 1; and (`of`) their number. */
   readonly position: number;
   readonly of: number;
-  /** Nothing: there is nothing below it. */
+  /** Whether the rows below it are shown; undefined: there are none. */
   readonly isOpen?: boolean;
 }
 
-/** A line of the drawn tree. */
+/** A row of the drawn tree. */
 export type Row = Common &
   (
     | { readonly kind: 'cluster'; readonly entry: ClusterEntry }
@@ -26,16 +26,16 @@ export type Row = Common &
   );
 
 export interface TreeFilter {
-  /** Text that an id, a label or a connection has in it; empty: all. */
+  /** Text that an id, a label or a connection must contain; empty: all rows. */
   readonly find: string;
   readonly dialect: Dialect;
-  /** Rows that are not as they are at first: clusters are open, nodes and links closed. */
+  /** Rows that are not in their first state: clusters begin open, nodes and links closed. */
   readonly toggled: ReadonlySet<string>;
-  /** Relays of opened links, or why they are not known. */
+  /** Relays of opened links, or a sentence why they are not known. */
   readonly relays: ReadonlyMap<string, readonly Relay[] | string>;
 }
 
-/** The lines of the trees, in the order of the API, as far as the filter lets them through. */
+/** The rows of the trees that the filter admits, in the order of the API. */
 export function flatten(clusters: Iterable<ClusterEntry>, filter: TreeFilter): Row[] {
   const find = filter.find.trim().toLowerCase();
   const rows: Row[] = [];
@@ -96,11 +96,11 @@ function isFound({ node, links }: NodeEntry, find: string): boolean {
 }
 
 function has(text: string | undefined, find: string): boolean {
-  // As it is shown: labels are bytes otherwise.
+  // Compared as it is shown: a raw label has one character for each byte.
   return text !== undefined && printableLabel(text).toLowerCase().includes(find);
 }
 
-/** As the API orders them. */
+/** Compares by the order of the API. */
 function compareClusters({ cluster: { key: a } }: ClusterEntry, { cluster: { key: b } }: ClusterEntry): number {
   return (
     (a?.dialect ?? 0) - (b?.dialect ?? 0) ||

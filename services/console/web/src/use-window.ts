@@ -1,10 +1,10 @@
 import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
-/** Rows drawn beyond what is seen, on each side. */
+/** Rows drawn beyond the visible ones, on each side. */
 const MARGIN_ROWS = 12;
 
-/** The rows of a long list that are to be drawn, [first, end), for a scrolling element with rows of one height. */
+/** The rows of a long list that must be drawn, [first, end), in a scrolling element with rows of equal height. */
 export function useWindow(box: RefObject<HTMLElement | null>, rows: number, rowPx: number): readonly [number, number] {
   const [{ top, height }, setView] = useState({ top: 0, height: 800 });
   useEffect(() => {

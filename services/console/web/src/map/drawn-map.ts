@@ -5,15 +5,15 @@ import { clusters, connections } from '../mirror.ts';
 import { status } from '../status.ts';
 import { MapModel, type MapPick } from './map-model.ts';
 
-/** How near what is gone to is looked at: the share of the map's width that is seen, at most. */
+/** How near the camera goes to a thing that was found: the largest share of the map's width that is then visible. */
 const NEAR = 0.25;
-/** A step of the keyboard: this share of what is seen. */
+/** A step of the keyboard, as a share of the visible part. */
 const STEP = 0.125;
-/** How much nearer or farther a step of zooming is. */
+/** The factor of a zoom step. */
 const ZOOM = 1.5;
 const MOVE_MS = 150;
 
-/** What is looked at: the middle, and the share of the whole that is seen, in sigma's own measure. */
+/** The position of the camera: the middle, and the share of the whole that is visible, in sigma's units. */
 interface Look {
   readonly x: number;
   readonly y: number;
@@ -24,7 +24,7 @@ interface Look {
 export class DrawnMap {
   readonly #model = new MapModel();
   readonly #sigma: Sigma;
-  /** Where the camera moves to at the moment: the next step goes on from there. */
+  /** The target of the camera's present movement: the next step starts from there. */
   #goal: Look | null = null;
 
   constructor(box: HTMLElement, pick: (pick: MapPick | null) => void) {
@@ -53,19 +53,19 @@ export class DrawnMap {
     this.#look({ ...this.#at, ratio: this.#at.ratio * ZOOM });
   }
 
-  /** Moves on by so many steps to the right and upwards. */
+  /** Moves by so many steps to the right and upwards. */
   pan(right: number, up: number): void {
     const { x, y, ratio } = this.#at;
     this.#look({ x: x + right * STEP * ratio, y: y + up * STEP * ratio, ratio });
   }
 
-  /** Shows what has the text, in lower case, in it, and pales the rest. @returns how much that is */
+  /** Highlights things with the text, in lower case, and pales the rest. @returns the number of things found */
   find(text: string): number {
     this.#model.find(text);
     return this.#model.found.length;
   }
 
-  /** Goes to the nth of what was found, over and over. @returns what it is; null: nothing was found */
+  /** Goes to the nth thing that was found, counted round and round. @returns the thing; null: none was found */
   goTo(n: number): MapPick | null {
     const { found } = this.#model;
     const id = found[n % Math.max(1, found.length)];
@@ -75,7 +75,7 @@ export class DrawnMap {
     return this.#model.point(id);
   }
 
-  /** Takes over what is known now. `trunks`: ids of the gateways at both ends. */
+  /** Shows the present state. `trunks`: ids of the gateways at both ends. */
   update(trunks: readonly (readonly [string, string])[]): void {
     const gateways = status.value?.topology.gateways.map(gatewayId) ?? [];
     this.#model.update({ gateways, connections, clusters, trunks });

@@ -22,7 +22,7 @@ function cluster(label: string, connections: Iterable<string>): [string, Cluster
   return [label, entry as ClusterEntry];
 }
 
-/** So many peers, by turns at the two gateways. */
+/** So many peers, alternately at the two gateways. */
 function shown(peers: number): Shown {
   const connections = new Map(Array.from({ length: peers }, (_, n) => peer(n + 1, GATEWAYS[n % 2] ?? '')));
   const clusters = new Map([cluster('tank', connections.keys()), cluster('pool', [])]);
@@ -36,7 +36,7 @@ describe('the map of 5,000 peers', () => {
   model.update(all);
   const { graph } = model;
 
-  it('has each of them, the gateways, also one without connections, and the clusters', () => {
+  it('has all of them, the gateways, even one without connections, and the clusters', () => {
     expect(graph.order).toBe(peers + 3 + 2);
     expect(graph.getNodeAttribute('east.1', 'pick')).toEqual({
       title: 'gateway east.1',
@@ -46,7 +46,7 @@ describe('the map of 5,000 peers', () => {
     expect(graph.getNodeAttribute('tank', 'pick').text).toBe('5000 nodes');
   });
 
-  it('has nothing on top of anything else', () => {
+  it('has no two things in one place', () => {
     const places = graph.mapNodes((_, { x, y }) => ({ x, y })).sort((a, b) => a.x - b.x);
     let nearest = Number.POSITIVE_INFINITY;
     for (const [i, { x, y }] of places.entries()) {
@@ -56,11 +56,11 @@ describe('the map of 5,000 peers', () => {
         nearest = Math.min(nearest, Math.hypot(other.x - x, other.y - y));
       }
     }
-    // In a disc that is filled evenly each has about 1.8 to itself.
+    // In an evenly filled disc the distance of neighbours is about 1.8.
     expect(nearest).toBeGreaterThan(1);
   });
 
-  it('draws few lines: the trunk, and those of what is pointed at', () => {
+  it('draws few lines: the trunk, and those of the thing under the pointer', () => {
     expect(graph.edges()).toEqual(['east.1 west.1']);
     expect(model.point('west.1:4712')).toEqual({
       title: 'connection west.1:4712',
@@ -73,7 +73,7 @@ describe('the map of 5,000 peers', () => {
     expect(graph.size).toBe(1);
   });
 
-  it('finds one of them, pales the others, and all are as before when nothing is looked for', () => {
+  it('highlights one that is found, pales the others, and restores all when the search ends', () => {
     const before = graph.export();
     model.find('peer 4711');
     expect(model.found).toEqual(['east.1:4711']);
@@ -88,7 +88,7 @@ describe('the map of 5,000 peers', () => {
     expect(graph.export()).toEqual(before);
   });
 
-  it('drops nothing one by one: whoever draws it would go through all of it for each', () => {
+  it('never removes things one by one, for which the renderer would go through all of them each time', () => {
     const dropped: string[] = [];
     graph.on('nodeDropped', ({ key }) => dropped.push(key)).on('edgeDropped', ({ key }) => dropped.push(key));
     const before = graph.export();
@@ -101,7 +101,7 @@ describe('the map of 5,000 peers', () => {
     expect(dropped).toEqual([]);
   });
 
-  it('keeps everybody where they are when some go and others come, also what was looked for', () => {
+  it('keeps all places when some peers go and others come, and the found ones highlighted', () => {
     const placeOf = (id: string) => {
       const { x, y } = graph.getNodeAttributes(id);
       return { x, y };
@@ -120,7 +120,7 @@ describe('the map of 5,000 peers', () => {
   });
 });
 
-it('a map of few peers has a line to each, and to the clusters that it is in', () => {
+it('has a line to each of a few peers, and to its clusters', () => {
   const model = new MapModel();
   model.update(shown(100));
   expect(model.graph.size).toBe(1 + 100 + 100);

@@ -7,25 +7,31 @@ import { UndirectedGraph } from 'graphology';
 import type { ClusterEntry } from '../mirror.ts';
 import { aroundMiddle, discRadius, onCircle, outerRadius, type Place, ring } from './layout.ts';
 
-/** What somebody points at. */
+/** The thing under the pointer, for people. */
 export interface MapPick {
   readonly title: string;
   readonly text: string;
 }
 
-/** What there is to be shown. */
+/** The state that the map shows. */
 export interface Shown {
-  /** Ids of the gateways that are known; those that connections are on are shown besides. */
+  /** Ids of the known gateways; gateways of connections are shown besides. */
   readonly gateways: readonly string[];
   readonly connections: ReadonlyMap<string, Connection>;
   readonly clusters: ReadonlyMap<string, ClusterEntry>;
-  /** Ids of the gateways at both ends; each end tells of its own. */
+  /** Ids of the gateways at both ends; both ends report a trunk. */
   readonly trunks: readonly (readonly [string, string])[];
 }
 
-/** Lines between clusters and connections, and between these and their gateways, at most: of more only those of what is pointed at. */
+/**
+ * Most lines between clusters and connections, and between connections and their gateways; if there would be more, only
+ * those of the thing under the pointer are drawn.
+ */
 const MOST_LINES = 300;
-/** A peer's radius, px; of more peers than MANY less, so that each is to be seen, and so small that labels are there only from nearby. */
+/**
+ * A peer's radius, px; smaller for more peers than MANY, so that each can be seen, and so small that labels appear only
+ * when zoomed in.
+ */
 const PEER_SIZE = 5;
 const MANY = 150;
 const LEAST_PEER_SIZE = 1.8;
@@ -39,7 +45,7 @@ const COLORS = {
   dim: '#c8cdd5',
 };
 
-/** Of so few that are found each has its label shown. */
+/** If at most so many things are found, each has its label shown. */
 const MOST_FOUND_LABELS = 40;
 /** Something on the map. */
 export interface Thing {
@@ -49,10 +55,10 @@ export interface Thing {
   color: string;
   label: string;
   labels: 'auto' | 'visible' | 'hidden';
-  /** What lies above what. */
+  /** Drawing order: a higher level covers a lower one. */
   level: number;
   pick: MapPick;
-  /** Lower case, to be found by. */
+  /** The words to search in, in lower case. */
   words: string;
   own: string;
 }
@@ -63,36 +69,37 @@ export interface Line {
   color: string;
 }
 
-/** How a thing looks when nothing is looked for. */
+/** How a thing looks without a search. */
 type Looks = Pick<Thing, 'size' | 'color' | 'label' | 'pick'>;
 
 /**
- * The map as a graph: what is where, how it looks, and what is found. It is made anew from what is known, and places stay. Sigma goes through
- * all of the graph again for each thing or line that is dropped, so none is: where some are to go, all are cleared, and the others come again.
+ * The map as a graph: the places of things, how they look, and which are found. It is rebuilt from the present state,
+ * and things keep their places. When a thing or line is dropped, sigma goes through the whole graph; so where some must
+ * go, all are cleared at once and the remaining ones added again.
  */
 export class MapModel {
   readonly graph = new UndirectedGraph<Thing, Line>();
-  /** Place of each connection around its gateway, by gateway: kept for as long as it is there. */
+  /** Place of each connection around its gateway, by gateway: kept as long as the connection exists. */
   readonly #slots = new Map<string, Map<string, number>>();
   #shown: Shown = { gateways: [], connections: new Map(), clusters: new Map(), trunks: [] };
   #wanted = '';
-  /** Id of what is pointed at. */
+  /** Id of the thing under the pointer. */
   #pointed: string | null = null;
   #found: readonly string[] = [];
 
-  /** Ids of what has the wanted text in it; nothing is wanted: none. */
+  /** Ids of things with the wanted text; without a search none. */
   get found(): readonly string[] {
     return this.#found;
   }
 
-  /** Somebody points at this, or at nothing. @returns what it is */
+  /** Sets the thing under the pointer, or none. @returns the thing */
   point(id: string | null): MapPick | null {
     this.#pointed = id;
     this.#drawLines();
     return id === null ? null : this.graph.getNodeAttribute(id, 'pick');
   }
 
-  /** Pales what has not the text, in lower case, in it. */
+  /** Pales the things without the text, in lower case. */
   find(text: string): void {
     this.#wanted = text;
     this.#paint();
@@ -109,7 +116,7 @@ export class MapModel {
     });
   }
 
-  /** Takes over what is known now. */
+  /** Shows a new state. */
   update(shown: Shown): void {
     this.#shown = shown;
     const { connections, clusters, trunks } = shown;
@@ -162,9 +169,9 @@ export class MapModel {
     const line = (a: string, b: string, size: number, color = COLORS.line): void => {
       if (graph.hasNode(a) && graph.hasNode(b)) wanted.set(`${a} ${b}`, { a, b, size, color });
     };
-    // A trunk is one line, however many of its ends tell of it.
+    // A trunk is one line, even if both of its ends report it.
     for (const [a, b] of trunks) line(a < b ? a : b, a < b ? b : a, 3, COLORS.trunk);
-    /** All of them, or those of what is pointed at, as many as may be. */
+    /** Draws all of the lines, or only those of the thing under the pointer, as many as allowed. */
     const lines = (all: readonly (readonly [string, string])[], size: number): void => {
       const isShown = ([a, b]: readonly [string, string]): boolean => a === this.#pointed || b === this.#pointed;
       const shown = all.length <= MOST_LINES ? all : all.filter(isShown).slice(0, MOST_LINES);

@@ -6,7 +6,10 @@ import { following, version } from '../mirror.ts';
 import { address } from '../route.ts';
 import { useTraffic } from '../traffic.ts';
 
-/** Gateways and the trunks between them, the connections around them, the clusters that these offer: a graph to move about in. */
+/**
+ * Gateways and the trunks between them, the connections around them, the clusters that these offer: a graph to move
+ * about in.
+ */
 export function MapView() {
   const box = useRef<HTMLDivElement>(null);
   const [map, setMap] = useState<DrawnMap | null>(null);
