@@ -26,19 +26,19 @@ export const protobufFileName = "spanmesh/v1/capture.proto";
 export interface CaptureMessagesRequest {
   /** Number of the connection. */
   connection: number;
-  /** How many messages; 0: no bound. */
+  /** Most messages; 0: no limit. */
   count: number;
   /** For how long, milliseconds; 0: an hour, which is also the most. */
   durationMs: number;
-  /** Bytes of each message that are wanted; 0: all. */
+  /** Most bytes of each message; 0: all. */
   snaplen: number;
-  /** Who wants it, for the log; at most 200 characters. */
+  /** Who has asked for the capture, for the log; at most 200 characters. */
   by: string;
 }
 
-/** What has been captured since the part before. The first comes at once, without messages. */
+/** The messages captured since the part before. The first part comes at once, without messages. */
 export interface CaptureMessagesResponse {
-  /** In the order in which they were read and queued. */
+  /** The messages, in the order in which they were read and queued. */
   messages: CapturedMessage[];
   /** Messages that were dropped so far, because the caller did not read in time. */
   dropped: number;
@@ -46,17 +46,17 @@ export interface CaptureMessagesResponse {
   ended: string;
 }
 
-/** One message, or bytes that are none. */
+/** One message, or bytes that form no message. */
 export interface CapturedMessage {
   /** When it was read or queued, microseconds since 1970 by the gateway's clock. */
   timeUs: number;
   /** True: the gateway has queued it for the peer. False: it has read it. */
   sent: boolean;
-  /** Its bytes as on the wire, before encryption; the first `snaplen` of them. */
+  /** The bytes as on the wire, before encryption; only the first `snaplen` of them. */
   data: Buffer;
-  /** How many bytes it has. */
+  /** Size of the whole message, bytes. */
   length: number;
-  /** Bytes of this direction that were dropped between the message before and this one. */
+  /** Bytes in this direction that were dropped between the message before and this one. */
   missedBytes: number;
 }
 
@@ -445,9 +445,9 @@ export const CapturedMessage: MessageFns<CapturedMessage> = {
 export type CaptureService = typeof CaptureService;
 export const CaptureService = {
   /**
-   * Messages of a connection from now on, decrypted, until the bounds are reached, the connection has ended or the caller cancels. What
-   * the caller does not read in time is dropped and counted: the connection never waits. NOT_FOUND: no such connection stands.
-   * RESOURCE_EXHAUSTED: too many captures run here already.
+   * The messages of a connection from now on, decrypted, until a limit is reached, the connection ends or the caller
+   * cancels. Messages that the caller does not read in time are dropped and counted: the connection never waits.
+   * NOT_FOUND: no such connection is established. RESOURCE_EXHAUSTED: too many captures run on this gateway.
    */
   captureMessages: {
     path: "/spanmesh.v1.Capture/CaptureMessages" as const,
@@ -464,18 +464,18 @@ export const CaptureService = {
 
 export interface CaptureServer extends UntypedServiceImplementation {
   /**
-   * Messages of a connection from now on, decrypted, until the bounds are reached, the connection has ended or the caller cancels. What
-   * the caller does not read in time is dropped and counted: the connection never waits. NOT_FOUND: no such connection stands.
-   * RESOURCE_EXHAUSTED: too many captures run here already.
+   * The messages of a connection from now on, decrypted, until a limit is reached, the connection ends or the caller
+   * cancels. Messages that the caller does not read in time are dropped and counted: the connection never waits.
+   * NOT_FOUND: no such connection is established. RESOURCE_EXHAUSTED: too many captures run on this gateway.
    */
   captureMessages: handleServerStreamingCall<CaptureMessagesRequest, CaptureMessagesResponse>;
 }
 
 export interface CaptureClient extends Client {
   /**
-   * Messages of a connection from now on, decrypted, until the bounds are reached, the connection has ended or the caller cancels. What
-   * the caller does not read in time is dropped and counted: the connection never waits. NOT_FOUND: no such connection stands.
-   * RESOURCE_EXHAUSTED: too many captures run here already.
+   * The messages of a connection from now on, decrypted, until a limit is reached, the connection ends or the caller
+   * cancels. Messages that the caller does not read in time are dropped and counted: the connection never waits.
+   * NOT_FOUND: no such connection is established. RESOURCE_EXHAUSTED: too many captures run on this gateway.
    */
   captureMessages(
     request: CaptureMessagesRequest,

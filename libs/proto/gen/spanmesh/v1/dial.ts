@@ -28,7 +28,7 @@ export const protobufFileName = "spanmesh/v1/dial.proto";
 
 /** An order to connect. */
 export interface DialRequest {
-  /** Who wants the connection, opaque to the gateway, at most 256 characters: one owner, one connection. */
+  /** Owner of the connection, opaque to the gateway, at most 256 characters. An owner has one connection. */
   owner: string;
   /** Epoch of volconf's leader. */
   epoch: number;
@@ -38,23 +38,29 @@ export interface DialRequest {
   host: string;
   /** TCP port, 1..65535. */
   port: number;
-  /** Dialect to speak; unspecified: wait for the peer to show its own, as a listener does. */
+  /** Dialect to speak; unspecified: wait until the peer shows its own, as a listener does. */
   dialect: Dialect;
   /** Time for look-up, connect and handshake, milliseconds. */
   connectTimeoutMs: number;
-  /** Time for the peer to answer our LNK_CONN, milliseconds; 0: it need not. */
+  /** Longest wait for the peer to answer our LNK_CONN, milliseconds; 0: do not wait. */
   answerTimeoutMs: number;
-  /** What people call the owner: shown in logs and in the tree. */
+  /** Name of the owner for people, in logs and in the tree. */
   label: string;
-  /** The media whose peers ask for it, as uuid text. Empty if an operator asks. */
+  /** The media whose peers ask for the connection, as uuid text. Empty if an operator asks. */
   mediaId: string;
-  /** True: an operator asks for it, and may have it lead anywhere. Otherwise it may lead where this gateway lets peers have it connect. */
+  /**
+   * True: an operator asks for the connection, which may then go to any address. Otherwise only to addresses that this
+   * gateway allows for connections that peers ask for.
+   */
   byOperator: boolean;
-  /** The principal whose peers ask for it, at most 256 characters: look-ups have their shares and their turns by it. Empty: the media counts. */
+  /**
+   * The principal whose peers ask for the connection, at most 256 characters: name look-ups are shared out by
+   * principal. Empty: the media counts instead.
+   */
   principal: string;
 }
 
-/** The connection stands. */
+/** The connection is established. */
 export interface DialResponse {
   /** Number of the connection. */
   connection: number;
@@ -64,17 +70,17 @@ export interface DialResponse {
 
 /** An order to hang up. */
 export interface HangupRequest {
-  /** Whose connection. */
+  /** Owner of the connection. */
   owner: string;
   /** Epoch of volconf's leader. */
   epoch: number;
   /** Connections of this generation and below are closed. */
   generation: number;
-  /** Why, for the log. */
+  /** The reason, for the log. */
   reason: string;
 }
 
-/** It is closed, or was not there. */
+/** The connection is closed, or did not exist. */
 export interface HangupResponse {
   /** True if there was a connection, or an attempt. */
   closed: boolean;
@@ -94,7 +100,7 @@ export interface WatchMediaResponse {
   closed: number[];
   /** Last LNK_VOLCONF of a slot. */
   slots: SlotReceived[];
-  /** Dialled connections that stand. */
+  /** Dialled connections that are established. */
   up: DialledUp[];
   /** Dialled connections that ended. */
   down: DialledDown[];
@@ -105,8 +111,9 @@ export interface WatchMediaResponse {
   /** When this was sent, microseconds of the gateway's monotonic clock: tells how long ago something was. */
   clockUs: number;
   /**
-   * With snapshot_end: the boot id that the gateway's process began with. It stays, as connections do, when topology has declared the
-   * gateway dead and it takes another id. Empty: a gateway of an earlier version, whose first boot id is its only one.
+   * With snapshot_end: the boot id that the gateway's process began with. It stays, as connections do, when topology
+   * has declared the gateway dead and it takes another id. Empty: a gateway of an earlier version, whose first boot id
+   * is its only one.
    */
   firstBoot: string;
 }
@@ -117,23 +124,23 @@ export interface MediaLnkConn {
   lnkConn: number;
   /** media id, canonical uuid text. */
   mediaId: string;
-  /** Dialect of the LNK_CONN: its targets are spoken to in it. */
+  /** Dialect of the LNK_CONN, in which its targets are dialled. */
   dialect: Dialect;
   /** Numeric address of the peer, for people. */
   remoteAddress: string;
   /** Label of the LNK_CONN, for people. */
   label: string;
   /**
-   * Who opened it: `key:` and a hash of the peer's key, or of a peer without one its address without port, of an IPv6 address the
-   * first 64 bits. At most 64 characters, and no `/`. A media
-   * belongs to who had it first; the nil media id is a different media for each.
+   * Who opened it: `key:` and a hash of the peer's key, or of a peer without one its address without port, of an IPv6
+   * address the first 64 bits. At most 64 characters, and no `/`. A media belongs to who had it first; the nil media id
+   * is a different media for each.
    */
   principal: string;
   /** When it was opened, microseconds of the gateway's monotonic clock (`clock_us`). */
   openedUs: number;
 }
 
-/** A LNK_VOLCONF; of several for one slot in short time only the last need be told. */
+/** A LNK_VOLCONF. Of several for one slot within a short time, only the last one need be reported. */
 export interface SlotReceived {
   /** The LNK_CONN that it came in. */
   lnkConn: number;
@@ -142,15 +149,15 @@ export interface SlotReceived {
   /** The 128 bytes of the copy field. */
   copy: Buffer;
   /**
-   * When it came, microseconds of the gateway's monotonic clock (`clock_us`), rising: the latest counts when two LNK_CONNs of a media
-   * differ. Wall clocks of gateways are not compared.
+   * When it came, microseconds of the gateway's monotonic clock (`clock_us`), rising: the latest counts when two
+   * LNK_CONNs of a media differ. Wall clocks of gateways are not compared.
    */
   receivedUs: number;
 }
 
-/** A dialled connection stands. */
+/** A dialled connection is established. */
 export interface DialledUp {
-  /** Whose. */
+  /** Owner of the connection. */
   owner: string;
   /** Epoch and generation of the order. */
   epoch: number;
@@ -160,7 +167,7 @@ export interface DialledUp {
   connection: number;
   /** Numeric address and port of the peer. */
   remoteAddress: string;
-  /** Host of the order: a new leader adopts what leads to where it should. */
+  /** Host of the order: a new leader keeps connections that go to the right address. */
   host: string;
   /** Port of the order. */
   port: number;
@@ -170,7 +177,7 @@ export interface DialledUp {
 
 /** A dialled connection ended. */
 export interface DialledDown {
-  /** Whose. */
+  /** Owner of the connection. */
   owner: string;
   /** Epoch of the order. */
   epoch: number;
@@ -178,7 +185,7 @@ export interface DialledDown {
   generation: number;
   /** Why, for people. */
   reason: string;
-  /** True: the gateway stops, neither the peer nor the target is to blame. */
+  /** True: the gateway stops, so neither the peer nor the target is at fault. */
   gatewayStops: boolean;
 }
 
@@ -1675,18 +1682,20 @@ export const DialledDown: MessageFns<DialledDown> = {
 /**
  * Served by every gateway.
  *
- * Fencing: every order carries the epoch of volconf's leader. A gateway refuses (FAILED_PRECONDITION) an epoch below the
- * highest that it has seen; the metadata `spanmesh-epoch` has that one. With a higher one come to an end: what a leader before has
- * begun and not completed, and its watches. An owner (a slot or an operator's target) has at most one connection on a gateway; the
- * order with the highest (epoch, generation) counts, Hangup included: lower ones are ABORTED.
+ * Fencing: every order carries the epoch of volconf's leader. A gateway refuses (FAILED_PRECONDITION) an epoch below
+ * the highest that it has seen; the metadata `spanmesh-epoch` has that one. With a higher one come to an end: what a
+ * leader before has begun and not completed, and its watches. An owner (a slot or an operator's target) has at most one
+ * connection on a gateway; the order with the highest (epoch, generation) counts, Hangup included: lower ones are
+ * ABORTED.
  */
 export type DialService = typeof DialService;
 export const DialService = {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
-   * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
-   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
+   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
+   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
+   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
+   * leaves the outcome open.
    */
   dial: {
     path: "/spanmesh.v1.Dial/Dial" as const,
@@ -1698,8 +1707,8 @@ export const DialService = {
     responseDeserialize: (value: Buffer): DialResponse => DialResponse.decode(value),
   },
   /**
-   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
-   * socket is closed. What is gone already is no error.
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
+   * answers when its socket is closed. What is gone already is no error.
    */
   hangup: {
     path: "/spanmesh.v1.Dial/Hangup" as const,
@@ -1711,9 +1720,9 @@ export const DialService = {
     responseDeserialize: (value: Buffer): HangupResponse => HangupResponse.decode(value),
   },
   /**
-   * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
-   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
+   * The media and slots of this gateway's peers, and the state of dialled connections. A snapshot, its end, then
+   * changes; after a broken stream a new one begins with a full snapshot. The lists of one message are applied in the
+   * order opened, slots, closed, up, down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia: {
     path: "/spanmesh.v1.Dial/WatchMedia" as const,
@@ -1728,31 +1737,33 @@ export const DialService = {
 
 export interface DialServer extends UntypedServiceImplementation {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
-   * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
-   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
+   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
+   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
+   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
+   * leaves the outcome open.
    */
   dial: handleUnaryCall<DialRequest, DialResponse>;
   /**
-   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
-   * socket is closed. What is gone already is no error.
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
+   * answers when its socket is closed. What is gone already is no error.
    */
   hangup: handleUnaryCall<HangupRequest, HangupResponse>;
   /**
-   * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
-   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
+   * The media and slots of this gateway's peers, and the state of dialled connections. A snapshot, its end, then
+   * changes; after a broken stream a new one begins with a full snapshot. The lists of one message are applied in the
+   * order opened, slots, closed, up, down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia: handleServerStreamingCall<WatchMediaRequest, WatchMediaResponse>;
 }
 
 export interface DialClient extends Client {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
-   * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
-   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
+   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
+   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
+   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
+   * leaves the outcome open.
    */
   dial(request: DialRequest, callback: (error: ServiceError | null, response: DialResponse) => void): ClientUnaryCall;
   dial(
@@ -1767,8 +1778,8 @@ export interface DialClient extends Client {
     callback: (error: ServiceError | null, response: DialResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
-   * socket is closed. What is gone already is no error.
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
+   * answers when its socket is closed. What is gone already is no error.
    */
   hangup(
     request: HangupRequest,
@@ -1786,9 +1797,9 @@ export interface DialClient extends Client {
     callback: (error: ServiceError | null, response: HangupResponse) => void,
   ): ClientUnaryCall;
   /**
-   * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
-   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
+   * The media and slots of this gateway's peers, and the state of dialled connections. A snapshot, its end, then
+   * changes; after a broken stream a new one begins with a full snapshot. The lists of one message are applied in the
+   * order opened, slots, closed, up, down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia(request: WatchMediaRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchMediaResponse>;
   watchMedia(

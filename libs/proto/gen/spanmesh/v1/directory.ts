@@ -43,17 +43,20 @@ export interface FindNodeResponse {
     | undefined;
   /** Its links that can be used from the gateway, best first. */
   links: FoundLink[];
-  /** How old what this is answered from is at most, in milliseconds: 0 while the leader's lease is valid, otherwise since it was last. */
+  /**
+   * Greatest age of the data that the answer was made from, in milliseconds: 0 while the leader's lease is valid,
+   * otherwise the time since it was valid.
+   */
   lagMs: number;
 }
 
-/** A link, as gateways name it. */
+/** A link with its gateway and number. */
 export interface FoundLink {
-  /** Id of the gateway that holds it. */
+  /** Id of the link's gateway. */
   gateway: string;
-  /** Its number there. */
+  /** Number of the link at that gateway. */
   number: number;
-  /** What it is. */
+  /** The link. */
   link: Link | undefined;
 }
 
@@ -63,19 +66,19 @@ export interface FindClusterRequest {
   cluster:
     | ClusterKey
     | undefined;
-  /** Nodes that it must have; 0 means 1. */
+  /** Nodes that the cluster must have; 0 means 1. */
   nodes: number;
   /** Id of the gateway that asks, `<name>.<boot>`. */
   gateway: string;
 }
 
-/** The cluster has them. */
+/** The cluster has that many nodes. */
 export interface FindClusterResponse {
   /** The cluster. */
   cluster:
     | Cluster
     | undefined;
-  /** How old what this is answered from is at most, as in FindNodeResponse. */
+  /** Greatest age of the data, as in FindNodeResponse. */
   lagMs: number;
 }
 
@@ -567,8 +570,8 @@ export const FindClusterResponse: MessageFns<FindClusterResponse> = {
 };
 
 /**
- * Served by the topology leader. One whose lease is not valid answers only gateways whose stream it has, which know of nobody better;
- * others get UNAVAILABLE: find the one that leads.
+ * Served by the topology leader. One whose lease is not valid answers only gateways whose stream it has, which know of
+ * nobody better; others get UNAVAILABLE: find the one that leads.
  */
 export type DirectoryService = typeof DirectoryService;
 export const DirectoryService = {

@@ -24,16 +24,19 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/event_report.proto";
 
-/** Some events of one process, in the order in which it saw them. A report may be lost: the ids show how many events went with it. */
+/**
+ * Some events of one process, in the order in which it saw them. A report may be lost: the ids show how many events
+ * went with it.
+ */
 export interface ReportEventsRequest {
   /**
-   * Each with its id, `<source>.<number>`: the source is drawn at the start of the process, its numbers are 1, 2, 3, … The number of an event
-   * itself, its place in a history, is 0.
+   * Each with its id, `<source>.<number>`: the source is drawn at the start of the process, its numbers are 1, 2, 3, …
+   * The number of an event itself, its place in a history, is 0.
    */
   events: Event[];
 }
 
-/** They were taken in. */
+/** The events were added. */
 export interface ReportEventsResponse {
 }
 
@@ -159,7 +162,7 @@ export const ReportEventsResponse: MessageFns<ReportEventsResponse> = {
 /** For gateways without NATS, which reach topology by its address alone. With NATS the request is published on the bus. */
 export type EventReportsService = typeof EventReportsService;
 export const EventReportsService = {
-  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  /** Adds events to the history. Nothing depends on whether it succeeds. */
   reportEvents: {
     path: "/spanmesh.v1.EventReports/ReportEvents" as const,
     requestStream: false as const,
@@ -173,12 +176,12 @@ export const EventReportsService = {
 } as const;
 
 export interface EventReportsServer extends UntypedServiceImplementation {
-  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  /** Adds events to the history. Nothing depends on whether it succeeds. */
   reportEvents: handleUnaryCall<ReportEventsRequest, ReportEventsResponse>;
 }
 
 export interface EventReportsClient extends Client {
-  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  /** Adds events to the history. Nothing depends on whether it succeeds. */
   reportEvents(
     request: ReportEventsRequest,
     callback: (error: ServiceError | null, response: ReportEventsResponse) => void,

@@ -70,11 +70,11 @@ export interface WaitClusterRequest {
   cluster:
     | ClusterKey
     | undefined;
-  /** Nodes that it must have; 0 means 1. */
+  /** Nodes that the cluster must have; 0 means 1. */
   nodes: number;
 }
 
-/** The cluster has them. */
+/** The cluster has that many nodes. */
 export interface WaitClusterResponse {
   /** The cluster. */
   cluster: Cluster | undefined;
@@ -110,9 +110,9 @@ export interface ResolveNodeResponse {
   links: Link[];
 }
 
-/** From the client. */
+/** A message from the client. */
 export interface OpenRouteRequest {
-  /** The first message, and only that. */
+  /** The route to open; must come first, and only once. */
   open?:
     | OpenRoute
     | undefined;
@@ -120,7 +120,7 @@ export interface OpenRouteRequest {
   routed?: RoutedMessage | undefined;
 }
 
-/** Where to. */
+/** The destination of a route. */
 export interface OpenRoute {
   /** The node. The route is opened as soon as it can be reached, within the call's deadline or `wait_ms`. */
   node:
@@ -130,9 +130,9 @@ export interface OpenRoute {
   waitMs: number;
 }
 
-/** To the client. */
+/** A message to the client. */
 export interface OpenRouteResponse {
-  /** The first message: the route stands. */
+  /** The first message: the route is established. */
   opened?:
     | RouteOpened
     | undefined;
@@ -140,13 +140,13 @@ export interface OpenRouteResponse {
   routed?: RoutedMessage | undefined;
 }
 
-/** The route stands. */
+/** The route is established. */
 export interface RouteOpened {
   /** The node. */
   node:
     | NodeKey
     | undefined;
-  /** The link that the route uses, for as long as it stands. */
+  /** The link that the route uses, for its whole life. */
   link: string;
   /** The dialect spoken with the node. */
   dialect: Dialect;
@@ -172,7 +172,7 @@ export interface RoutedMessage {
   delete: boolean;
   /** The transaction is torn down. */
   abort: boolean;
-  /** One-way messages: an answer. In transactions it follows from the roles. */
+  /** Only for one-way messages: it is an answer. In transactions this follows from the roles. */
   reply: boolean;
   /** The error field. */
   error: number;
@@ -1688,15 +1688,18 @@ export const RoutedMessage: MessageFns<RoutedMessage> = {
 };
 
 /**
- * Stable handles on clusters and nodes, and routes to them. Served by every gateway; topology is asked where a node is, the
- * messages never pass through it.
+ * Stable handles on clusters and nodes, and routes to them. Served by every gateway; topology is asked where a node is,
+ * the messages never pass through it.
  *
  * A gateway offers one span of its own for all its clients where a dialect needs a source (linkid): clients come by the
  * thousand without a span each.
  */
 export type MessagingService = typeof MessagingService;
 export const MessagingService = {
-  /** Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs out. */
+  /**
+   * Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs
+   * out.
+   */
   acquireCluster: {
     path: "/spanmesh.v1.Messaging/AcquireCluster" as const,
     requestStream: false as const,
@@ -1731,7 +1734,7 @@ export const MessagingService = {
       Buffer.from(ReleaseClusterResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReleaseClusterResponse => ReleaseClusterResponse.decode(value),
   },
-  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it has none in time. */
   waitCluster: {
     path: "/spanmesh.v1.Messaging/WaitCluster" as const,
     requestStream: false as const,
@@ -1741,7 +1744,7 @@ export const MessagingService = {
     responseSerialize: (value: WaitClusterResponse): Buffer => Buffer.from(WaitClusterResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WaitClusterResponse => WaitClusterResponse.decode(value),
   },
-  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it cannot in time. */
   resolveNode: {
     path: "/spanmesh.v1.Messaging/ResolveNode" as const,
     requestStream: false as const,
@@ -1752,9 +1755,9 @@ export const MessagingService = {
     responseDeserialize: (value: Buffer): ResolveNodeResponse => ResolveNodeResponse.decode(value),
   },
   /**
-   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE and the
-   * reason when the route goes: whatever was open on it is aborted. Several routes to one node use different links when
-   * there are several.
+   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE
+   * and the reason when the route goes: whatever was open on it is aborted. Several routes to one node use different
+   * links when there are several.
    */
   openRoute: {
     path: "/spanmesh.v1.Messaging/OpenRoute" as const,
@@ -1768,26 +1771,32 @@ export const MessagingService = {
 } as const;
 
 export interface MessagingServer extends UntypedServiceImplementation {
-  /** Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs out. */
+  /**
+   * Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs
+   * out.
+   */
   acquireCluster: handleUnaryCall<AcquireClusterRequest, AcquireClusterResponse>;
   /** Keeps handles for another lease. NOT_FOUND names those that are gone: acquire them again. */
   renewClusters: handleUnaryCall<RenewClustersRequest, RenewClustersResponse>;
   /** Gives a handle back. A handle that is gone already is no error. */
   releaseCluster: handleUnaryCall<ReleaseClusterRequest, ReleaseClusterResponse>;
-  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it has none in time. */
   waitCluster: handleUnaryCall<WaitClusterRequest, WaitClusterResponse>;
-  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it cannot in time. */
   resolveNode: handleUnaryCall<ResolveNodeRequest, ResolveNodeResponse>;
   /**
-   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE and the
-   * reason when the route goes: whatever was open on it is aborted. Several routes to one node use different links when
-   * there are several.
+   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE
+   * and the reason when the route goes: whatever was open on it is aborted. Several routes to one node use different
+   * links when there are several.
    */
   openRoute: handleBidiStreamingCall<OpenRouteRequest, OpenRouteResponse>;
 }
 
 export interface MessagingClient extends Client {
-  /** Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs out. */
+  /**
+   * Holds a cluster: it stays known, whether or not it has nodes (yet), until the handle is released or its lease runs
+   * out.
+   */
   acquireCluster(
     request: AcquireClusterRequest,
     callback: (error: ServiceError | null, response: AcquireClusterResponse) => void,
@@ -1835,7 +1844,7 @@ export interface MessagingClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReleaseClusterResponse) => void,
   ): ClientUnaryCall;
-  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a cluster has nodes. DEADLINE_EXCEEDED if it has none in time. */
   waitCluster(
     request: WaitClusterRequest,
     callback: (error: ServiceError | null, response: WaitClusterResponse) => void,
@@ -1851,7 +1860,7 @@ export interface MessagingClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WaitClusterResponse) => void,
   ): ClientUnaryCall;
-  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it does not come to that in time. */
+  /** Waits until a node can be reached from this gateway. DEADLINE_EXCEEDED if it cannot in time. */
   resolveNode(
     request: ResolveNodeRequest,
     callback: (error: ServiceError | null, response: ResolveNodeResponse) => void,
@@ -1868,9 +1877,9 @@ export interface MessagingClient extends Client {
     callback: (error: ServiceError | null, response: ResolveNodeResponse) => void,
   ): ClientUnaryCall;
   /**
-   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE and the
-   * reason when the route goes: whatever was open on it is aborted. Several routes to one node use different links when
-   * there are several.
+   * A route to a node, over one of its links. First `open`, then messages both ways. The stream ends with UNAVAILABLE
+   * and the reason when the route goes: whatever was open on it is aborted. Several routes to one node use different
+   * links when there are several.
    */
   openRoute(): ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;
   openRoute(options: Partial<CallOptions>): ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;

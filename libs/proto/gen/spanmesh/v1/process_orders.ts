@@ -26,15 +26,15 @@ export const protobufFileName = "spanmesh/v1/process_orders.proto";
 
 /** An operator's order. */
 export interface OrderLogLevelRequest {
-  /** What he has asked for. */
+  /** The operator's request. */
   order:
     | SetLogLevelRequest
     | undefined;
-  /** Who he is, and from where, for the log; at most 300 characters. */
+  /** The operator and his host, for the log; at most 300 characters. */
   by: string;
 }
 
-/** What has become of it. */
+/** The result of the order. */
 export interface OrderLogLevelResponse {
   /** The process as it is now; not set: the order is not meant for it. */
   process: ProcessInfo | undefined;
@@ -199,7 +199,10 @@ export const OrderLogLevelResponse: MessageFns<OrderLogLevelResponse> = {
 /** Served by every process that other services reach. */
 export type ProcessOrdersService = typeof ProcessOrdersService;
 export const ProcessOrdersService = {
-  /** Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is too long. */
+  /**
+   * Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is
+   * too long.
+   */
   orderLogLevel: {
     path: "/spanmesh.v1.ProcessOrders/OrderLogLevel" as const,
     requestStream: false as const,
@@ -213,12 +216,18 @@ export const ProcessOrdersService = {
 } as const;
 
 export interface ProcessOrdersServer extends UntypedServiceImplementation {
-  /** Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is too long. */
+  /**
+   * Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is
+   * too long.
+   */
   orderLogLevel: handleUnaryCall<OrderLogLevelRequest, OrderLogLevelResponse>;
 }
 
 export interface ProcessOrdersClient extends Client {
-  /** Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is too long. */
+  /**
+   * Changes what this process logs, if the order is meant for it. INVALID_ARGUMENT: no such level, or a time that is
+   * too long.
+   */
   orderLogLevel(
     request: OrderLogLevelRequest,
     callback: (error: ServiceError | null, response: OrderLogLevelResponse) => void,

@@ -30,8 +30,8 @@ export interface OpenTrunkRequest {
   /** Id of the gateway that the caller means. */
   to: string;
   /**
-   * Version of the protocol between services that the caller speaks, 1; the trunk's framing belongs to it. The two may differ by
-   * one, then the lower is spoken; by more: UNIMPLEMENTED.
+   * Version of the protocol between services that the caller speaks, 1; the trunk's framing belongs to it. The two may
+   * differ by one, then the lower is spoken; by more: UNIMPLEMENTED.
    */
   version: number;
 }
@@ -248,14 +248,15 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
   },
 };
 
-/** Served by every gateway to the others. Sets trunks up; their bytes travel on a TCP connection of their own. */
+/** Served by every gateway for the others. It sets trunks up; a trunk's messages travel on a TCP connection of its own. */
 export type TrunkService = typeof TrunkService;
 export const TrunkService = {
   /**
-   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes decide.
-   * FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means. ALREADY_EXISTS: the two
-   * have opened one towards each other at the same moment, and the callee's stays (that of the smaller id). NOT_FOUND: the leader has
-   * told the callee that the caller's id was declared dead; the caller takes a new boot id unless a leader has it.
+   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
+   * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
+   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
+   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
+   * new boot id unless a leader has it.
    */
   openTrunk: {
     path: "/spanmesh.v1.Trunk/OpenTrunk" as const,
@@ -270,20 +271,22 @@ export const TrunkService = {
 
 export interface TrunkServer extends UntypedServiceImplementation {
   /**
-   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes decide.
-   * FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means. ALREADY_EXISTS: the two
-   * have opened one towards each other at the same moment, and the callee's stays (that of the smaller id). NOT_FOUND: the leader has
-   * told the callee that the caller's id was declared dead; the caller takes a new boot id unless a leader has it.
+   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
+   * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
+   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
+   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
+   * new boot id unless a leader has it.
    */
   openTrunk: handleUnaryCall<OpenTrunkRequest, OpenTrunkResponse>;
 }
 
 export interface TrunkClient extends Client {
   /**
-   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes decide.
-   * FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means. ALREADY_EXISTS: the two
-   * have opened one towards each other at the same moment, and the callee's stays (that of the smaller id). NOT_FOUND: the leader has
-   * told the callee that the caller's id was declared dead; the caller takes a new boot id unless a leader has it.
+   * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
+   * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
+   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
+   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
+   * new boot id unless a leader has it.
    */
   openTrunk(
     request: OpenTrunkRequest,

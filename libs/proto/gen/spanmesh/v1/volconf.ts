@@ -33,9 +33,9 @@ export const TargetState = {
   TARGET_STATE_UNSPECIFIED: 0,
   /** TARGET_STATE_STOPPED - Nothing to connect to (copyid 0, no `span:`), or a better slot is up and the policy says so. */
   TARGET_STATE_STOPPED: 1,
-  /** TARGET_STATE_CONNECT - Being connected, or waiting for the next try. */
+  /** TARGET_STATE_CONNECT - It is being connected, or waits for the next attempt. */
   TARGET_STATE_CONNECT: 2,
-  /** TARGET_STATE_RUNNING - The connection stands. */
+  /** TARGET_STATE_RUNNING - The connection is established. */
   TARGET_STATE_RUNNING: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -147,20 +147,20 @@ export function targetOriginToJSON(object: TargetOrigin): string {
   }
 }
 
-/** Something to be connected to. */
+/** A target: an address to be connected to. */
 export interface Target {
   /**
-   * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a media each:
-   * `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a
+   * media each: `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
    */
   name: string;
   /** Where it comes from. */
   origin: TargetOrigin;
-  /** What to connect to, as it was written: `span:host` or `span:host:port`. */
+  /** The address, as it was written: `span:host` or `span:host:port`. */
   path: string;
-  /** What it is doing. */
+  /** Its state. */
   state: TargetState;
-  /** Since when. */
+  /** Since when it has been in this state. */
   since:
     | Date
     | undefined;
@@ -170,17 +170,17 @@ export interface Target {
   gateway: string;
   /** Id of the connection; empty: none. */
   connection: string;
-  /** Numeric address and port of the peer, while it stands. */
+  /** Numeric address and port of the peer, while the connection is established. */
   remoteAddress: string;
-  /** What went wrong last; empty: nothing yet. */
+  /** The last error; empty: none yet. */
   lastError: string;
-  /** When that was. */
+  /** When that error happened. */
   lastErrorAt:
     | Date
     | undefined;
-  /** Tries since the connection last stood. */
+  /** Attempts since the connection was last established. */
   attempts: number;
-  /** When the next try is due; not set: none is planned. */
+  /** When the next attempt is due; not set: none is planned. */
   nextTry:
     | Date
     | undefined;
@@ -248,7 +248,7 @@ export interface GetTargetRequest {
 
 /** The target. */
 export interface GetTargetResponse {
-  /** It. */
+  /** The target. */
   target: Target | undefined;
 }
 
@@ -262,9 +262,9 @@ export interface SetTargetRequest {
   dialect: Dialect;
 }
 
-/** It is kept. */
+/** The target is stored. */
 export interface SetTargetResponse {
-  /** As it is now. */
+  /** Its present state. */
   target: Target | undefined;
 }
 
@@ -1698,8 +1698,8 @@ export const WatchTargetsResponse: MessageFns<WatchTargetsResponse> = {
 };
 
 /**
- * Targets: read them, set an operator's own, watch them. Reads are served by the leader, which alone knows how the connections
- * fare (others: UNAVAILABLE, the message names it), writes by any replica (they go to the key-value store).
+ * Targets: read them, set an operator's own, watch them. Reads are served by the leader, which alone knows how the
+ * connections fare (others: UNAVAILABLE, the message names it), writes by any replica (they go to the key-value store).
  */
 export type VolconfService = typeof VolconfService;
 export const VolconfService = {
@@ -1733,7 +1733,10 @@ export const VolconfService = {
     responseSerialize: (value: SetTargetResponse): Buffer => Buffer.from(SetTargetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetTargetResponse => SetTargetResponse.decode(value),
   },
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget: {
     path: "/spanmesh.v1.Volconf/RemoveTarget" as const,
     requestStream: false as const,
@@ -1764,7 +1767,10 @@ export interface VolconfServer extends UntypedServiceImplementation {
   getTarget: handleUnaryCall<GetTargetRequest, GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget: handleUnaryCall<SetTargetRequest, SetTargetResponse>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget: handleUnaryCall<RemoveTargetRequest, RemoveTargetResponse>;
   /** All targets, then every change. The watcher is registered before the first message is sent. */
   watchTargets: handleServerStreamingCall<WatchTargetsRequest, WatchTargetsResponse>;
@@ -1819,7 +1825,10 @@ export interface VolconfClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetTargetResponse) => void,
   ): ClientUnaryCall;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: RemoveTargetRequest,
     callback: (error: ServiceError | null, response: RemoveTargetResponse) => void,

@@ -91,7 +91,10 @@ export interface Event {
   number: number;
   /** What kind it is. */
   kind: EventKind;
-  /** What it is about, for a filter: a connection's id, a target's name, a gateway's id, `topology at <address>`, a file, a principal, a method. */
+  /**
+   * The subject of the event, for a filter: a connection's id, a target's name, a gateway's id, `topology at
+   * <address>`, a file, a principal, a method.
+   */
   subject: string;
   /** When it happened; of one that was repeated, the last time. By the clock of the process that saw it. */
   time:
@@ -133,11 +136,11 @@ export interface Event {
   operator?:
     | OperatorEvent
     | undefined;
-  /** The same at every replica; of one that was repeated, that of the last time. Opaque. */
+  /** Id of the event, equal at every replica; for a repeated event, the id of the last one. Opaque. */
   id: string;
   /**
-   * Who caused it, as far as is known: a key, an address, an operator. Events of the same kind with the same principal are counted together
-   * when they become many.
+   * Who caused the event, as far as is known: a key, an address, an operator. Many events of one kind with the same
+   * principal are counted together.
    */
   principal: string;
 }
@@ -190,9 +193,9 @@ export interface DrainEvent {
   done: boolean;
   /** Connections that were chosen. */
   chosen: number;
-  /** Those that ended in order. */
+  /** Chosen connections that ended in order. */
   closed: number;
-  /** Those that were cut off. */
+  /** Chosen connections that were cut off. */
   cut: number;
 }
 
@@ -208,27 +211,27 @@ export interface FilesEvent {
 
 /** About a limit. */
 export interface LimitEvent {
-  /** What there is only so much of. */
+  /** Name of the limited resource. */
   limit: string;
-  /** Who has hit it: a key's name or an address. */
+  /** The principal that has reached the limit: a key's name or an address. */
   principal: string;
   /** The limit's value. */
   value: number;
-  /** What the principal held at that moment. */
+  /** The amount that the principal held at that moment. */
   held: number;
-  /** True: all together had too much, and this one most of it; false: its own share was used up. */
+  /** True: all principals together reached the limit, and this one held most; false: it used up its own share. */
   ofAll: boolean;
 }
 
 /** About what an operator did. */
 export interface OperatorEvent {
-  /** Who: a token's name, or a certificate's subject; empty: the API asks nobody who they are. */
+  /** The user: a token's name, or a certificate's subject; empty: the API does not ask who its users are. */
   who: string;
-  /** From where: a host, as the process that was called saw it; of somebody at the console, as the console saw it. */
+  /** The user's host, as the called process saw it, or for a user of the console as the console saw it. */
   from: string;
-  /** What: the method called, `Service/Method`. */
+  /** The method called, `Service/Method`. */
   method: string;
-  /** With what, in words: never a secret, never a payload. */
+  /** The act's details, in words: never a secret, never a payload. */
   what: string;
   /** Why it was refused, or failed; empty: it was done, or has begun. */
   error: string;
@@ -273,21 +276,25 @@ export interface WatchEventsRequest {
   /** Only about this subject; empty: all. */
   subject: string;
   /**
-   * First what happened (last) at this time or later and is in the history, then what comes. Not set, or with a resume_token: nothing
-   * but what the token says.
+   * First what happened (last) at this time or later and is in the history, then what comes. Not set, or with a
+   * resume_token: nothing but what the token says.
    */
   since: Date | undefined;
 }
 
 /** One message of a watch. */
 export interface WatchEventsResponse {
-  /** The entries, in order of number. The first message is sent at once, and may have none; so does one that only brings a later token. */
+  /**
+   * The entries, in order of number. The first message is sent at once, and may have none; so does one that only brings
+   * a later token.
+   */
   events: Event[];
   /** Resume from here. */
   resumeToken: string;
   /**
-   * In the first message: entries after the token are not there any more, or the token is of nobody. Later: this watch was too slow, and
-   * entries were dropped before it had read them. What follows is not all that happened.
+   * In the first message: entries after the token were dropped, or the token is of an unknown replica. In a later one:
+   * this watch was too slow, and entries were dropped before it had read them. In both cases events are missing before
+   * those that follow.
    */
   historyLost: boolean;
   /** Events that are known to have been lost on their way to this replica since its history began. */
@@ -1678,9 +1685,10 @@ export const WatchEventsResponse: MessageFns<WatchEventsResponse> = {
 };
 
 /**
- * The bounded history of what happened. Every replica of topology keeps it, and answers from its own copy. What the same peer (or target, or
- * operator) repeats becomes one entry with a count, so that a peer that comes and goes pushes nothing of others out. Events are for people:
- * they may be lost on their way, and nothing is to be concluded from one that is missing; Topology.Watch is for that.
+ * The limited history of events. Every replica of topology keeps it, and answers from its own copy. Repeated events of
+ * one peer (or target, or operator) become one entry with a count, so that a peer that comes and goes does not push out
+ * the events of others. Events are for people: some may be lost on their way, so nothing can be concluded from a
+ * missing one; Topology.Watch is for programs that must not miss changes.
  */
 export type EventsDefinition = typeof EventsDefinition;
 export const EventsDefinition = {
@@ -1697,9 +1705,10 @@ export const EventsDefinition = {
       options: {},
     },
     /**
-     * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-     * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-     * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+     * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+     * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
+     * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
+     * watches already.
      */
     watchEvents: {
       name: "WatchEvents",
@@ -1719,9 +1728,10 @@ export interface EventsServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListEventsResponse>>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
+   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
+   * watches already.
    */
   watchEvents(
     request: WatchEventsRequest,
@@ -1736,9 +1746,10 @@ export interface EventsClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListEventsResponse>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
+   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
+   * watches already.
    */
   watchEvents(
     request: DeepPartial<WatchEventsRequest>,

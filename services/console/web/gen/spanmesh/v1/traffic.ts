@@ -13,7 +13,7 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/traffic.proto";
 
-/** What counters are about. */
+/** The kinds of things that are counted. */
 export const TrafficKind = {
   /** TRAFFIC_KIND_UNSPECIFIED - Not used. */
   TRAFFIC_KIND_UNSPECIFIED: 0,
@@ -38,11 +38,12 @@ export namespace TrafficKind {
 
 /** The counters of one thing on one gateway. Counters and sizes are whole numbers below 2^53. */
 export interface TrafficCounters {
-  /** What they are about. */
+  /** The kind of thing that is counted. */
   kind: TrafficKind;
   /**
-   * A connection's id; of a trunk the id of the gateway at its other end; of a class of routes its name: `local` between two peers of this
-   * gateway, `trunk` between a peer of this gateway and another gateway, `client` between a peer and a client of this gateway's API.
+   * A connection's id; of a trunk the id of the gateway at its other end; of a class of routes its name: `local`
+   * between two peers of this gateway, `trunk` between a peer of this gateway and another gateway, `client` between a
+   * peer and a client of this gateway's API.
    */
   id: string;
   /** Id of the gateway that counts. */
@@ -55,11 +56,14 @@ export interface TrafficCounters {
   label: string;
   /** Messages that came in. Of a class: from another gateway (`trunk`), to a client (`client`); all of them (`local`). */
   messagesIn: number;
-  /** Messages that went out, or wait to. Of a class: to another gateway (`trunk`), from a client (`client`); all of them (`local`). */
+  /**
+   * Messages that went out, or wait to. Of a class: to another gateway (`trunk`), from a client (`client`); all of them
+   * (`local`).
+   */
   messagesOut: number;
   /**
-   * Bytes that came in: as on the wire, encryption included, the handshake not. Of a class: of its messages, headers and padding
-   * included, before encryption.
+   * Bytes that came in: as on the wire, encryption included, the handshake not. Of a class: of its messages, headers
+   * and padding included, before encryption.
    */
   bytesIn: number;
   /** Bytes that went out, or wait to; counted as `bytes_in`. */
@@ -71,13 +75,13 @@ export interface TrafficCounters {
   /** Bytes that wait to be sent; 0 for a class. */
   queueBytes: number;
   /**
-   * How often reading from a connection was paused because a destination, or the connection itself, was behind; of a trunk how often a
-   * sender was held up because its window was used up; 0 for a class.
+   * How often reading from a connection was paused because a destination, or the connection itself, was behind; of a
+   * trunk how often a sender was held up because its window was used up; 0 for a class.
    */
   pauses: number;
   /**
-   * For how long it has been counted, milliseconds, by the gateway's monotonic clock. Of two answers about one thing the difference is the
-   * time between them; less than before: it was begun anew, and the counters with it.
+   * For how long the thing has been counted, milliseconds, by the gateway's monotonic clock. The difference between two
+   * answers is the time between them; if it is less than before, the thing and its counters were begun anew.
    */
   ageMs: number;
 }
@@ -86,9 +90,9 @@ export interface TrafficCounters {
 export interface ListGatewayTrafficRequest {
   /** Most objects in the answer; 0, or more than 500: 500. */
   pageSize: number;
-  /** Only those after this one, by its kind and `after_id`; unspecified: from the first on. */
+  /** Only those after the one with this kind and `after_id`; unspecified: from the first on. */
   afterKind: TrafficKind;
-  /** Id of that one. */
+  /** Id of the one after which the answer begins. */
   afterId: string;
   /** Only these kinds; none: all. */
   kinds: TrafficKind[];
@@ -96,9 +100,9 @@ export interface ListGatewayTrafficRequest {
 
 /** Counters of a gateway. `gateway` and `label` in them are left empty. */
 export interface ListGatewayTrafficResponse {
-  /** In order. */
+  /** The counters, in order. */
   counters: TrafficCounters[];
-  /** More come after the last one. */
+  /** True: there are further counters after the last one. */
   more: boolean;
 }
 
@@ -519,7 +523,10 @@ export const GatewayTrafficDefinition = {
   name: "GatewayTraffic",
   fullName: "spanmesh.v1.GatewayTraffic",
   methods: {
-    /** The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes in order of id. */
+    /**
+     * The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes
+     * in order of id.
+     */
     listGatewayTraffic: {
       name: "ListGatewayTraffic",
       requestType: ListGatewayTrafficRequest as typeof ListGatewayTrafficRequest,
@@ -532,7 +539,10 @@ export const GatewayTrafficDefinition = {
 } as const;
 
 export interface GatewayTrafficServiceImplementation<CallContextExt = {}> {
-  /** The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes in order of id. */
+  /**
+   * The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes
+   * in order of id.
+   */
   listGatewayTraffic(
     request: ListGatewayTrafficRequest,
     context: CallContext & CallContextExt,
@@ -540,7 +550,10 @@ export interface GatewayTrafficServiceImplementation<CallContextExt = {}> {
 }
 
 export interface GatewayTrafficClient<CallOptionsExt = {}> {
-  /** The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes in order of id. */
+  /**
+   * The counters of this gateway: those of connections in order of number, then those of trunks and classes of routes
+   * in order of id.
+   */
   listGatewayTraffic(
     request: DeepPartial<ListGatewayTrafficRequest>,
     options?: CallOptions & CallOptionsExt,

@@ -20,9 +20,9 @@ export const TargetState = {
   TARGET_STATE_UNSPECIFIED: 0,
   /** TARGET_STATE_STOPPED - Nothing to connect to (copyid 0, no `span:`), or a better slot is up and the policy says so. */
   TARGET_STATE_STOPPED: 1,
-  /** TARGET_STATE_CONNECT - Being connected, or waiting for the next try. */
+  /** TARGET_STATE_CONNECT - It is being connected, or waits for the next attempt. */
   TARGET_STATE_CONNECT: 2,
-  /** TARGET_STATE_RUNNING - The connection stands. */
+  /** TARGET_STATE_RUNNING - The connection is established. */
   TARGET_STATE_RUNNING: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -60,20 +60,20 @@ export namespace TargetOrigin {
   export type UNRECOGNIZED = typeof TargetOrigin.UNRECOGNIZED;
 }
 
-/** Something to be connected to. */
+/** A target: an address to be connected to. */
 export interface Target {
   /**
-   * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a media each:
-   * `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a
+   * media each: `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
    */
   name: string;
   /** Where it comes from. */
   origin: TargetOrigin;
-  /** What to connect to, as it was written: `span:host` or `span:host:port`. */
+  /** The address, as it was written: `span:host` or `span:host:port`. */
   path: string;
-  /** What it is doing. */
+  /** Its state. */
   state: TargetState;
-  /** Since when. */
+  /** Since when it has been in this state. */
   since:
     | Date
     | undefined;
@@ -83,17 +83,17 @@ export interface Target {
   gateway: string;
   /** Id of the connection; empty: none. */
   connection: string;
-  /** Numeric address and port of the peer, while it stands. */
+  /** Numeric address and port of the peer, while the connection is established. */
   remoteAddress: string;
-  /** What went wrong last; empty: nothing yet. */
+  /** The last error; empty: none yet. */
   lastError: string;
-  /** When that was. */
+  /** When that error happened. */
   lastErrorAt:
     | Date
     | undefined;
-  /** Tries since the connection last stood. */
+  /** Attempts since the connection was last established. */
   attempts: number;
-  /** When the next try is due; not set: none is planned. */
+  /** When the next attempt is due; not set: none is planned. */
   nextTry:
     | Date
     | undefined;
@@ -161,7 +161,7 @@ export interface GetTargetRequest {
 
 /** The target. */
 export interface GetTargetResponse {
-  /** It. */
+  /** The target. */
   target: Target | undefined;
 }
 
@@ -175,9 +175,9 @@ export interface SetTargetRequest {
   dialect: Dialect;
 }
 
-/** It is kept. */
+/** The target is stored. */
 export interface SetTargetResponse {
-  /** As it is now. */
+  /** Its present state. */
   target: Target | undefined;
 }
 
@@ -1277,8 +1277,8 @@ export const WatchTargetsResponse: MessageFns<WatchTargetsResponse> = {
 };
 
 /**
- * Targets: read them, set an operator's own, watch them. Reads are served by the leader, which alone knows how the connections
- * fare (others: UNAVAILABLE, the message names it), writes by any replica (they go to the key-value store).
+ * Targets: read them, set an operator's own, watch them. Reads are served by the leader, which alone knows how the
+ * connections fare (others: UNAVAILABLE, the message names it), writes by any replica (they go to the key-value store).
  */
 export type VolconfDefinition = typeof VolconfDefinition;
 export const VolconfDefinition = {
@@ -1312,7 +1312,10 @@ export const VolconfDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+    /**
+     * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+     * removed.
+     */
     removeTarget: {
       name: "RemoveTarget",
       requestType: RemoveTargetRequest as typeof RemoveTargetRequest,
@@ -1343,7 +1346,10 @@ export interface VolconfServiceImplementation<CallContextExt = {}> {
   getTarget(request: GetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetTargetResponse>>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: SetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SetTargetResponse>>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: RemoveTargetRequest,
     context: CallContext & CallContextExt,
@@ -1365,7 +1371,10 @@ export interface VolconfClient<CallOptionsExt = {}> {
   getTarget(request: DeepPartial<GetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: DeepPartial<SetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<SetTargetResponse>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: DeepPartial<RemoveTargetRequest>,
     options?: CallOptions & CallOptionsExt,
