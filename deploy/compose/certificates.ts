@@ -1,11 +1,14 @@
-// Makes what the containers of docker-compose.yml know each other by, once, each pair into the volume of the container that is to have it,
-// and the key pair by which peers know the installation. Certificates are there for two years and are made anew when they have come to
-// their last month. A service takes new ones over while it runs; NATS must be restarted.
+// Makes the certificates by which the containers of docker-compose.yml identify each other, once, each pair in the
+// volume of its container, and the key pair by which peers know the installation. Certificates are valid for two years,
+// and are made anew in their last month. A service uses new ones while it runs; NATS must be restarted.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A volume for each container that has a pair: its name → that of the pair. Replicas of the gateway share one: `--scale` makes no volumes. */
+/**
+ * A volume for each container that has a pair: its name → that of the pair. Replicas of the gateway share one:
+ * `--scale` makes no volumes.
+ */
 const PAIRS = {
   nats: 'nats',
   'topology-a': 'topology',
@@ -14,10 +17,13 @@ const PAIRS = {
   volconf: 'volconf',
 };
 const VOLUMES = '/volumes';
-/** In memory: the CA's key and what belongs to others is gone with this container. */
+/** In memory: the CA's key, and the pairs of other containers, are gone with this container. */
 const SCRATCH = '/tmp/tls';
 const DAYS = '825';
-/** Of the services (deploy/docker/Dockerfile), and of NATS, which runs as root without the right to read what is another's. */
+/**
+ * User ids: of the services (deploy/docker/Dockerfile), and of NATS, which runs as root without the right to read files
+ * of others.
+ */
 const OWNER = 1000;
 const NATS_OWNER = 0;
 
@@ -33,7 +39,7 @@ function mustDo(...args: string[]): void {
   process.exit(1);
 }
 
-/** Whole or not at all, and for its owner only. */
+/** Writes a file whole or not at all, readable for its owner only. */
 function give(from: string, to: string, owner = OWNER): void {
   copyFileSync(from, `${to}.new`);
   chmodSync(`${to}.new`, 0o600);
@@ -49,7 +55,7 @@ if (Object.keys(PAIRS).every((volume) => spanmesh('certs', 'check', join(VOLUMES
   for (const [volume, pair] of Object.entries(PAIRS)) {
     const made = join(SCRATCH, volume);
     const owner = pair === 'nats' ? NATS_OWNER : OWNER;
-    // Gateways go by the names of their containers, which nobody knows beforehand.
+    // A gateway's name is that of its container, which is not known beforehand.
     mustDo('certs', 'init', made, '--days', DAYS, '--gateway', '*', '--nats', 'nats', '--authority', ca);
     for (const ending of ['crt', 'key']) {
       give(join(made, `${pair}.${ending}`), join(VOLUMES, volume, `tls.${ending}`), owner);

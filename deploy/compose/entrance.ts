@@ -1,7 +1,8 @@
-// What stands behind the published ports of docker-compose.yml: passes TCP connections on to whichever replicas of a service are ready.
-//   node entrance.ts LISTEN:SERVICE:PORT[:proxy] …
-// Replicas are found by the service's name in Compose's DNS and asked for /readyz, so one that drains, hangs or has been cut off gets no
-// new connections, and one that was added gets the next. `proxy`: each begins with a PROXY protocol v2 header, peers go by their address.
+// The container behind the published ports of docker-compose.yml: it passes TCP connections on to the replicas of a
+// service that are ready.
+//    node entrance.ts LISTEN:SERVICE:PORT[:proxy] … Replicas are found by the service's name in Compose's DNS and asked
+// for /readyz, so one that drains, hangs or is cut off gets no new connections, and a new one gets the next. `proxy`:
+// each connection begins with a PROXY protocol v2 header, since peers are recognised by their address.
 
 import { lookup } from 'node:dns/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -9,18 +10,21 @@ import { connect, createServer, type Socket } from 'node:net';
 
 /** Port of every service's HTTP, and of our own. */
 const HTTP_PORT = 8080;
-/** Between two looks at who is ready, ms. */
+/** Time between two checks of the replicas, ms. */
 const LOOK_MS = 500;
-/** A replica that has not answered after this long is not ready, ms. */
+/** A replica that has not answered in this time is not ready, ms. */
 const ANSWER_MS = 2000;
-/** A replica that has not taken a connection after this long is passed over, ms. */
+/** A replica that has not accepted a connection in this time is skipped, ms. */
 const CONNECT_MS = 1000;
-/** TCP asks after a side that has been silent for this long, then once a second; ten times in vain is its end (libuv), ms. */
+/**
+ * TCP probes a side that has been silent for this long, then once a second; after ten probes without an answer the
+ * connection ends (libuv), ms.
+ */
 const KEEP_ALIVE_MS = 2000;
 /** PROXY protocol version 2: the signature, PROXY, TCP over IPv4, 12 bytes follow. */
 const PROXY_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c', 'latin1');
 
-/** The replicas of a service that are ready: by address, how many connections each has here. */
+/** The ready replicas of a service, and the number of connections that each has here, by address. */
 class Replicas {
   readonly service: string;
   readonly #open = new Map<string, number>();
@@ -34,7 +38,7 @@ class Replicas {
     return this.#ready.length > 0;
   }
 
-  /** Looks again and again. */
+  /** Checks the replicas again and again. */
   async watch(): Promise<never> {
     for (;;) {
       const known = await lookup(this.service, { all: true, family: 4 }).catch(() => []);
@@ -46,7 +50,7 @@ class Replicas {
     }
   }
 
-  /** Connects with the one that has the fewest connections; null: none takes it. */
+  /** Connects to the replica with the fewest connections; null: none accepts. */
   async connect(port: number): Promise<Socket | null> {
     const byLoad = this.#ready.toSorted((a, b) => (this.#open.get(a) ?? 0) - (this.#open.get(b) ?? 0));
     for (const address of byLoad) {
@@ -101,7 +105,7 @@ function proxyHeader({ remoteAddress = '', remotePort = 0, localAddress = '', lo
   return Buffer.concat([PROXY_V2, addresses, ports]);
 }
 
-/** What one side says the other hears, its end and its reset, too. */
+/** Passes on what one side sends to the other, also its end and its reset. */
 function join(a: Socket, b: Socket): void {
   for (const [from, to] of [
     [a, b],
@@ -109,7 +113,7 @@ function join(a: Socket, b: Socket): void {
   ] as const) {
     from.pipe(to);
     from.once('close', (hadError) => {
-      // Ended in order on both sides: what is still to be written is written.
+      // Both sides have ended in order: the rest is still written.
       if (hadError || !from.readableEnded) to.resetAndDestroy();
     });
   }
@@ -146,7 +150,7 @@ for (const written of process.argv.slice(2)) {
 }
 for (const replicas of watched.values()) void replicas.watch();
 
-/** Says so where it is seen, in `docker compose up` and in the log, when others than this host reach what is published. */
+/** Warns in `docker compose up`, and in the log, when other hosts can reach a published port. */
 function warnOfOthers(): void {
   const { PUBLISHED_FOR_PEERS = '', PUBLISHED_API = '', PEERS = '' } = process.env;
   const isOpen = (published: string) => !/^(127\.[0-9.]+|\[::1\]|localhost):[0-9]+$/.test(published);
@@ -166,7 +170,7 @@ function warnOfOthers(): void {
   console.error([rule, ...warnings.map((line) => `!!! ${line}`), rule].join('\n'));
 }
 
-// For the health check: the door is open once somebody stands behind each port.
+// For the health check: healthy once each port has a ready replica.
 createHttpServer((_request, response) => {
   const missing = [...watched.values()].filter(({ isReady }) => !isReady).map(({ service }) => service);
   response

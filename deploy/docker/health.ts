@@ -1,10 +1,10 @@
-// HEALTHCHECK of the image: exit code 0 while the process in the container turns. Whether it is ready is another question (/readyz,
-// which is asked with `node health.ts readyz`): a container that waits for others is not a sick one.
+// HEALTHCHECK of the image: exit code 0 while the event loop of the process runs. Readiness is another question
+// (/readyz, asked with `node health.ts readyz`): a container that waits for others is not ill.
 const path = process.argv[2] ?? 'livez';
 /** Less than the time-out of the HEALTHCHECK, so that the reason is in its log. */
 const PATIENCE_MS = 4000;
 
-/** Where HTTP listens, as this container reaches it itself. */
+/** Address of the HTTP port, as this container reaches it itself. */
 function address(): string {
   const listen = process.env.SPANMESH_HTTP_LISTEN ?? '';
   const colon = listen.lastIndexOf(':');

@@ -1,6 +1,6 @@
 /**
- * `node deploy/monitoring/main.ts --runbook URL [--kubernetes]`: prints the rules, with links to the runbook at that address; with
- * `--kubernetes` as a PrometheusRule.
+ * `node deploy/monitoring/main.ts --runbook URL [--kubernetes]`: prints the rules, with links to the runbook at that
+ * address; with `--kubernetes` as a PrometheusRule.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

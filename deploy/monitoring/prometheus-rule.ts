@@ -1,12 +1,15 @@
-/** Where a rule's runbook paragraph is, unless one says otherwise: the path in this project. */
+/** Default place of the rules' runbook paragraphs: the path in this project. */
 const RUNBOOK = 'docs/runbook.md';
 
-/** The rules of `rules.yaml` with the paragraphs at another address than the path in this project. `base`: URL or path of the runbook. */
+/**
+ * The rules of `rules.yaml` with the paragraphs at another address than the path in this project. `base`: URL or path
+ * of the runbook.
+ */
 export function withRunbook(rules: string, base: string): string {
   return rules.replaceAll(`runbook_url: ${RUNBOOK}#`, () => `runbook_url: ${base}#`);
 }
 
-/** The same rules as the Prometheus operator takes them. `rules`: of `rules.yaml`. */
+/** The rules in the form of the Prometheus operator. `rules`: those of `rules.yaml`. */
 export function prometheusRule(rules: string): string {
   const groups = rules.slice(rules.indexOf('groups:'));
   return `# Made from deploy/monitoring/rules.yaml by \`npm run docs:generate\`.

@@ -5,10 +5,10 @@ import { buildPage } from '../../services/console/web/build.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Comes from the registry, for each system its own: everything else is in the bundle. */
+/** Not in the bundle: the registry has it for each system. All else is in the bundle. */
 const NATIVE = '@node-rs/crc32';
 
-/** Packages that read files of their own beside their code: those files go along, under `assets`. */
+/** Packages that read files of their own, which are copied with the code, under `assets`. */
 const READ_THEIR_FILES = ['grpc-health-check', '@grpc/grpc-js', '@grpc/reflection'] as const;
 
 /** Code in a bundle has no directory of its own and no `require`. */
@@ -39,9 +39,9 @@ export function nativeRange(): string {
 }
 
 /**
- * Writes all of spanmesh into an empty directory: `lib/spanmesh.mjs` and its parts with source maps, what they read (`gen`, `assets`), the
- * console's page (`console`), the contract (`proto`), and the licences of what is in it. Runs on BUNDLE_NODE and newer; without `@node-rs/crc32` beside it, CRCs are
- * computed in JavaScript.
+ * Writes all of spanmesh into an empty directory: `lib/spanmesh.mjs` and its parts with source maps, what they read
+ * (`gen`, `assets`), the console's page (`console`), the contract (`proto`), and the licences of what is in it. Runs on
+ * BUNDLE_NODE and newer; without `@node-rs/crc32` beside it, CRCs are computed in JavaScript.
  */
 export async function bundle(directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
@@ -57,7 +57,7 @@ export async function bundle(directory: string): Promise<void> {
     target: `node${BUNDLE_NODE}`,
     outdir: join(directory, 'lib'),
     outExtension: { '.js': '.mjs' },
-    // All in one directory: what they read is found from where they are.
+    // All in one directory, in which they find the files that they read.
     chunkNames: '[name]-[hash]',
     sourcemap: true,
     sourcesContent: false,
@@ -81,7 +81,7 @@ export async function bundle(directory: string): Promise<void> {
   writeFileSync(join(directory, 'THIRD-PARTY.md'), licences([...Object.keys(metafile.inputs), ...page]));
 }
 
-/** `__dirname` of a package that reads its own files is where they have been copied to. */
+/** Replaces `__dirname` of a package that reads its own files by the place to which they were copied. */
 function filesOfPackages(): Plugin {
   const filter = new RegExp(`/node_modules/(${READ_THEIR_FILES.join('|')})/build/src/.*\\.js$`);
   return {
@@ -97,7 +97,7 @@ function filesOfPackages(): Plugin {
   };
 }
 
-/** Names, versions and licence texts of the packages that the bundle has code of. */
+/** Names, versions and licence texts of the packages with code in the bundle. */
 function licences(inputs: readonly string[]): string {
   const packages = new Set<string>();
   for (const input of inputs) {

@@ -16,10 +16,10 @@ import { shellFilesForDebian } from './shell-files.ts';
 import { unpacked } from './unpacked.ts';
 
 const DEBIAN = join(import.meta.dirname, '../debian');
-/** Where everything is that is ours alone. */
+/** Directory for everything that belongs to this package alone. */
 const HOME = '/usr/lib/spanmesh';
 const INTERPRETER = `${HOME}/node`;
-/** Debian's names of Node's. */
+/** Node's names of architectures, and Debian's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /**
@@ -80,7 +80,7 @@ Description: ${description}
   return file;
 }
 
-/** The Node that the project is tested with: of the npm package `node`. */
+/** The version of Node with which the project is tested: that of the npm package `node`. */
 function nodeBinary(): string {
   const manifest = createRequire(import.meta.url).resolve('node/package.json');
   return realpathSync(join(dirname(manifest), 'bin/node'));

@@ -4,5 +4,5 @@ import { endWithNpm } from '../../services/ctl/bin/npm-parent.js';
 
 endWithNpm();
 const exitCode = await main(process.argv.slice(2));
-// A service that is stopped by a signal sets its own.
+// A service that a signal stops sets an exit code of its own.
 if (exitCode !== 0) process.exitCode = exitCode;

@@ -5,7 +5,8 @@ import { BUNDLE_NODE, bundle, nativeRange, readManifest } from './bundle.ts';
 import { manPagesForNpm } from './shell-files.ts';
 
 /**
- * Makes the npm package in `work` and packs it into `out`. It has one dependency, the native CRC, and that one is optional.
+ * Makes the npm package in `work` and packs it into `out`. It has one dependency, the native CRC, and that one is
+ * optional.
  * @returns the tarball's path
  */
 export async function packForNpm(work: string, out: string): Promise<string> {

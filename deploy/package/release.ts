@@ -1,5 +1,6 @@
-// `npm run release -- VERSION`: writes a version everywhere. `npm run release`: checks that everything is ready for a release of the version that
-// package.json has, and makes what is released, in dist/. Publishing is left to whoever may: the last lines say how.
+// `npm run release -- VERSION`: writes a version everywhere. `npm run release`: checks that everything is ready for a
+// release of the version that package.json has, and makes what is released, in dist/. Publishing is left to whoever
+// may: the last lines say how.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ const CHECKS: readonly (readonly string[])[] = [
   ['npm', 'run', '--silent', 'package'],
 ];
 
-/** What is not as it must be before anything is run. */
+/** What is not ready, found before anything is run. */
 function problems(version: string): string[] {
   const changes = readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8');
   const dirty = execFileSync('git', ['status', '--porcelain'], { cwd: ROOT, encoding: 'utf8' }).trim();

@@ -10,7 +10,10 @@ import { manPages } from '../../services/ctl/src/reference/man-pages.ts';
 import { nowhere } from '../../services/ctl/src/reference/nowhere.ts';
 import { wholeTree } from '../../services/ctl/src/reference/whole-tree.ts';
 
-/** The day of the commit, or of SOURCE_DATE_EPOCH: the same each time that the same is packed. Empty where neither is known. */
+/**
+ * The day of the commit, or of SOURCE_DATE_EPOCH, so that packing the same twice gives the same. Empty if neither is
+ * known.
+ */
 function dateOfSource(): string {
   const { SOURCE_DATE_EPOCH: given } = process.env;
   const seconds =
@@ -19,8 +22,8 @@ function dateOfSource(): string {
 }
 
 /**
- * Writes the man pages, and the completions, where Debian's man and shells look for them below `root`. Compressed alike each time: no
- * names, no times of today.
+ * Writes the man pages and the completions below `root`, where Debian's man and shells look for them. Compressed
+ * without names and times, so that the result is always the same.
  */
 export async function shellFilesForDebian(root: string): Promise<void> {
   const tree = await wholeTree(buildProgram(nowhere()));

@@ -5,8 +5,8 @@ import { bundle } from './bundle.ts';
 const ROOT = join(import.meta.dirname, '../..');
 
 /**
- * The bundle as it is installed where npm is not: with the native CRC of this system beside it, and a command that names its
- * interpreter. `interpreter`: path of Node where it will run.
+ * The bundle as it is installed where npm is not: with the native CRC of this system beside it, and a command that
+ * names its interpreter. `interpreter`: path of Node where it will run.
  */
 export async function unpacked(directory: string, interpreter: string): Promise<void> {
   await bundle(directory);

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Where the version stands beside the packages' manifests, and how often; it is `$1` and `$2` around it. */
+/**
+ * Files with the version besides the packages' manifests, and how often it occurs; `$1` and `$2` are the text around
+ * it.
+ */
 const PLACES: readonly { readonly file: string; readonly pattern: RegExp; readonly times: number }[] = [
   { file: 'deploy/docker/Dockerfile', pattern: /^(ARG VERSION=)\d+\.\d+\.\d+()$/gm, times: 1 },
   {
@@ -14,7 +17,7 @@ const PLACES: readonly { readonly file: string; readonly pattern: RegExp; readon
   { file: 'docs/kubernetes.md', pattern: /((?:spanmesh:|^))\d+\.\d+\.\d+((?:`| \.|\n|: digest))/gm, times: 4 },
 ];
 
-/** A place that says another version than `version`, a line each; empty: all say the same. */
+/** Places with another version than `version`, a line each; empty: there are none. */
 export function otherVersions(version: string): string[] {
   return PLACES.flatMap(({ file, pattern, times }) => {
     const text = readFileSync(join(ROOT, file), 'utf8');
@@ -27,7 +30,7 @@ export function otherVersions(version: string): string[] {
   });
 }
 
-/** Writes a version wherever one stands, the packages' manifests aside, which `npm version` writes. */
+/** Writes a version everywhere except into the packages' manifests, which `npm version` writes. */
 export function writeVersion(version: string): void {
   for (const { file, pattern } of PLACES) {
     const path = join(ROOT, file);

@@ -81,7 +81,7 @@ local PEER_TYPES = {
   [0x3f] = "CLIENT",
 }
 
--- The dialects count them differently.
+-- The two dialects count these differently.
 local PFS_TYPES = {
   [LINKID] = {
     [0] = "NONE",
@@ -215,7 +215,7 @@ dmsg.prefs.crc = Pref.bool("Check CRCs", true, "Compute the CRC-32C of headers a
 local stream_of = Field.new("tcp.stream")
 local comment_of = Field.new("frame.comment")
 
--- The dialect of each TCP stream, as far as it has shown.
+-- The dialect of each TCP stream, once a packet has shown it.
 local known = {}
 
 function dmsg.init()
@@ -266,7 +266,7 @@ local function padded(bytes)
   return math.floor((bytes + 63) / 64) * 64
 end
 
--- What one message shows of its dialect, or nil.
+-- The dialect that one message shows, or nil.
 local function dialect_of_message(tvb, offset, little)
   local cmd = word(tvb, offset + 32, little)
   local base_cmd = bit32.band(cmd, 0xffffff)
@@ -277,7 +277,7 @@ local function dialect_of_message(tvb, offset, little)
   elseif bit32.btest(cmd, 0x0c000000) or bit32.rshift(bit32.band(cmd, 0xf00000), 20) == 5 then
     return CIRCUIT, false
   end
-  -- A target, which the other dialect does not have.
+  -- A message with a target, which circuit does not have.
   if word(tvb, offset + 24, little) ~= 0 or word(tvb, offset + 28, little) ~= 0 then
     return LINKID, false
   end
@@ -293,7 +293,7 @@ local function preferred()
   return nil
 end
 
--- The dialect of the stream that this packet is of; `offset`: of a header in it.
+-- The dialect of this packet's stream; `offset`: where a header begins in the packet.
 local function dialect_of(tvb, offset, little)
   local chosen = preferred()
   if chosen then
@@ -555,7 +555,7 @@ local function dissect_message(tvb, pinfo, tree)
   if head > CORE_BYTES then
     local payload = top:add(F["payload"], tvb(CORE_BYTES, head - CORE_BYTES))
     local show = PAYLOADS[name]
-    -- LNK_CONN of the other dialect has another layout, whatever the rest of the connection speaks.
+    -- The payload of LNK_CONN has its own dialect's layout, whatever the rest of the connection speaks.
     local layout = base_cmd == 0x001108 and LINKID or base_cmd == 0x001106 and CIRCUIT or dialect
     if show then
       local ok, result = pcall(show, tvb(0, head):tvb(), payload, layout)

@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 describe('the page', () => {
-  it('comes with a policy that lets nothing in but its own files, compressed as the browser takes it', async () => {
+  it('has a policy that allows only its own files, and is compressed as the browser asks', async () => {
     const one = await world();
     const answer = await one.request('GET', '/', { headers: { 'accept-encoding': 'gzip, br' } });
     expect([answer.status, answer.text, answer.headers['content-encoding']]).toEqual([200, 'br', 'br']);
@@ -59,7 +59,7 @@ describe('a page elsewhere', () => {
     },
   );
 
-  it('is let in under localhost, and under names that a setting lists', async () => {
+  it('may be called under localhost, and under names that a setting lists', async () => {
     const one = await world({ hosts: 'console.example.org, other' });
     for (const host of ['localhost:1', '[::1]:1', 'console.example.org', 'OTHER:99']) {
       expect([host, (await one.request('GET', '/', { headers: { host } })).status]).toEqual([host, 200]);
@@ -73,7 +73,7 @@ describe('a page elsewhere', () => {
     { origin: '' },
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site' },
-  ])('of another origin is refused: %j', async (headers) => {
+  ])('from another origin is refused: %j', async (headers) => {
     const one = await world();
     const browser = await one.signIn(null);
     expect((await browser.call(STATUS, headers)).http).toBe(403);
@@ -81,7 +81,7 @@ describe('a page elsewhere', () => {
     expect(one.calls).toEqual([]);
   });
 
-  it('another port of this host is another origin', async () => {
+  it('on another port of this host is another origin', async () => {
     const one = await world();
     const browser = await one.signIn(null);
     expect((await browser.call(STATUS, { origin: `http://127.0.0.1:${one.console.port + 1}` })).http).toBe(403);
@@ -100,7 +100,7 @@ describe('a page elsewhere', () => {
 });
 
 describe('a call', () => {
-  it('is passed on, and its answer comes back as it is', async () => {
+  it('is passed on, and its answer comes back unchanged', async () => {
     const one = await world();
     const { http, code, message } = await (await one.signIn(null)).call(STATUS);
     expect([http, code]).toEqual([200, status.OK]);
@@ -115,12 +115,12 @@ describe('a call', () => {
     '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
     '/spanmesh.v1.Topology/Nothing',
     '/metrics',
-  ])('of %s is for no page', async (path) => {
+  ])('of %s is not allowed to pages', async (path) => {
     const one = await world();
     expect((await (await one.signIn(null)).call(path)).http).toBe(404);
   });
 
-  it('with a body that is none, or too long, is refused', async () => {
+  it('with an invalid body, or too long a body, is refused', async () => {
     const one = await world();
     const browser = await one.signIn(null);
     const bodies = [Buffer.alloc(4), Buffer.from([1, 0, 0, 0, 0]), Buffer.from([0, 0, 0, 0, 9]), Buffer.alloc(6)];
@@ -147,7 +147,7 @@ describe('a call', () => {
     expect(one.calls).toHaveLength(1);
   });
 
-  it('of a stream that the browser hangs up ends at the API, too', async () => {
+  it('to a stream ends at the API, too, when the browser hangs up', async () => {
     const one = await world();
     const hangUp = await openStream(await one.signIn(null));
     expect(one.streams.size).toBe(1);
@@ -169,7 +169,7 @@ describe('a call', () => {
 });
 
 describe('where the API wants tokens', () => {
-  it('nothing is told without one', async () => {
+  it('nothing is revealed without a token', async () => {
     const one = await world({ asks: true });
     const answer = await one.request('GET', '/session');
     expect(JSON.parse(answer.text)).toMatchObject({ signedIn: false, asksForUsers: true, csrf: '' });
@@ -181,7 +181,7 @@ describe('where the API wants tokens', () => {
     expect(one.calls).toEqual([]);
   });
 
-  it('one that is not known, or a sign-in that a form could send, begins no session', async () => {
+  it('an unknown token, or a sign-in that a form could send, begins no session', async () => {
     const one = await world({ asks: true });
     const post = (type: string, body: string) =>
       one.request('POST', '/session', { headers: { origin: one.origin, 'content-type': type }, body });
@@ -195,7 +195,7 @@ describe('where the API wants tokens', () => {
   });
 
   // Limits: console/src/console.ts MAX_SIGN_IN_BYTES
-  it('a sign-in is read up to a size', async () => {
+  it('a sign-in is read up to 1 KiB', async () => {
     const one = await world({ asks: true });
     const post = (bytes: number) =>
       one.request('POST', '/session', {
@@ -207,7 +207,7 @@ describe('where the API wants tokens', () => {
     expect(one.console.sessions.size).toBe(1);
   });
 
-  it('it becomes a cookie that scripts cannot read and other sites do not send, and is in nothing that is sent or logged', async () => {
+  it('a token becomes a cookie that scripts cannot read and other sites do not send, and appears in no answer and no log', async () => {
     const one = await world({ asks: true });
     const browser = await one.signIn(one.operate.token);
     expect(browser.setCookie).toMatch(/^spanmesh-\d+=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/);
@@ -218,7 +218,7 @@ describe('where the API wants tokens', () => {
     expect(`${session.text}${browser.setCookie}${one.lines.join()}`).not.toContain(one.operate.token);
   });
 
-  it('over TLS the cookie is for TLS and this host alone', async () => {
+  it('with TLS the cookie is only for TLS and this host', async () => {
     const certificates = new Certificates();
     try {
       const one = await world({ asks: true, files: certificates.watched(['api.spanmesh']) });
@@ -233,7 +233,7 @@ describe('where the API wants tokens', () => {
     }
   });
 
-  it('who may only look changes nothing, and what is done is logged with who did it', async () => {
+  it('a user with the role read changes nothing, and acts are logged with the user', async () => {
     const one = await world({ asks: true });
     const rita = await one.signIn(one.read.token);
     expect((await rita.call(REMOVE)).code).toBe(status.PERMISSION_DENIED);
@@ -246,7 +246,7 @@ describe('where the API wants tokens', () => {
     ]);
   });
 
-  it('a token that is taken away ends its session with the next call', async () => {
+  it('a token that is withdrawn ends its session with the next call', async () => {
     const one = await world({ asks: true });
     const browser = await one.signIn(one.operate.token);
     const { tokens } = one;
@@ -268,7 +268,7 @@ describe('where the API wants tokens', () => {
     expect((await browser.call(STATUS)).http).toBe(401);
   });
 
-  it('a session ends when it is not used, and after its life in any case', async () => {
+  it('a session ends when it is not used for a while, and at the end of its life in any case', async () => {
     const clock = new FakeClock();
     const one = await world({ asks: true, clock });
     const browser = await one.signIn(one.operate.token);
@@ -284,7 +284,7 @@ describe('where the API wants tokens', () => {
     expect((await other.call(STATUS)).http).toBe(401);
   });
 
-  it('a stream is cut at the end of its session, though nothing else is asked', async () => {
+  it('a stream is cut at the end of its session, even without any other request', async () => {
     const clock = new FakeClock();
     const one = await world({ asks: true, clock });
     await openStream(await one.signIn(one.operate.token));
@@ -297,7 +297,7 @@ describe('where the API wants tokens', () => {
   });
 
   // Limits: console/src/sessions.ts MAX_SESSIONS_PER_USER
-  it('who signs in over and over ends own sessions, and nobody else', async () => {
+  it('a user who signs in over and over ends only own sessions', async () => {
     const one = await world({ asks: true });
     const olga = await one.signIn(one.operate.token);
     const ritas = [];
@@ -314,13 +314,13 @@ describe('its port', () => {
   const deps = { clock: systemClock, logger: recordingLogger().logger, apiAddress: () => '', assets: new Map() };
   const listen = (host: string, port = 0) => ({ consoleListen: { host, port }, consoleHosts: '' });
 
-  it('is on the loopback alone without TLS', () => {
+  it('is on loopback only without TLS', () => {
     const make = () => new Console(listen('0.0.0.0'), { ...deps, access: { ...access, asksForUsers: true } });
     expect(make).toThrow(SettingError);
     expect(make).toThrow(/SPANMESH_CONSOLE_LISTEN.*0\.0\.0\.0:0 is not a loopback address: set SPANMESH_API_TLS_CERT/);
   });
 
-  it('is on the loopback alone if the API asks nobody', () => {
+  it('is on loopback only if the API asks nobody', () => {
     const certificates = new Certificates();
     const apiFiles = certificates.watched(['api.spanmesh']);
     const make = () =>
@@ -329,7 +329,7 @@ describe('its port', () => {
     certificates.remove();
   });
 
-  it('that is taken is an error that names the setting; the usual one is done without', async () => {
+  it('is reported by its setting when it is taken; the default port is done without', async () => {
     const one = await world();
     const { port } = one.console;
     const second = new Console(listen('127.0.0.1', port), { ...deps, access: { ...access, asksForUsers: false } });
@@ -338,9 +338,9 @@ describe('its port', () => {
   });
 
   // Limits: console/src/console.ts MAX_HEADER_BYTES
-  it('takes headers up to a size', async () => {
+  it('takes headers up to 16 KiB', async () => {
     const one = await world();
-    // The path counts, and names and values: together they must be less than the limit.
+    // The path, names and values count: together they must be shorter than the limit.
     const others = '/'.length + 'hostlocalhostconnectioncloseblank'.length;
     const answer = async (bytes: number): Promise<string> => {
       const blank = 'x'.repeat(bytes - others);
@@ -355,7 +355,7 @@ describe('its port', () => {
   });
 
   // Limits: console/src/console.ts MAX_CONNECTIONS
-  it('has so many connections; then the one that has been idle for longest gives way', async () => {
+  it('takes so many connections; beyond that the one that has been idle for longest is closed', async () => {
     const one = await world();
     const sockets: Socket[] = [];
     const gone: number[] = [];
@@ -372,8 +372,8 @@ describe('its port', () => {
       while (sockets.length < MAX_CONNECTIONS) {
         const many = Math.min(100, MAX_CONNECTIONS - sockets.length);
         const opened = await Promise.all(Array.from({ length: many }, open));
-        // With its answer all that came before it are taken: the kernel does not keep more than a few hundred for a
-        // server.
+        // When this one is answered all earlier ones have been accepted: the kernel keeps only a few hundred waiting
+        // for a server.
         for (const last of opened.slice(-1)) {
           last.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
           await once(last, 'data');
@@ -387,7 +387,7 @@ describe('its port', () => {
     }
   });
 
-  it('says so when the page was not built', async () => {
+  it('reports that the page was not built', async () => {
     const second = new Console(listen('127.0.0.1'), { ...deps, access: { ...access, asksForUsers: false } });
     await second.start();
     const answer = await fetch(second.url);
