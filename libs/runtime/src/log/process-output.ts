@@ -30,8 +30,8 @@ function outputTo(fd: typeof STDOUT | typeof STDERR): LineOutput {
 }
 
 /**
- * A descriptor for the same output, on which a write that would have to wait fails with EAGAIN. For a file on a disk
- * there is no such mode: a write to it succeeds, or fails (ENOSPC).
+ * A second descriptor for the output of `fd`, on which a write that would have to wait fails with EAGAIN. For a file on
+ * a disk there is no such mode: a write to it succeeds, or fails (ENOSPC).
  */
 function openUnblocked(fd: typeof STDOUT | typeof STDERR): number {
   if (isatty(fd)) return openTerminal(fd) ?? fd;

@@ -4,14 +4,14 @@ import { words } from './api.ts';
 
 interface DialogProps {
   readonly title: string;
-  /** What the button says that does it. */
+  /** The label of the button that does it. */
   readonly action: string;
   readonly children: ComponentChildren;
   readonly act: (form: FormData) => Promise<void>;
   readonly close: () => void;
 }
 
-/** Asks before something is done, and says how it ended. */
+/** Asks for a confirmation, does the act, and shows how it ended. */
 export function Dialog({ title, action, children, act, close }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [trouble, setTrouble] = useState('');

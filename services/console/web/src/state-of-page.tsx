@@ -6,11 +6,11 @@ import { answeredAt, behindMs, statusTrouble } from './status.ts';
 interface State {
   readonly kind: 'good' | 'warn' | 'bad';
   readonly text: string;
-  /** More of it, for a tooltip. */
+  /** Details for a tooltip. */
   readonly why: string;
 }
 
-/** Whether what the page shows is how it is. */
+/** Whether the page shows the present state, and if not since when. */
 export function StateOfPage() {
   const { kind, text, why } = stateOfPage();
   return (

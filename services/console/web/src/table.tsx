@@ -8,10 +8,10 @@ export const ROW_PX = 32;
 export interface Column<T> {
   readonly heading: string;
   readonly cell: (row: T) => ComponentChildren;
-  /** What the column is sorted by; without it is not. */
+  /** The value by which the column is sorted; without one it cannot be. */
   readonly sort?: (row: T) => string | number | bigint;
   readonly isNumber?: boolean;
-  /** Stays in sight at the right edge: what can be done with a row. */
+  /** Stays visible at the right edge: the actions for a row. */
   readonly isAct?: boolean;
 }
 
@@ -24,7 +24,7 @@ interface TableProps<T> {
   readonly empty: string;
 }
 
-/** A table that draws the rows that are seen, however many there are. */
+/** A table that draws only the visible rows, however many there are. */
 export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, empty }: TableProps<T>) {
   const box = useRef<HTMLDivElement>(null);
   const [order, setOrder] = useState<{ readonly column: number; readonly isDown: boolean } | null>(null);

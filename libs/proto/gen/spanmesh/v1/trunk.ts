@@ -38,7 +38,7 @@ export interface OpenTrunkRequest {
 
 /** Where and how to connect. */
 export interface OpenTrunkResponse {
-  /** `host:port`; an empty host is the one that the call went to. */
+  /** `host:port`; with an empty host, connect to the host at which this call was made. */
   address: string;
   /** 32 random bytes, good for one connection within 10 s. */
   token: Buffer;

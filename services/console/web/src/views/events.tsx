@@ -20,7 +20,7 @@ const COLUMNS: readonly Column<Shown>[] = [
   },
 ];
 
-/** What happened in the installation, as `spanmesh events` tells it, and what happens. */
+/** The events of the installation, as `spanmesh events` lists them, and new ones as they happen. */
 export function EventsView() {
   const [find, setFind] = useState('');
   const [kind, setKind] = useState('');

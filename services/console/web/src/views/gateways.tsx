@@ -11,17 +11,17 @@ import { mayOperate } from '../session.ts';
 import { status } from '../status.ts';
 import { type Column, Table } from '../table.tsx';
 
-/** A pause before a drain that was lost sight of is asked about again, ms; and how often at most. */
+/** Pause before a drain whose stream was lost is asked for again, ms; and the most attempts. */
 const AGAIN_MS = 1000;
 const MOST_TRIES = 30;
 
-/** How far a drain is that was ordered here. */
+/** The progress of a drain that was ordered on this page. */
 interface Drain {
   readonly told: DrainGatewayResponse | null;
   readonly trouble: string;
 }
 
-/** By gateway id; kept while the page is open. */
+/** Drains by gateway id; kept while the page is open. */
 const drains = signal<ReadonlyMap<string, Drain>>(new Map());
 
 export function GatewaysView() {

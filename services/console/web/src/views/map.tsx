@@ -36,10 +36,10 @@ export function MapView() {
     };
   }, []);
   const drawn = version.value;
-  // Trunks are known from what gateways count on them: each end counts its own.
+  // Trunks are known from the gateways' counters: each end counts its own.
   const { rows } = useTraffic(TrafficKind.TRAFFIC_KIND_TRUNK).value;
   const ends = JSON.stringify(rows.map(({ counters }) => [counters.gateway, counters.id]).sort());
-  // As long as they are the same nothing is drawn anew for them.
+  // While the trunks stay the same the map is not redrawn for them.
   const trunks = useMemo(() => rows.map(({ counters }) => [counters.gateway, counters.id] as const), [ends]);
   useEffect(() => map?.update(trunks), [map, drawn, trunks]);
   useEffect(() => {
@@ -114,7 +114,7 @@ export function MapView() {
   );
 }
 
-/** Arrows move the map, plus and minus zoom it, Home shows all of it. @returns false: the key is for others */
+/** Arrows move the map, plus and minus zoom it, Home shows all of it. @returns false: the key has another use */
 function moveByKey(map: DrawnMap, key: string): boolean {
   if (key === 'ArrowLeft') map.pan(-1, 0);
   else if (key === 'ArrowRight') map.pan(1, 0);

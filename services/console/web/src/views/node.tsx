@@ -25,7 +25,7 @@ const PAGE = 20;
 /** How often the relays are asked for again, ms. */
 const ASK_MS = 3000;
 
-/** What Explain says of the node and one connection; or why it says nothing. */
+/** The answer of Explain about the node and one connection; or why there is none. */
 interface Explained {
   readonly connection: Connection;
   readonly lnkConns: readonly LnkConnExplanation[];

@@ -14,7 +14,7 @@ import { useTraffic } from '../traffic.ts';
 /** Events that are shown here. */
 const SHOWN_EVENTS = 12;
 
-/** How the installation is, at a glance: the problems first. */
+/** The state of the installation at a glance: the problems first. */
 export function OverviewView() {
   const known = status.value;
   const { rows: classes } = useTraffic(TrafficKind.TRAFFIC_KIND_ROUTE_CLASS).value;
@@ -120,7 +120,7 @@ export function OverviewView() {
 
 interface TileProps {
   readonly name: string;
-  /** Undefined: it is not known. */
+  /** Undefined: the number is not known. */
   readonly n: number | string | undefined;
   readonly to: string;
 }
