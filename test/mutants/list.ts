@@ -229,7 +229,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'what is lost with a trunk is told to both ends',
     file: `${GATEWAY}/trunk/trunk-end.ts`,
-    find: '    this.#endpoint.lost(ErrorCode.LOSTLINK);\n',
+    find: '    yield* telling;\n',
     replace: '',
     noticedBy: seeds(4),
   },

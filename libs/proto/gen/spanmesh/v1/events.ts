@@ -2265,10 +2265,9 @@ export const EventsService = {
     responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
   },
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-   * watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents: {
     path: "/spanmesh.v1.Events/WatchEvents" as const,
@@ -2285,10 +2284,9 @@ export interface EventsServer extends UntypedServiceImplementation {
   /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, too long a subject, too many kinds. */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-   * watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents: handleServerStreamingCall<WatchEventsRequest, WatchEventsResponse>;
 }
@@ -2311,10 +2309,9 @@ export interface EventsClient extends Client {
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-   * watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents(request: WatchEventsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchEventsResponse>;
   watchEvents(

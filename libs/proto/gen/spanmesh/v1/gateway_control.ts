@@ -31,15 +31,15 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/gateway_control.proto";
 
-/** Why a leader does not take a gateway on. */
+/** Why a leader does not accept a gateway. */
 export const RefusalReason = {
   /** REFUSAL_REASON_UNSPECIFIED - Not used. */
   REFUSAL_REASON_UNSPECIFIED: 0,
   /** REFUSAL_REASON_NOT_LEADER - This replica does not lead. `leader_address` says who does, if that is known. FAILED_PRECONDITION. */
   REFUSAL_REASON_NOT_LEADER: 1,
   /**
-   * REFUSAL_REASON_DECLARED_DEAD - The gateway's id was declared dead, and its links given up. It takes a new boot id, keeps its connections, and attaches again.
-   * FAILED_PRECONDITION.
+   * REFUSAL_REASON_DECLARED_DEAD - The gateway's id was declared dead, and its links given up. It takes a new boot id, keeps its connections, and
+   * attaches again. FAILED_PRECONDITION.
    */
   REFUSAL_REASON_DECLARED_DEAD: 2,
   /** REFUSAL_REASON_NAME_TAKEN - Another gateway of the same name lives. ALREADY_EXISTS. */
@@ -48,9 +48,9 @@ export const RefusalReason = {
   REFUSAL_REASON_OTHER_INSTALLATION: 4,
   /** REFUSAL_REASON_VERSION - The versions of the protocol do not fit. UNIMPLEMENTED. */
   REFUSAL_REASON_VERSION: 5,
-  /** REFUSAL_REASON_EPOCH - Hello names an epoch that cannot be. INVALID_ARGUMENT. */
+  /** REFUSAL_REASON_EPOCH - Hello has an impossible epoch. INVALID_ARGUMENT. */
   REFUSAL_REASON_EPOCH: 6,
-  /** REFUSAL_REASON_TOO_MANY - There are as many gateways as a leader takes. RESOURCE_EXHAUSTED. */
+  /** REFUSAL_REASON_TOO_MANY - The leader has as many gateways as it accepts. RESOURCE_EXHAUSTED. */
   REFUSAL_REASON_TOO_MANY: 7,
   /** REFUSAL_REASON_NOT_ALLOWED - The caller's certificate does not allow it to be this gateway. PERMISSION_DENIED. */
   REFUSAL_REASON_NOT_ALLOWED: 8,
@@ -148,11 +148,11 @@ export interface AttachRequest {
   snapshotEnd?:
     | SnapshotEnd
     | undefined;
-  /** What changed since. */
+  /** Changes since the message before. */
   delta?: StateChange | undefined;
 }
 
-/** Who calls. */
+/** The identity of the gateway. */
 export interface Hello {
   /** Name of the gateway, unique in the installation: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63 characters. */
   name: string;
@@ -163,22 +163,24 @@ export interface Hello {
   /** Version of the software, semantic. */
   version: string;
   /**
-   * Version of the protocol between services that the gateway speaks, 1; it also speaks the one before. The leader's may differ
-   * by one, then the lower of the two is spoken; by more: UNIMPLEMENTED.
+   * Version of the protocol between services that the gateway speaks, 1; it also speaks the one before. The leader's
+   * may differ by one, then the lower of the two is spoken; by more: UNIMPLEMENTED.
    */
   protocolVersion: number;
   /** Where other gateways reach this one's service port: `host:port`; empty: they cannot. */
   serviceAddress: string;
   /**
-   * What this gateway can do beyond version 1 of the protocol, a word each: `drain`: it obeys `drains`, and closes connections in
-   * order. A leader takes at most 32, each of at most 32 characters; it does not ask a gateway for what it has not named.
+   * Capabilities of this gateway beyond version 1 of the protocol, a word each. `drain`: it obeys `drains`, and closes
+   * connections in order. A leader takes at most 32, each of at most 32 characters, and uses none that a gateway has
+   * not named.
    */
   capabilities: string[];
   /** Name of the installation that the gateway belongs to. Another one's leader refuses it. */
   installation: string;
   /**
-   * Every other gateway that this one has something to do with, `<name>.<boot>`: those it was told of, those it has a trunk with, those
-   * whose links it knows. The leader tells it which of them are gone, and commands it once it has heard the others, or 5 s later.
+   * Every other gateway that matters to this one, `<name>.<boot>`: those that the leader has told it of, those with a
+   * trunk to it, those whose links it knows. The leader answers which of them are gone. It commands this gateway once
+   * those gateways have attached, or 5 s later.
    */
   gatewaysKnown: string[];
 }
@@ -188,15 +190,15 @@ export interface SnapshotEnd {
 }
 
 /**
- * State of a gateway, or what changed in it. In a snapshot: everything that was open when it was begun and has not ended before it was
- * told, in `*_opened` (the deltas after it tell of what has changed since, and may repeat it); the `*_closed` lists are
- * empty. In a delta: whatever happened since the message before. Numbers are never reused, so the order within one message
- * does not matter; the receiver takes `*_opened` before `*_closed`.
+ * State of a gateway, or changes of it. In a snapshot: `*_opened` has everything that was open when the snapshot was
+ * begun and had not ended before it was told (later deltas report changes since then, and may repeat some); the
+ * `*_closed` lists are empty. In a delta: all changes since the message before. Numbers are never reused, so the order
+ * within one message does not matter; the receiver applies `*_opened` before `*_closed`.
  */
 export interface StateChange {
-  /** Connections that stand. */
+  /** Connections that are established. */
   connectionsOpened: ConnectionOpened[];
-  /** Connections that ended; all that was on them has ended too and is not listed. */
+  /** Connections that ended; everything open on them has ended too and is not listed. */
   connectionsClosed: number[];
   /** LNK_CONNs that peers opened. */
   lnkConnsOpened: LnkConnOpened[];
@@ -211,18 +213,18 @@ export interface StateChange {
   /** Relays that peers closed. */
   refusals: Refusal[];
   /**
-   * Snapshot only: the relays that are open because topology wants them, by link. A close for one that is also in use on
-   * demand ends the wish, not the relay.
+   * Snapshot only: the relays that are open because topology wants them, by link. Closing one that is also in use on
+   * demand only cancels topology's order; the relay stays.
    */
   relaysOpen: RelaySet[];
   /**
-   * Relays opened on demand as return paths (linkid), by link: the gateway's own decision, told so that the API can show them. In a delta
-   * a pair is named once, with what became of it last.
+   * Relays opened on demand as return paths (linkid), by link. The gateway decides on them, and reports them for the
+   * API. In a delta each pair is named once, with its last state.
    */
   onDemandOpened: RelaySet[];
   /** On-demand relays that the gateway closed. */
   onDemandClosed: RelaySet[];
-  /** Connections that were probed by command and have shown life since. */
+  /** Connections that a command has probed, and that have answered since. */
   connectionsAlive: number[];
   /** How this gateway is connected with the others; unset: as before. Always in a snapshot. */
   trunks:
@@ -235,16 +237,16 @@ export interface StateChange {
   /** Connections that the gateway has begun to close in order. */
   connectionsClosing: ConnectionClosing[];
   /**
-   * Drains that have begun or got on: how far they are now. In a snapshot all that are known: those that run, and the last that
-   * ended.
+   * Drains that have begun or advanced, with their progress. In a snapshot all known ones: those that run, and the last
+   * ones that ended.
    */
   drains: DrainProgress[];
   /** True: the gateway is going to stop and takes no more connections. It stays so for this boot. */
   stopping: boolean;
   /**
-   * Links of other gateways that this one knows now, each told once: a relay, a refusal or a return path of it is here. Topology answers
-   * once, in `links_gone`, when the link is gone; a link that is gone already is answered at once. What a leader has named itself
-   * (`links`) is not told. In a snapshot: all that are known.
+   * Links of other gateways that this one uses, each reported once: a relay, a refusal or a return path of it is on
+   * this gateway. Topology answers once, in `links_gone`, when the link is gone, or at once if it is gone already.
+   * Links that the leader itself has named (`links`) are not reported. In a snapshot: all known ones.
    */
   linksKnown: LinkRef[];
   /** Who offers links at other gateways that this one relays none of; unset: as before. In a snapshot unset: nobody. */
@@ -257,8 +259,8 @@ export interface StateChange {
    */
   lastNumber: number;
   /**
-   * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
-   * after this message can no longer be crossed by those commands.
+   * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that
+   * come after this message can no longer be crossed by those commands.
    */
   obeyed: number;
 }
@@ -290,11 +292,14 @@ export interface ConnectionOpened {
   generation: number;
   /** When it was established, microseconds since 1970 by the gateway's clock. */
   sinceUs: number;
-  /** Snapshot only: true while it is probed and has not shown life. */
+  /** Snapshot only: true while the connection is probed and has not answered. */
   suspect: boolean;
-  /** Snapshot only: why it is being closed in order; empty: it is not. */
+  /** Snapshot only: why the connection is being closed in order; empty: it is not. */
   closing: string;
-  /** Whose share of the gateway it takes: a key, or an address. Empty: not known, of a version before this field. */
+  /**
+   * The principal whose share of the gateway the connection uses: a key, or an address. Empty: unknown, from a version
+   * without this field.
+   */
   principal: string;
 }
 
@@ -306,17 +311,17 @@ export interface ConnectionClosing {
   reason: string;
 }
 
-/** How far a drain is. */
+/** The progress of a drain. */
 export interface DrainProgress {
-  /** Id of its order. */
+  /** Id of the order to drain. */
   order: string;
   /** Connections that were chosen. */
   chosen: number;
-  /** Those of them that have ended in order, or that their peers have ended. */
+  /** Chosen connections that have ended in order, or that their peers have ended. */
   closed: number;
-  /** Those of them that were cut off because their peers had had their time. */
+  /** Chosen connections that were cut off because their peers did not close in time. */
   cut: number;
-  /** Nothing is left to do. */
+  /** True: the drain has ended. */
   done: boolean;
 }
 
@@ -326,7 +331,7 @@ export interface LnkConnOpened {
   id: number;
   /** Number of its connection. */
   connection: number;
-  /** The message after its 64-byte core header, as it came. */
+  /** The message after its 64-byte core header, unchanged. */
   payload: Buffer;
 }
 
@@ -336,11 +341,11 @@ export interface LinkOpened {
   id: number;
   /** Number of its connection. */
   connection: number;
-  /** The message after its 64-byte core header, as it came. */
+  /** The message after its 64-byte core header, unchanged. */
   payload: Buffer;
   /**
-   * Age stamp, for the order of links only: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer below 2^53. It
-   * is no time: after a clock that was once ahead it goes on from there.
+   * Age stamp, only for sorting links: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer
+   * below 2^53. It is no time: if the clock was once ahead, stamps go on from there.
    */
   stamp: number;
   /** Lower half of the msgid that the peer gave it. */
@@ -349,7 +354,10 @@ export interface LinkOpened {
   msgidHi: number;
   /** When it was opened, microseconds since 1970 by the gateway's clock as it was then: for people. */
   sinceUs: number;
-  /** Only in a delta, and if traces are sent: the trace that its opening is in. 25 bytes: the trace's id (16), the parent's (8), flags (1). */
+  /**
+   * Only in a delta, and if traces are sent: the trace that the link's opening belongs to. 25 bytes: the id of the
+   * trace (16), the parent's (8), flags (1).
+   */
   trace?: Buffer | undefined;
 }
 
@@ -361,7 +369,10 @@ export interface LinkStatus {
   status: number;
 }
 
-/** A peer closed a relay that topology had opened. One that was open on demand only is told in `on_demand_closed` instead. */
+/**
+ * A peer closed a relay that topology had opened. One that was open only on demand is reported in `on_demand_closed`
+ * instead.
+ */
 export interface Refusal {
   /** Number of the LNK_CONN. */
   lnkConn: number;
@@ -383,19 +394,19 @@ export interface RelaySet {
   lnkConns: number[];
 }
 
-/** How a gateway is connected with the others: two sets, each told whole. */
+/** The trunks of a gateway, in two lists, each always complete. */
 export interface GatewayTrunks {
-  /** Gateways, `<name>.<boot>`, to which a trunk is established: they live. */
+  /** Gateways, `<name>.<boot>`, to which a trunk is established: they are alive. */
   established: string[];
-  /** Gateways, `<name>.<boot>`, that cannot be reached: their links are of no use here. */
+  /** Gateways, `<name>.<boot>`, that cannot be reached: their links cannot be used here. */
   unreachable: string[];
 }
 
-/** A link of some gateway. */
+/** Identifies a link of some gateway. */
 export interface LinkRef {
-  /** Its gateway, `<name>.<boot>`. */
+  /** The link's gateway, `<name>.<boot>`. */
   gateway: string;
-  /** Its number there. */
+  /** The link's number at that gateway. */
   link: number;
 }
 
@@ -405,37 +416,40 @@ export interface AttachResponse {
   welcome?:
     | Welcome
     | undefined;
-  /** What to do. */
+  /** Commands. */
   commands?:
     | Commands
     | undefined;
-  /** Instead of Welcome: the gateway is not taken on. The stream ends, with a status that says the same to people. */
+  /**
+   * Instead of Welcome: the leader does not accept the gateway. The stream ends, with a status that says the same to
+   * people.
+   */
   refused?:
     | Refused
     | undefined;
-  /** How many deltas have been taken in. Only from a leader whose Welcome has said that it tells this. */
+  /** Number of deltas that the leader has applied. Only from a leader whose Welcome has announced it. */
   taken?: Taken | undefined;
 }
 
-/** What the leader has taken in, and decided on, of what the gateway has told on this stream. */
+/** How much the leader has applied, and decided on, of what the gateway has sent on this stream. */
 export interface Taken {
-  /** Deltas, counted from the first one after the snapshot. */
+  /** Number of deltas, counted from the first one after the snapshot. */
   deltas: number;
 }
 
-/** The gateway is not taken on. */
+/** The leader does not accept the gateway. */
 export interface Refused {
-  /** Why. */
+  /** The reason. */
   reason: RefusalReason;
   /** With NOT_LEADER: service port of the replica that leads, `host:port`; empty: not known. */
   leaderAddress: string;
 }
 
-/** The leader takes the gateway on. */
+/** The leader accepts the gateway. */
 export interface Welcome {
   /**
-   * Epoch of the leader. The gateway takes it if it is not below the highest it has seen, drops queued commands of lower
-   * ones and begins its snapshot in the same turn. Below 2^53.
+   * Epoch of the leader. If it is not below the highest that the gateway has seen, the gateway adopts it, drops queued
+   * commands of lower epochs, and begins its snapshot in the same turn. Below 2^53.
    */
   epoch: number;
   /** What relays add to rnss (circuit), one for the installation, stable over restarts. */
@@ -443,31 +457,31 @@ export interface Welcome {
   /** Version of the leader's software. */
   version: string;
   /**
-   * Version of the protocol between services that the leader speaks; it also speaks the one before. 0 means 1. A gateway that it
-   * does not fit to ends the stream.
+   * Version of the protocol between services that the leader speaks; it also speaks the one before. 0 means 1. A
+   * gateway without a version in common ends the stream.
    */
   protocolVersion: number;
   /**
-   * Service ports of all topology replicas that the leader knows, its own included, `host:port`: where a gateway asks who leads while it
-   * cannot read the lease. At most 16.
+   * Service ports of all topology replicas that the leader knows, its own included, `host:port`. A gateway that cannot
+   * read the lease asks there which replica leads. At most 16.
    */
   replicas: string[];
   /**
-   * The leader tells which deltas it has taken in (Taken): the gateway keeps few of them under way, and what comes later waits at the
-   * gateway, where it is fair.
+   * Whether the leader reports how many deltas it has applied (Taken). The gateway then has only a few deltas under
+   * way, and later changes wait at the gateway, where its peers take turns.
    */
   tellsTaken: boolean;
-  /** If traces are sent, and a term has begun: the trace of that, as in LinkOpened. */
+  /** If traces are sent, and a term has just begun: the trace of that beginning, as in LinkOpened. */
   trace?: Buffer | undefined;
 }
 
-/** What to do, in order. Everything is idempotent; what names something that is gone is a no-op. */
+/** Commands, in order. All are idempotent; a command that names something that is gone does nothing. */
 export interface Commands {
   /** Epoch of the leader; a gateway that has seen a higher one ignores the message. */
   epoch: number;
   /** Number of this message within the epoch, rising from 1. */
   n: number;
-  /** Links of other gateways that `relays` below (or later messages) name: each is told to a gateway once. */
+  /** Links of other gateways that `relays` below (or later messages) name: each is described to a gateway once. */
   links: RemoteLink[];
   /** Links of other gateways that are gone: their relays close, their payload can be forgotten. */
   linksGone: LinkRef[];
@@ -477,11 +491,11 @@ export interface Commands {
   probe: number[];
   /** Connections to close. */
   close: CloseConnection[];
-  /** Other gateways that are new, or whose address is. Nothing is said by leaving one out. */
+  /** Other gateways that are new, or have a new address. A gateway that is missing here is unchanged. */
   gateways: GatewayPeer[];
   /**
-   * Other gateways, `<name>.<boot>`, that are dead or have said goodbye: everything that is known of them and their links is forgotten,
-   * trunks with them end. Such an id does not come back while this leader leads.
+   * Other gateways, `<name>.<boot>`, that are dead or have said goodbye. The gateway forgets them and their links, and
+   * ends its trunks with them. Such an id does not return while this leader leads.
    */
   gatewaysGone: string[];
   /** Service ports of the topology replicas as in Welcome, when they have changed. */
@@ -491,17 +505,17 @@ export interface Commands {
 }
 
 /**
- * A share of a gateway's accepted connections shall go: each is closed in order, so that its peer connects anew. The gateway goes on
- * accepting. Connections that were dialled are neither counted nor closed: they are volconf's.
+ * An order to close a share of the gateway's accepted connections, each in order, so that its peer connects anew. The
+ * gateway goes on accepting. Dialled connections are neither counted nor closed: volconf decides on them.
  */
 export interface DrainOrder {
-  /** Id of the order, 1 to 64 characters. One that the gateway knows is not begun again. */
+  /** Id of the order, 1 to 64 characters. If the gateway already knows it, nothing is begun again. */
   order: string;
-  /** How much of what is there now, in per mille: 1 to 1000. */
+  /** The share of the connections that are established now, in per mille: 1 to 1000. */
   sharePermille: number;
   /**
-   * How long transactions that are in progress may go on before their connection is closed all the same, and how long peers may take
-   * to close, both together, in milliseconds. 0: as long as the gateway gives when it stops.
+   * How long transactions under way may go on before their connection is closed all the same, and how long peers may
+   * take to close, both together, in milliseconds. 0: the gateway's own time for its stop.
    */
   deadlineMs: number;
 }
@@ -514,9 +528,9 @@ export interface RemoteLink {
   link: number;
   /** Its dialect. */
   dialect: Dialect;
-  /** Its LNK_SPAN after the 64-byte core header, as it came. */
+  /** Its LNK_SPAN after the 64-byte core header, unchanged. */
   payload: Buffer;
-  /** Who offers it: `principal` of its connection. */
+  /** Principal that offers the link: `principal` of its connection. */
   principal: string;
 }
 
@@ -530,7 +544,7 @@ export interface RelayCommand {
   open: number[];
   /** LNK_CONNs of the receiving gateway to close the relay on. */
   close: number[];
-  /** If traces are sent: the trace that this is in, as in LinkOpened. */
+  /** If traces are sent: the trace that the command belongs to, as in LinkOpened. */
   trace?: Buffer | undefined;
 }
 
@@ -540,7 +554,10 @@ export interface CloseConnection {
   connection: number;
   /** Why, for the log and the peer. */
   reason: string;
-  /** In order (relays, LNK_CONNs, FIN), not as if the peer had gone. Only to a gateway that has said `drain` in Hello. */
+  /**
+   * True: in order (relays, LNK_CONNs, FIN); false: as if the peer had gone. Only to a gateway that has said `drain` in
+   * Hello.
+   */
   inOrder: boolean;
 }
 
@@ -4191,8 +4208,9 @@ export const GatewayPeer: MessageFns<GatewayPeer> = {
 export type GatewayControlService = typeof GatewayControlService;
 export const GatewayControlService = {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
-   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused,
+   * and the end of the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins
+   * (ABORTED ends the older one).
    */
   attach: {
     path: "/spanmesh.v1.GatewayControl/Attach" as const,
@@ -4207,16 +4225,18 @@ export const GatewayControlService = {
 
 export interface GatewayControlServer extends UntypedServiceImplementation {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
-   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused,
+   * and the end of the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins
+   * (ABORTED ends the older one).
    */
   attach: handleBidiStreamingCall<AttachRequest, AttachResponse>;
 }
 
 export interface GatewayControlClient extends Client {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
-   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused,
+   * and the end of the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins
+   * (ABORTED ends the older one).
    */
   attach(): ClientDuplexStream<AttachRequest, AttachResponse>;
   attach(options: Partial<CallOptions>): ClientDuplexStream<AttachRequest, AttachResponse>;

@@ -26,6 +26,7 @@ import {
   LnkConnOpened,
   RelaySet,
   SnapshotEnd,
+  WithheldOfferers,
 } from "./gateway_control.ts";
 import { ObjectCounts, ReplicaStatus } from "./topology.ts";
 import { ClusterKey } from "./types.ts";
@@ -40,11 +41,11 @@ export interface FollowRequest {
   hello?:
     | FollowHello
     | undefined;
-  /** What was taken in. */
+  /** The state that was applied. */
   ack?: FollowAck | undefined;
 }
 
-/** Who calls. */
+/** The identity of the standby. */
 export interface FollowHello {
   /** Id of the replica, drawn at start. */
   replica: string;
@@ -60,7 +61,7 @@ export interface FollowHello {
   settings: string;
 }
 
-/** Everything up to here has been taken in. */
+/** Everything up to this message has been applied. */
 export interface FollowAck {
   /** `clock_ms` of the last message. */
   clockMs: number;
@@ -74,23 +75,32 @@ export interface Position {
   epoch: number;
   /** Number of the change within the leader's life. */
   n: number;
-  /** Id of the leader's history: 16 hexadecimal digits, drawn when a history begins. Positions of different histories cannot be compared. */
+  /**
+   * Id of the leader's history: 16 hexadecimal digits, drawn when a history begins. Positions of different histories
+   * cannot be compared.
+   */
   history: string;
 }
 
 /** Leader to standby. */
 export interface FollowResponse {
-  /** The leader's monotonic clock when this was sent, in milliseconds: for acknowledgements, and to tell how late a message is. */
+  /**
+   * The leader's monotonic clock when this was sent, in milliseconds: for acknowledgements, and to tell how late a
+   * message is.
+   */
   clockMs: number;
-  /** The leader's position once this message is taken in; unset before the snapshot. */
+  /** The leader's position once this message is applied; unset before the snapshot. */
   position:
     | Position
     | undefined;
-  /** How much the leader has once this message is taken in, to compare; unset in messages that more of the same follow. */
+  /**
+   * The leader's numbers of objects once this message is applied, for comparison; unset in messages after which more of
+   * the same turn follows.
+   */
   counts:
     | ObjectCounts
     | undefined;
-  /** The leader and all standbys that follow, when that was looked at (heartbeats); empty otherwise. */
+  /** The leader and all standbys that follow it, at the time of a heartbeat; empty in other messages. */
   replicas: ReplicaStatus[];
   /** A snapshot begins. */
   snapshotBegin?:
@@ -104,7 +114,7 @@ export interface FollowResponse {
   snapshotEnd?:
     | SnapshotEnd
     | undefined;
-  /** What changed since. It counts once a delta without `more` has come. */
+  /** Changes since the message before. They are applied once a delta without `more` has come. */
   delta?: TreeChanges | undefined;
 }
 
@@ -128,8 +138,8 @@ export interface TreeChanges {
 }
 
 /**
- * One thing that the leader has taken in, found out, or done. A standby passes over a kind of change that it does not know: one that
- * makes the trees different comes with a higher version.
+ * One thing that the leader has taken in, found out, or done. A standby passes over a kind of change that it does not
+ * know: one that makes the trees different comes with a higher version.
  */
 export interface TreeChange {
   /** The leader's number of the gateway that it concerns; 0: none. */
@@ -142,7 +152,7 @@ export interface TreeChange {
   gatewayGone?:
     | boolean
     | undefined;
-  /** A connection stands. */
+  /** A connection is established. */
   connectionOpened?:
     | ConnectionOpened
     | undefined;
@@ -190,7 +200,7 @@ export interface TreeChange {
   relaysRefused?:
     | RelaySet
     | undefined;
-  /** Relays that the gateway opened on demand. */
+  /** Relays that the gateway has opened on demand. */
   onDemandOpened?:
     | RelaySet
     | undefined;
@@ -210,7 +220,7 @@ export interface TreeChange {
   selected?:
     | boolean
     | undefined;
-  /** The leader has given what happened so far this position. */
+  /** The leader has given this position to all changes so far. */
   committed?:
     | Position
     | undefined;
@@ -221,6 +231,10 @@ export interface TreeChange {
   /** A snapshot of the gateway is taken in: which relays are open on it is told anew. */
   relaysForgotten?:
     | boolean
+    | undefined;
+  /** Whose links at other gateways the gateway relays none of. */
+  withheld?:
+    | WithheldOfferers
     | undefined;
   /** It has been told: what was open before and has not been told is not open. */
   relaysTold?: boolean | undefined;
@@ -1106,6 +1120,7 @@ function createBaseTreeChange(): TreeChange {
     committed: undefined,
     connectionClosing: undefined,
     relaysForgotten: undefined,
+    withheld: undefined,
     relaysTold: undefined,
   };
 }
@@ -1180,6 +1195,9 @@ export const TreeChange: MessageFns<TreeChange> = {
     }
     if (message.relaysForgotten !== undefined) {
       writer.uint32(184).bool(message.relaysForgotten);
+    }
+    if (message.withheld !== undefined) {
+      WithheldOfferers.encode(message.withheld, writer.uint32(202).fork()).join();
     }
     if (message.relaysTold !== undefined) {
       writer.uint32(192).bool(message.relaysTold);
@@ -1384,6 +1402,14 @@ export const TreeChange: MessageFns<TreeChange> = {
             message.relaysForgotten = reader.bool();
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.withheld = WithheldOfferers.decode(reader, reader.uint32());
+            continue;
+          }
           case 24: {
             if (tag !== 192) {
               break;
@@ -1501,6 +1527,7 @@ export const TreeChange: MessageFns<TreeChange> = {
         : isSet(object.relays_forgotten)
         ? globalThis.Boolean(object.relays_forgotten)
         : undefined,
+      withheld: isSet(object.withheld) ? WithheldOfferers.fromJSON(object.withheld) : undefined,
       relaysTold: isSet(object.relaysTold)
         ? globalThis.Boolean(object.relaysTold)
         : isSet(object.relays_told)
@@ -1580,6 +1607,9 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.relaysForgotten !== undefined) {
       obj.relaysForgotten = message.relaysForgotten;
     }
+    if (message.withheld !== undefined) {
+      obj.withheld = WithheldOfferers.toJSON(message.withheld);
+    }
     if (message.relaysTold !== undefined) {
       obj.relaysTold = message.relaysTold;
     }
@@ -1646,6 +1676,9 @@ export const TreeChange: MessageFns<TreeChange> = {
       ? ConnectionClosing.fromPartial(object.connectionClosing)
       : undefined;
     message.relaysForgotten = object.relaysForgotten ?? undefined;
+    message.withheld = (object.withheld !== undefined && object.withheld !== null)
+      ? WithheldOfferers.fromPartial(object.withheld)
+      : undefined;
     message.relaysTold = object.relaysTold ?? undefined;
     return message;
   },
@@ -1909,10 +1942,11 @@ export const ConnectionSuspicion: MessageFns<ConnectionSuspicion> = {
 export type ReplicationService = typeof ReplicationService;
 export const ReplicationService = {
   /**
-   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader has heard
-   * its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken stream means: a
-   * new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the versions of the protocol
-   * differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not read.
+   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader
+   * has heard its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken
+   * stream means: a new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the
+   * versions of the protocol differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not
+   * read.
    */
   follow: {
     path: "/spanmesh.v1.Replication/Follow" as const,
@@ -1927,20 +1961,22 @@ export const ReplicationService = {
 
 export interface ReplicationServer extends UntypedServiceImplementation {
   /**
-   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader has heard
-   * its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken stream means: a
-   * new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the versions of the protocol
-   * differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not read.
+   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader
+   * has heard its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken
+   * stream means: a new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the
+   * versions of the protocol differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not
+   * read.
    */
   follow: handleBidiStreamingCall<FollowRequest, FollowResponse>;
 }
 
 export interface ReplicationClient extends Client {
   /**
-   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader has heard
-   * its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken stream means: a
-   * new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the versions of the protocol
-   * differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not read.
+   * One stream a standby. Up: Hello, then an acknowledgement of what was taken in. Down: heartbeats until the leader
+   * has heard its gateways, a snapshot in chunks, then deltas in order, and heartbeats while nothing changes. A broken
+   * stream means: a new stream, a full snapshot. FAILED_PRECONDITION: this replica does not lead. UNIMPLEMENTED: the
+   * versions of the protocol differ: the standby passes calls on instead. RESOURCE_EXHAUSTED: the standby does not
+   * read.
    */
   follow(): ClientDuplexStream<FollowRequest, FollowResponse>;
   follow(options: Partial<CallOptions>): ClientDuplexStream<FollowRequest, FollowResponse>;

@@ -28,15 +28,15 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/topology.proto";
 
-/** What happened to an object. */
+/** The kind of a change. */
 export const ChangeKind = {
   /** CHANGE_KIND_UNSPECIFIED - Not used. */
   CHANGE_KIND_UNSPECIFIED: 0,
   /** CHANGE_KIND_ADDED - It is new. */
   CHANGE_KIND_ADDED: 1,
-  /** CHANGE_KIND_CHANGED - It stays, some field is different. */
+  /** CHANGE_KIND_CHANGED - It is still there, with a different field. */
   CHANGE_KIND_CHANGED: 2,
-  /** CHANGE_KIND_REMOVED - It is gone; the object is as it was last. */
+  /** CHANGE_KIND_REMOVED - It is gone; the change has its last state. */
   CHANGE_KIND_REMOVED: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -92,9 +92,9 @@ export function changeKindToJSON(object: ChangeKind): string {
 export const VerdictReason = {
   /** VERDICT_REASON_UNSPECIFIED - Not used. */
   VERDICT_REASON_UNSPECIFIED: 0,
-  /** VERDICT_REASON_TAKEN - Taken. */
+  /** VERDICT_REASON_TAKEN - The link is relayed. */
   VERDICT_REASON_TAKEN: 1,
-  /** VERDICT_REASON_REFUSED - Taken, but the peer closed the relay: offered again when the selection changes. */
+  /** VERDICT_REASON_REFUSED - The link was relayed, but the peer closed the relay: it is offered again when the selection changes. */
   VERDICT_REASON_REFUSED: 2,
   /** VERDICT_REASON_TOO_FAR - Its dist is over the limit: the walk stops here. */
   VERDICT_REASON_TOO_FAR: 3,
@@ -108,7 +108,7 @@ export const VerdictReason = {
   VERDICT_REASON_BOTH_CLIENTS: 7,
   /** VERDICT_REASON_OTHER_PEER_ID - circuit: the LNK_CONN is a CLIENT that wants another peer_id: the walk stops here. */
   VERDICT_REASON_OTHER_PEER_ID: 8,
-  /** VERDICT_REASON_WIDTH_FULL - Enough better links are taken. */
+  /** VERDICT_REASON_WIDTH_FULL - Enough better links are relayed. */
   VERDICT_REASON_WIDTH_FULL: 9,
   /** VERDICT_REASON_AFTER_STOP - The walk had stopped at a better link. */
   VERDICT_REASON_AFTER_STOP: 10,
@@ -223,7 +223,7 @@ export function verdictReasonToJSON(object: VerdictReason): string {
   }
 }
 
-/** What kind of process it is. */
+/** Kinds of processes. */
 export const ProcessKind = {
   /** PROCESS_KIND_UNSPECIFIED - Not used. */
   PROCESS_KIND_UNSPECIFIED: 0,
@@ -293,9 +293,9 @@ export const RefusalCause = {
   REFUSAL_CAUSE_OTHER_INSTALLATION: 2,
   /** REFUSAL_CAUSE_VERSION - The versions of the protocol between services do not fit. */
   REFUSAL_CAUSE_VERSION: 3,
-  /** REFUSAL_CAUSE_EPOCH - It names an epoch that cannot be. */
+  /** REFUSAL_CAUSE_EPOCH - It has sent an impossible epoch. */
   REFUSAL_CAUSE_EPOCH: 4,
-  /** REFUSAL_CAUSE_TOO_MANY - There are as many as are taken. */
+  /** REFUSAL_CAUSE_TOO_MANY - The leader has as many as it accepts. */
   REFUSAL_CAUSE_TOO_MANY: 5,
   /** REFUSAL_CAUSE_SETTINGS - Settings that must be equal at all replicas differ. */
   REFUSAL_CAUSE_SETTINGS: 6,
@@ -383,11 +383,14 @@ export const ReplicaRole = {
   REPLICA_ROLE_LEADER: 1,
   /** REPLICA_ROLE_STANDBY - It follows the leader. */
   REPLICA_ROLE_STANDBY: 2,
-  /** REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from what the leader before it said. */
+  /**
+   * REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from the state of the leader before
+   * it.
+   */
   REPLICA_ROLE_TAKING_OVER: 3,
   /**
-   * REPLICA_ROLE_FROZEN - It has led, and cannot renew its lease: another one may lead. It commands nothing, and takes in what its gateways tell. `lag_ms` counts
-   * from the last moment of a valid lease.
+   * REPLICA_ROLE_FROZEN - It has led, and cannot renew its lease: another one may lead. It commands nothing, and applies what its gateways
+   * report. `lag_ms` counts from the last moment of a valid lease.
    */
   REPLICA_ROLE_FROZEN: 4,
   UNRECOGNIZED: -1,
@@ -450,21 +453,21 @@ export function replicaRoleToJSON(object: ReplicaRole): string {
 export interface DrainGatewayRequest {
   /** The gateway: its name, or its id (`<name>.<boot>`). */
   gateway: string;
-  /** How much of its accepted connections, above 0 and at most 1. */
+  /** The share of its accepted connections, above 0 and at most 1. */
   share: number;
   /**
-   * Id of the order: 1 to 64 of A-Z, a-z, 0-9 and -. A call with the id of an order that the gateway knows begins nothing anew and
-   * follows that one. Empty: the leader makes one up.
+   * Id of the order: 1 to 64 of A-Z, a-z, 0-9 and -. If the gateway already knows the order, the call begins nothing,
+   * and follows that drain. Empty: the leader draws an id.
    */
   order: string;
   /**
-   * How long transactions in progress, and then peers, are given to end, in milliseconds: at most 24 hours. 0: as long as the gateway
-   * gives when it stops.
+   * How long transactions under way, and then peers, may take to end, in milliseconds: at most 24 hours. 0: the
+   * gateway's own time for its stop.
    */
   deadlineMs: number;
 }
 
-/** How far a drain is. The first one says how many connections were chosen. */
+/** The progress of a drain. The first message has the number of connections that were chosen. */
 export interface DrainGatewayResponse {
   /** Id of the order. */
   order: string;
@@ -472,23 +475,23 @@ export interface DrainGatewayResponse {
   gateway: string;
   /** Connections that were chosen. */
   chosen: number;
-  /** Those of them that have ended in order, or that their peers have ended. */
+  /** Chosen connections that have ended in order, or that their peers have ended. */
   closed: number;
-  /** Those of them that were cut off because their peers had had their time. */
+  /** Chosen connections that were cut off because their peers did not close in time. */
   cut: number;
-  /** Nothing is left to do: the last message. */
+  /** True in the last message: the drain has ended. */
   done: boolean;
 }
 
-/** Captures what passes on a connection. */
+/** Captures the messages of a connection. */
 export interface CaptureConnectionRequest {
-  /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
+  /** The connection: its id, its number, or the label of a LNK_CONN on it, if only one connection fits. */
   connection: string;
-  /** How many messages; 0: no bound. */
+  /** Most messages; 0: no limit. */
   count: number;
   /** For how long, milliseconds; 0: an hour, which is also the most. */
   durationMs: number;
-  /** Bytes of each message that are wanted; 0: all. */
+  /** Most bytes of each message; 0: all. */
   snaplen: number;
 }
 
@@ -498,7 +501,7 @@ export interface CaptureConnectionResponse {
   connection:
     | Connection
     | undefined;
-  /** What has been captured. */
+  /** The captured messages. */
   captured: CaptureMessagesResponse | undefined;
 }
 
@@ -520,21 +523,24 @@ export interface ListTrafficResponse {
   counters: TrafficCounters[];
   /** Token of the next page; empty on the last. */
   nextPageToken: string;
-  /** Ids of gateways whose counters are missing in this page: they did not answer in time, cannot be reached, or are too old to count. */
+  /**
+   * Ids of gateways whose counters are missing in this page: they did not answer in time, cannot be reached, or are too
+   * old to count.
+   */
   silentGateways: string[];
 }
 
 /** Asks for the end of a connection. */
 export interface CloseConnectionRequest {
-  /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
+  /** The connection: its id, its number, or the label of a LNK_CONN on it, if only one connection fits. */
   connection: string;
-  /** Why, for the log and for those who watch; at most 200 characters. Empty: nothing but that an operator did it. */
+  /** The reason, for the log and for watchers; at most 200 characters. Empty: only that an operator did it. */
   reason: string;
 }
 
-/** The gateway has been told. */
+/** The gateway has the order. */
 export interface CloseConnectionResponse {
-  /** The connection, as it is. */
+  /** The present state of the connection. */
   connection: Connection | undefined;
 }
 
@@ -669,13 +675,13 @@ export interface GetTreeRequest {
 }
 
 /**
- * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a node with very many
- * links, further links of its last node, and of a link with very many relays further relays.
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a
+ * node with very many links, further links of its last node, and of a link with very many relays further relays.
  */
 export interface GetTreeResponse {
   /**
-   * Clusters with their nodes and links. A cluster with the same key as the last one before continues that one; likewise its first node, by
-   * key, and that one's first link, by id.
+   * Clusters with their nodes and links. A cluster with the same key as the last one before continues that one;
+   * likewise its first node, by key, and that one's first link, by id.
    */
   clusters: ClusterTree[];
   /** Revision of the state; the same in every part. */
@@ -744,7 +750,10 @@ export interface WatchResponse {
   progress?:
     | WatchProgress
     | undefined;
-  /** The changes asked for are not in the history any more, or the watcher was too slow. The last message of the stream. */
+  /**
+   * The changes asked for are not in the history any more, or the watcher was too slow. The last message of the
+   * stream.
+   */
   listAgain?: ListAgain | undefined;
 }
 
@@ -760,9 +769,9 @@ export interface WatchProgress {
   revision: string;
 }
 
-/** The history does not reach that far: list, then watch from the list's revision. */
+/** The history does not reach back to the revision: list again, then watch from the list's revision. */
 export interface ListAgain {
-  /** Why, for people. */
+  /** The reason, for people. */
   reason: string;
   /** The revision that is current now. */
   revision: string;
@@ -771,8 +780,8 @@ export interface ListAgain {
 /** The changes of one revision. */
 export interface ChangeBatch {
   /**
-   * The revision that holds once they are applied. Of a large batch that comes in several messages all but the last have the
-   * revision before: a watch that resumes from it gets the whole batch again.
+   * The revision once these changes are applied. If a large batch comes in several messages, all but the last have the
+   * revision before it: a watch that resumes from there gets the whole batch again.
    */
   revision: string;
   /** The changes. */
@@ -781,7 +790,7 @@ export interface ChangeBatch {
 
 /** One change of one object. */
 export interface Change {
-  /** What happened. */
+  /** The kind of change. */
   kind: ChangeKind;
   /** A cluster came or went. */
   cluster?:
@@ -815,11 +824,11 @@ export interface RelayChange {
   lnkConns: string[];
 }
 
-/** Asks why. */
+/** Asks why a node's links are relayed to a connection or not. */
 export interface ExplainRequest {
   /** The node: its id, its label, or a prefix of its id that fits one node only. */
   node: string;
-  /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
+  /** The connection: its id, its number, or the label of a LNK_CONN on it, if only one connection fits. */
   connection: string;
   /** Most verdicts in one answer; 0 means 500, at most 5000. An answer may have fewer: it stays below 1 MiB. */
   pageSize: number;
@@ -827,7 +836,7 @@ export interface ExplainRequest {
   pageToken: string;
 }
 
-/** The answer. */
+/** The explanation. */
 export interface ExplainResponse {
   /** The node meant. */
   node:
@@ -838,11 +847,11 @@ export interface ExplainResponse {
     | Connection
     | undefined;
   /**
-   * One for each LNK_CONN open on the connection, in order of number; in pages, those that this one is about. One that the page before has
-   * begun goes on.
+   * One for each LNK_CONN open on the connection, in order of number; of several pages, those on this page. A LNK_CONN
+   * that the page before has begun continues here.
    */
   lnkConns: LnkConnExplanation[];
-  /** Revision of the state that was looked at. */
+  /** Revision of the state that was explained. */
   revision: string;
   /** Token of the next page; empty on the last. */
   nextPageToken: string;
@@ -866,21 +875,21 @@ export interface LinkVerdict {
   link:
     | Link
     | undefined;
-  /** Why. */
+  /** The reason. */
   reason: VerdictReason;
   /** True if a relay is open. */
   relayed: boolean;
 }
 
-/** Asks how the installation is. */
+/** Asks for the state of the installation. */
 export interface GetStatusRequest {
 }
 
-/** How the installation is, as far as the replica that answers knows. */
+/** The state of the installation, as far as the replica that answers knows it. */
 export interface GetStatusResponse {
   /** Id of the replica that answers; it is one of `replicas`. */
   replica: string;
-  /** Who leads; unset: nobody, or nobody that is known of. */
+  /** The leader; unset: there is none, or none is known. */
   leader:
     | LeaderStatus
     | undefined;
@@ -888,44 +897,44 @@ export interface GetStatusResponse {
   replicas: ReplicaStatus[];
   /** The gateways whose objects are in the trees, in order of name. */
   gateways: GatewayStatus[];
-  /** How much there is. */
+  /** Numbers of objects in the trees. */
   counts:
     | ObjectCounts
     | undefined;
   /** Revision of the state that `gateways` and `counts` show; empty: this replica has no state. */
   revision: string;
   /**
-   * Processes that were there, have not said that they stop, and are not there now, as the replica that answers knows: at most 256, in
-   * order of kind and name.
+   * Processes that were there, have not said that they stop, and are not there now, as the replica that answers knows:
+   * at most 256, in order of kind and name.
    */
   missing: MissingProcess[];
   /** Processes that this replica has refused and not taken on since: at most 64, the last ones. */
   refused: RefusedProcess[];
 }
 
-/** A process that was there and is not. */
+/** A process that was there and is missing. */
 export interface MissingProcess {
-  /** What it is. */
+  /** Its kind. */
   kind: ProcessKind;
   /** A gateway's name; otherwise where its service port was reached, `host:port`. */
   name: string;
-  /** Of this life: `<name>.<boot>` of a gateway, otherwise what was drawn at start. */
+  /** Id of its last life: `<name>.<boot>` for a gateway, otherwise a random one drawn at its start. */
   id: string;
-  /** For how long, in milliseconds. */
+  /** For how long it has been missing, in milliseconds. */
   missingMs: number;
-  /** True: a gateway that was declared dead; what it held has been given up. */
+  /** True: a gateway that was declared dead; its links and relays have been given up. */
   dead: boolean;
 }
 
 /** A process that was refused. */
 export interface RefusedProcess {
-  /** What it is. */
+  /** Its kind. */
   kind: ProcessKind;
   /** A gateway's `<name>.<boot>`; otherwise where its service port is reached, `host:port`. */
   name: string;
-  /** Why. */
+  /** The cause. */
   cause: RefusalCause;
-  /** The same in words, with both values where two differ. */
+  /** The cause in words, with both values if two differ. */
   details: string;
   /** How long ago it was refused last, in milliseconds. */
   ageMs: number;
@@ -937,11 +946,14 @@ export interface RefusedProcess {
 export interface LeaderStatus {
   /** Id of the replica that holds it. */
   replica: string;
-  /** Where its service port is reached, `host:port`. */
+  /** Address of its service port, `host:port`. */
   address: string;
   /** Its epoch, 4294967295 if it is higher: `full_epoch` has it. */
   epoch: number;
-  /** Milliseconds since the replica that answers knows of its last renewal: more than the lease's time to live, and it has died. */
+  /**
+   * Milliseconds since the replica that answers knows of its last renewal: more than the lease's time to live, and it
+   * has died.
+   */
   leaseAgeMs: number;
   /** Its epoch. Below 2^53. */
   fullEpoch: number;
@@ -951,13 +963,13 @@ export interface LeaderStatus {
 export interface ReplicaStatus {
   /** Its id, drawn at start. */
   replica: string;
-  /** Where its service port is reached, `host:port`. */
+  /** Address of its service port, `host:port`. */
   address: string;
-  /** What it does. */
+  /** Its role. */
   role: ReplicaRole;
-  /** How old what it answers from is at most, in milliseconds; 0 for the leader. Meaningless without `has_state`. */
+  /** Greatest age of the data that it answers from, in milliseconds; 0 for the leader. Meaningless without `has_state`. */
   lagMs: number;
-  /** False: it has heard nothing of any leader yet, and passes reads on. */
+  /** False: it has received no leader's state yet, and passes reads on. */
   hasState: boolean;
   /** Version of its software; empty: not known. */
   version: string;
@@ -975,7 +987,10 @@ export interface GatewayStatus {
   version: string;
   /** Where other services reach it, `host:port`; empty: they cannot. */
   serviceAddress: string;
-  /** True while its stream to the leader stands. False: it is gone, or cut off, and what it held is kept for now. */
+  /**
+   * True while its stream to the leader is open. False: it is gone, or cut off, and its links and relays are kept for
+   * now.
+   */
   attached: boolean;
   /** True while it drains: it takes no new connections. */
   draining: boolean;
@@ -988,13 +1003,14 @@ export interface GatewayStatus {
   /** Relays on its LNK_CONNs, but for those that it opened on demand. */
   relays: number;
   /**
-   * For how long, in milliseconds, no sign of life of it has come over NATS although others' have. With `attached`: it is cut off from
-   * NATS, and works on. 0: it is heard, NATS is away from the replica that answers, or the gateway does without NATS.
+   * For how long, in milliseconds, no sign of life of it has come over NATS although others' have. With `attached`: it
+   * is cut off from NATS, and goes on working. 0: its signs come, NATS is away from the replica that answers, or the
+   * gateway works without NATS.
    */
   unheardMs: number;
 }
 
-/** How much there is in the trees. */
+/** Numbers of objects in the trees. */
 export interface ObjectCounts {
   /** Clusters. */
   clusters: number;
@@ -6254,9 +6270,10 @@ export const ObjectCounts: MessageFns<ObjectCounts> = {
 /**
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
- * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and more come:
- * `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or seen; none is seen twice, but
- * a link whose connection turns suspect in between and so goes behind the others of its node.
+ * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and
+ * more come: `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or
+ * seen; none is seen twice, but a link whose connection turns suspect in between and so goes behind the others of its
+ * node.
  */
 export type TopologyService = typeof TopologyService;
 export const TopologyService = {

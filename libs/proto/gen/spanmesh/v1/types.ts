@@ -188,7 +188,10 @@ export interface Link {
     | undefined;
   /** Id of the connection that it came in on. */
   connection: string;
-  /** Distance in hops as received. linkid: a negative one is 0. circuit: unsigned (values past 2^31 are shown as negative). */
+  /**
+   * Distance in hops as received. linkid: a negative one is 0. circuit: unsigned (values past 2^31 are shown as
+   * negative).
+   */
   dist: number;
   /** circuit: random number that spreads paths of the same distance, unsigned. linkid: 0. */
   rnss: number;
@@ -215,8 +218,8 @@ export interface Link {
   /** True while the link's connection is suspected to be half dead: such links rank behind the others. */
   suspect: boolean;
   /**
-   * When it was opened, by the clock of its gateway as it was then, microseconds since 1970; 0: not known. Unlike `stamp` it may lie before
-   * that of an older link, if the clock has jumped.
+   * When it was opened, by the clock of its gateway as it was then, microseconds since 1970; 0: not known. Unlike
+   * `stamp` it may lie before that of an older link, if the clock has jumped.
    */
   sinceUs: bigint;
 }
@@ -235,7 +238,7 @@ export interface Connection {
   localAddress: string;
   /** How it came to be. */
   origin: ConnectionOrigin;
-  /** If origin is TARGET: who wanted it, e.g. `media 0b8f1a52-…/slot 3` or the name of an operator's target. */
+  /** If origin is TARGET: the owner of the target, e.g. `media 0b8f1a52-…/slot 3` or the name of an operator's target. */
   wantedBy: string;
   /** When it was established. */
   since:
@@ -249,7 +252,10 @@ export interface Connection {
   relays: number;
   /** True while it is suspected to be half dead. */
   suspect: boolean;
-  /** Why it is being closed by order: an operator's, or because its gateway is drained or stops. Empty: it is not. */
+  /**
+   * Why it is being closed in order: an operator has ordered it, or its gateway is drained or stops. Empty: it is not
+   * being closed.
+   */
   closing: string;
 }
 

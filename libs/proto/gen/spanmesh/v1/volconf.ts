@@ -1733,10 +1733,7 @@ export const VolconfService = {
     responseSerialize: (value: SetTargetResponse): Buffer => Buffer.from(SetTargetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetTargetResponse => SetTargetResponse.decode(value),
   },
-  /**
-   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-   * removed.
-   */
+  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
   removeTarget: {
     path: "/spanmesh.v1.Volconf/RemoveTarget" as const,
     requestStream: false as const,
@@ -1767,10 +1764,7 @@ export interface VolconfServer extends UntypedServiceImplementation {
   getTarget: handleUnaryCall<GetTargetRequest, GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget: handleUnaryCall<SetTargetRequest, SetTargetResponse>;
-  /**
-   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-   * removed.
-   */
+  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
   removeTarget: handleUnaryCall<RemoveTargetRequest, RemoveTargetResponse>;
   /** All targets, then every change. The watcher is registered before the first message is sent. */
   watchTargets: handleServerStreamingCall<WatchTargetsRequest, WatchTargetsResponse>;
@@ -1825,10 +1819,7 @@ export interface VolconfClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetTargetResponse) => void,
   ): ClientUnaryCall;
-  /**
-   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-   * removed.
-   */
+  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
   removeTarget(
     request: RemoveTargetRequest,
     callback: (error: ServiceError | null, response: RemoveTargetResponse) => void,

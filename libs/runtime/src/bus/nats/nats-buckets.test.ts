@@ -39,7 +39,7 @@ async function refusal(at: NatsServerProcess, env: Record<string, string> = {}):
 
 describe('a cluster that still forms', () => {
   // Causes: line buckets of NATS cannot be had yet; they are waited for
-  it('is waited for, whichever servers come when', async () => {
+  it('is waited for, in whatever order the servers come', async () => {
     const [first, second, third] = (await stoppedNatsCluster()) as [
       NatsServerProcess,
       NatsServerProcess,

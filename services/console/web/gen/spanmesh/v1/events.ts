@@ -1705,10 +1705,9 @@ export const EventsDefinition = {
       options: {},
     },
     /**
-     * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-     * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-     * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-     * watches already.
+     * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+     * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+     * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
      */
     watchEvents: {
       name: "WatchEvents",
@@ -1728,10 +1727,9 @@ export interface EventsServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListEventsResponse>>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-   * watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents(
     request: WatchEventsRequest,
@@ -1746,10 +1744,9 @@ export interface EventsClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListEventsResponse>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
-   * missed between a list and a watch from the list's token. A token of one replica is good at another one, which may
-   * tell some entries once more: they have the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many
-   * watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents(
     request: DeepPartial<WatchEventsRequest>,

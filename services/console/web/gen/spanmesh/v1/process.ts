@@ -35,7 +35,7 @@ export interface ProcessInfo {
     | undefined;
   /** Least important log lines that are written: trace, debug, info, warn, error, fatal or silent. */
   logLevel: string;
-  /** The same, as its setting says. */
+  /** The level of its setting. */
   configuredLogLevel: string;
   /** When it goes back to its setting; not set: it is as its setting says. */
   logLevelUntil:
@@ -53,52 +53,60 @@ export interface ProcessInfo {
   natsConnected: boolean;
   /** Connections with NATS that it has lost so far. */
   natsLosses: number;
-  /**
-   * For how long `nats_connected` has been what it is, seconds, by the process's own clock, which does not jump: since it is connected,
-   * or since it has had no NATS server.
-   */
+  /** For how long `nats_connected` has had its present value, seconds, by the process's own clock, which does not jump. */
   natsForSeconds: number;
   /** Of a gateway: files of its keys directory that cannot be used as they are. */
   keysProblems: number;
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
-  /** Who has come to a limit of this process in the last minute: at most 16, whoever was refused most often first. */
+  /**
+   * Who has come to a limit of this process in the last minute, or is kept from something for it: at most 16, the latter first, then
+   * whoever was refused most often.
+   */
   atLimits: PrincipalAtLimit[];
 }
 
-/** A principal that has as much as it may have, and asks for more. */
+/** A principal that holds as much as it may, and asks for more. */
 export interface PrincipalAtLimit {
-  /** What there is only so much of, as the metrics and events call it. */
+  /** Name of the limited resource, as in metrics and events. */
   limit: string;
   /** Who it is: a key, an address (of IPv6 a /64), or a user of the API. */
   principal: string;
-  /** How often it was refused, or had to give something up, since it came to the limit; a minute without ends that. */
+  /**
+   * How often it was refused, or had to give way, since it reached the limit; after a minute without this the count
+   * ends.
+   */
   times: number;
-  /** For how long it has come to the limit again and again, seconds. */
+  /** How long ago it first reached the limit, having reached it again and again since, seconds. */
   forSeconds: number;
-  /** How long ago it did for the last time, seconds. */
+  /** How long ago it last reached the limit, seconds. */
   agoSeconds: number;
-  /** How much it may have; with `of_all`, how much all together. */
+  /** The limit: that of a principal, or with `of_all` that of all together. */
   value: number;
-  /** What it had then. */
+  /** The amount that it held then. */
   held: number;
-  /** True: all was taken, and nobody had more than this one. */
+  /** True: all principals together reached the limit, and none held more than this one. */
   ofAll: boolean;
+  /**
+   * True: for as long as that is so, none of the principal's links at other gateways is relayed on this one; it does not end with a
+   * minute.
+   */
+  withheld: boolean;
 }
 
-/** Asks processes what they know of themselves. */
+/** Asks processes for reports about themselves. */
 export interface InspectRequest {
   /** Only the process of this id, gateway (name or id) or host; empty: all. */
   process: string;
 }
 
-/** What one process knows of itself. */
+/** The report of one process about itself. */
 export interface InspectResponse {
   /** The process as it is now. */
   process:
     | ProcessInfo
     | undefined;
-  /** Everything that it can be told, in order of names. */
+  /** All of its settings, in order of names. */
   settings: SettingInForce[];
   /** Its metrics, in the text format of Prometheus; cut off after 256 KiB. */
   metrics: string;
@@ -124,11 +132,11 @@ export interface UnknownSetting {
 export interface SettingInForce {
   /** Name of its environment variable. */
   name: string;
-  /** What is in force, as it was written; of a secret empty. */
+  /** The value in force, as it was written; empty for a secret. */
   value: string;
   /** `flag`, `environment` or `default`. */
   source: string;
-  /** True: it is a secret, and its value is not told. */
+  /** True: it is a secret, and its value is not shown. */
   secret: boolean;
 }
 
@@ -138,32 +146,32 @@ export interface ListProcessesRequest {
 
 /** The processes that have answered. */
 export interface ListProcessesResponse {
-  /** They. */
+  /** The processes. */
   processes: ProcessInfo[];
-  /** Id of the one that was called. */
+  /** Id of the process that was called. */
   answeredBy: string;
   /** True if others could not be asked, because NATS is away. */
   alone: boolean;
   /**
-   * In how many copies NATS keeps what the installation stores, as the process that was called sees it, for each bucket. Empty: it
-   * uses no NATS, or none is connected.
+   * The number of copies that NATS keeps of each bucket, as the called process sees it. Empty: it uses no NATS, or none
+   * is connected.
    */
   natsCopies: NatsCopies[];
 }
 
-/** In how many copies NATS keeps a bucket. */
+/** The copies of a bucket on NATS. */
 export interface NatsCopies {
   /** The bucket, as it is called on NATS. */
   bucket: string;
-  /** As many as the settings ask for: so many NATS servers are needed. */
+  /** Copies that the settings ask for, each on a NATS server of its own. */
   wanted: number;
-  /** Those whose NATS servers are there. */
+  /** Copies on NATS servers that are there. */
   there: number;
   /** Why NATS does not say how many there are; empty: it does. */
   trouble: string;
 }
 
-/** Changes what processes log. */
+/** Changes the log level of processes. */
 export interface SetLogLevelRequest {
   /** trace, debug, info, warn, error, fatal or silent; empty: back to what each one's setting says. */
   level: string;
@@ -175,14 +183,14 @@ export interface SetLogLevelRequest {
   durationMs: number;
 }
 
-/** They have changed. */
+/** The processes that have changed. */
 export interface SetLogLevelResponse {
-  /** Those that have, as they are now. */
+  /** The processes that have changed, with their present state. */
   processes: ProcessInfo[];
   /** True if others could not be reached, because NATS is away. */
   alone: boolean;
   /**
-   * Ids of processes that it was meant for and that have not changed: they could not be reached, or a gateway was called, which
+   * Ids of processes that were meant and have not changed: they could not be reached, or a gateway was called, which
    * gives no orders to others.
    */
   unreached: string[];
@@ -506,7 +514,17 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
 };
 
 function createBasePrincipalAtLimit(): PrincipalAtLimit {
-  return { limit: "", principal: "", times: 0, forSeconds: 0, agoSeconds: 0, value: 0, held: 0, ofAll: false };
+  return {
+    limit: "",
+    principal: "",
+    times: 0,
+    forSeconds: 0,
+    agoSeconds: 0,
+    value: 0,
+    held: 0,
+    ofAll: false,
+    withheld: false,
+  };
 }
 
 export const PrincipalAtLimit: MessageFns<PrincipalAtLimit> = {
@@ -534,6 +552,9 @@ export const PrincipalAtLimit: MessageFns<PrincipalAtLimit> = {
     }
     if (message.ofAll !== false) {
       writer.uint32(64).bool(message.ofAll);
+    }
+    if (message.withheld !== false) {
+      writer.uint32(72).bool(message.withheld);
     }
     return writer;
   },
@@ -615,6 +636,14 @@ export const PrincipalAtLimit: MessageFns<PrincipalAtLimit> = {
             message.ofAll = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.withheld = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -640,6 +669,7 @@ export const PrincipalAtLimit: MessageFns<PrincipalAtLimit> = {
     message.value = object.value ?? 0;
     message.held = object.held ?? 0;
     message.ofAll = object.ofAll ?? false;
+    message.withheld = object.withheld ?? false;
     return message;
   },
 };
@@ -1390,8 +1420,9 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
 };
 
 /**
- * Served by every process, on the API port; whichever is asked, it asks the others over NATS. Without NATS there is nobody else. Orders
- * do not go over NATS: the process that is called gives them to the others on their service ports. A gateway may give none.
+ * Served by every process, on the API port. The process that is called asks the others over NATS; without NATS it knows
+ * only itself. Orders do not go over NATS: the called process sends them to the others on their service ports. A
+ * gateway may give none.
  */
 export type ProcessDefinition = typeof ProcessDefinition;
 export const ProcessDefinition = {

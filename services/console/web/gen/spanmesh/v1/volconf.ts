@@ -1312,10 +1312,7 @@ export const VolconfDefinition = {
       responseStream: false,
       options: {},
     },
-    /**
-     * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-     * removed.
-     */
+    /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
     removeTarget: {
       name: "RemoveTarget",
       requestType: RemoveTargetRequest as typeof RemoveTargetRequest,
@@ -1346,10 +1343,7 @@ export interface VolconfServiceImplementation<CallContextExt = {}> {
   getTarget(request: GetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetTargetResponse>>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: SetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SetTargetResponse>>;
-  /**
-   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-   * removed.
-   */
+  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
   removeTarget(
     request: RemoveTargetRequest,
     context: CallContext & CallContextExt,
@@ -1371,10 +1365,7 @@ export interface VolconfClient<CallOptionsExt = {}> {
   getTarget(request: DeepPartial<GetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: DeepPartial<SetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<SetTargetResponse>;
-  /**
-   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
-   * removed.
-   */
+  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
   removeTarget(
     request: DeepPartial<RemoveTargetRequest>,
     options?: CallOptions & CallOptionsExt,
