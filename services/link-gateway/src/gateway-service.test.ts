@@ -61,7 +61,7 @@ class SetClock extends FakeClock {
   }
 }
 
-it('says when a link was opened by the clock as it is, whatever it was before, and orders links by age all the same', async () => {
+it('gives the time a link was opened by the present clock, even after a jump of the clock, and still orders links by age', async () => {
   const clock = new SetClock();
   const made = await start({ clock });
   const { peer } = await made.established('linkid');

@@ -51,7 +51,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
   }
 
   // Limits: messaging/limits.ts MAX_QUESTIONS, messaging/limits.ts MAX_QUESTIONS_PER_USER
-  it('are of so many different things at most; who wants to know one of them waits with the others', async () => {
+  it('are limited in number, in all and for one user; a call that asks the same question waits for its answer and does not count', async () => {
     const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     expect(await failure(ask(MAX_QUESTIONS))).toBe(status.RESOURCE_EXHAUSTED);
     const others = Array.from({ length: MAX_QUESTIONS_PER_USER - 1 }, (_, n) => ask(1000 + n, undefined, 'b'));
@@ -84,7 +84,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(await failure(ask(MAX_QUESTIONS_PER_USER, stays, 'a'))).toBeNull();
   });
 
-  it('that others wait for, too, go on for them when the user they count for must give way', async () => {
+  it('that other users wait for, too, go on when the user that they count for must give way', async () => {
     const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     const also = ask(MAX_QUESTIONS_PER_USER - 1, undefined, 'b');
     for (let n = 0; n < MAX_QUESTIONS_PER_USER - 1; n++) void ask(1000 + n, undefined, 'c');
@@ -96,7 +96,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
   });
 
   // Limits: messaging/limits.ts MAX_WAITING, messaging/limits.ts MAX_WAITING_PER_USER
-  it('are waited for by so many at most, of one user by his share, and leave nothing when they are given up', async () => {
+  it('are waited for by a bounded number of calls, in all and of one user, and calls that are given up leave nothing', async () => {
     const askers = Array.from({ length: MAX_WAITING }, () => new AbortController());
     const asked = askers.map((asker, n) => ask(n % 10, asker, n < MAX_WAITING_PER_USER ? 'a' : `b${n % 2}`));
     expect(calls.waiting).toBe(MAX_WAITING);

@@ -168,7 +168,7 @@ describe('handles', () => {
     expect(handles.size).toBe(0);
   });
 
-  it('of one user end at his share; others have theirs, and whoever has most gives way to a newcomer', async () => {
+  it('are refused to a user beyond its share, not to others; when all are taken the user with most loses one to a newcomer', async () => {
     const { handles: ann, of, told } = world({ total: 4, share: 3 });
     const anns = new Map([1, 2, 3].map((n) => [cluster(n).id, ann.acquire(cluster(n), 0).handle]));
     expect(() => ann.acquire(cluster(4), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));

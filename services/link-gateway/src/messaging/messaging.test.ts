@@ -59,7 +59,7 @@ function messaging() {
 }
 
 // Limits: messaging/limits.ts MAX_ROUTES_PER_USER, messaging/limits.ts MAX_ROUTES
-it('routes of one client end at his share; others have theirs, and whoever has most gives way to a newcomer', () => {
+it('routes are refused to a client beyond its share, not to others; when all are taken the client with most loses one to a newcomer', () => {
   const { of, open } = messaging();
   const greedy = Array.from({ length: MAX_ROUTES_PER_USER }, () => open('192.0.2.1'));
   expect(greedy.every(({ error }) => error === null)).toBe(true);

@@ -80,7 +80,7 @@ async function mostClosed(made: TestGateway, between: () => void = () => {}): Pr
 
 describe('the loss of a connection with very many links', () => {
   // Limits: shares/limits.ts ENDED_PER_TURN
-  it('is done in turns of so many relays, and in between nothing of it is there for anybody', async () => {
+  it('closes a bounded number of relays a turn, and in between snapshots and commands no longer find the connection or its links', async () => {
     const { made, offering, links, lnkConns } = await relayed();
     const { attach } = made;
     const { counters } = made.gateway;
@@ -102,7 +102,7 @@ describe('the loss of a connection with very many links', () => {
     expect(made.gateway.tables()).toMatchObject({ 'shares, held: relays asked for': 0, endings: 0 });
   });
 
-  it('costs nobody who has asked for them, though they are counted for him until they are closed', async () => {
+  it('closes no connection of the peer that asked for the relays, though they count for it until they are closed', async () => {
     const env = { SPANMESH_MAX_RELAYS: '10000', SPANMESH_SHARE: '60' };
     const { made, asking, lnkConns, honestLink } = await related(env);
     // All relays together are beyond the share, both counted for the peer that asks and for the one that offers, until

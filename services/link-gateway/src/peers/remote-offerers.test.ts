@@ -42,9 +42,9 @@ function limited({ log }: TestGateway): unknown[] {
   return log.filter(({ msg }) => msg === 'a principal has more than its share');
 }
 
-describe('of links at another gateway', () => {
+describe('relays of links at another gateway', () => {
   // Causes: event LIMIT_HIT
-  it('too many cost their principal its relays here, and neither who asks for them nor who offers others', async () => {
+  it('beyond the share of the principal that offers the links are all closed here, and nobody else loses a relay', async () => {
     const made = await start();
     const asking = [];
     for (const host of [1, 2, 3]) asking.push(await made.established('circuit', `127.0.0.${host}`));
@@ -74,7 +74,7 @@ describe('of links at another gateway', () => {
     expect(parts.flatMap(({ refusals }) => refusals)).toEqual([]);
   });
 
-  it('too many are withheld, as topology and status are told until they are gone, however long that is', async () => {
+  it('beyond the share are withheld, and topology and status are told so until the last of the links is gone', async () => {
     const made = await start();
     const asking = [];
     for (const host of [1, 2, 3]) asking.push(await made.established('circuit', `127.0.0.${host}`));
@@ -100,7 +100,7 @@ describe('of links at another gateway', () => {
   });
 
   // Limits: shares/limits.ts MAX_WITHHELD_TOLD
-  it('are told as withheld of so many principals', async () => {
+  it('are told as withheld for a bounded number of principals', async () => {
     gateway = await TestGateway.start({ env: { SPANMESH_MAX_RELAYS: '4', SPANMESH_SHARE: '50' } });
     const made = gateway;
     const { lnkConn } = await made.established('circuit', '127.0.0.1');
@@ -115,7 +115,7 @@ describe('of links at another gateway', () => {
     expect(withheld()).toBe(MAX_WITHHELD_TOLD);
   });
 
-  it('too many do not fill the share of one who asks with several connections', async () => {
+  it('beyond the share of the principal that offers do not count against a peer that asks with several connections', async () => {
     const made = await start();
     const asking = [];
     for (let i = 0; i < 3; i++) asking.push(await made.established('circuit'));
@@ -128,7 +128,7 @@ describe('of links at another gateway', () => {
     expect(limited(made)).toMatchObject([{ resource: 'relays offered', principal: GREEDY }]);
   });
 
-  it('few cost who asks for them with very many LNK_CONNs, and not who offers them', async () => {
+  it('of few links close connections of the peer that asks with very many LNK_CONNs, and cost the principal that offers nothing', async () => {
     const made = await start();
     const honest = await made.established('circuit', '127.0.0.2');
     const greedy = [];
@@ -141,7 +141,7 @@ describe('of links at another gateway', () => {
     expect(limited(made)).toMatchObject([{ resource: 'relays asked for', principal: '127.0.0.66' }]);
   });
 
-  it('of very many principals cost who asks for more than his share, and not those who offer a few each', async () => {
+  it('of many principals with a few links each close a connection of the peer whose LNK_CONNs have more relays than its share', async () => {
     const made = await start();
     const asking = [await made.established('circuit'), await made.established('circuit')];
     const lnkConns = asking.map(({ lnkConn }) => lnkConn);
@@ -152,7 +152,7 @@ describe('of links at another gateway', () => {
     expect(limited(made)).toMatchObject([{ resource: 'relays asked for', bound: 'share', principal: '127.0.0.1' }]);
   });
 
-  it('are counted as long as they are known, and relayed again when they have all been gone', async () => {
+  it('stay withheld as long as one of the links is known, and are opened again once all have been gone', async () => {
     const made = await start();
     const { lnkConn } = await made.established('circuit');
     const other = await made.established('circuit', '127.0.0.2');

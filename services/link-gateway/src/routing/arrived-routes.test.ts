@@ -30,7 +30,7 @@ async function idle({ clock }: TestGateway): Promise<void> {
 }
 
 describe('a sender on another gateway', () => {
-  it('whose way back cannot be opened leaves nothing, however often it asks under another span', async () => {
+  it('whose return path cannot be opened leaves nothing, however often it asks under another span', async () => {
     const { one, two, a, relayB } = await pair();
     for (let i = 0; i < 20; i++) {
       // protocol.md, "Routing, linkid": no return path past dist 16.

@@ -78,7 +78,7 @@ function turn(): Promise<void> {
 }
 
 describe('while the relays of links that have closed are being closed', () => {
-  it('nothing new passes over those that are left, circuit', async () => {
+  it('nothing new passes over the relays still open, circuit', async () => {
     const { requester, last, close, came } = await related('circuit');
     const { node } = requester;
     await close();
@@ -95,7 +95,7 @@ describe('while the relays of links that have closed are being closed', () => {
     expect(came).toEqual([]);
   });
 
-  it('nothing new passes over those that are left, linkid', async () => {
+  it('nothing new passes over the relays still open, linkid', async () => {
     const { requester, from, last, close, came } = await related('linkid');
     const { node } = requester;
     await close();

@@ -44,7 +44,7 @@ function limits(of: TestGateway): unknown[] {
 
 describe('links', () => {
   // Limits: shares/limits.ts DEFAULT_MAX_LINKS
-  it('are refused beyond the share, over how many connections they may come, and to nobody else', async () => {
+  it('are refused to a principal beyond its share, counted over all its connections, and to no other principal', async () => {
     const made = await start({ SPANMESH_MAX_LINKS: '10' });
     const [one, two] = [await made.established('circuit', GREEDY), await made.established('circuit', GREEDY)];
     const honest = await made.established('circuit');
@@ -53,7 +53,7 @@ describe('links', () => {
     expect(limits(made)).toMatchObject([{ resource: 'links', bound: 'share', principal: GREEDY, held: 5, limit: 5 }]);
   });
 
-  it('of whoever has most go when all are taken and one is opened who has fewer', async () => {
+  it('of the principal with most are closed when all are taken and a principal with fewer opens one', async () => {
     const made = await start({ SPANMESH_MAX_LINKS: '10' });
     const few = await made.established('circuit');
     const greedy = await made.established('circuit', GREEDY);
@@ -78,7 +78,7 @@ describe('links', () => {
 });
 
 // Limits: link-gateway/src/limits.ts DEFAULT_MAX_CONNECTIONS
-it('connections of whoever has most go when all are taken, and a newcomer is let in', async () => {
+it('when all connections are taken a newcomer is let in, and the principal with most of them loses one', async () => {
   const made = await start({ SPANMESH_MAX_CONNECTIONS: '4' });
   const honest = await made.established('circuit');
   const greedy = [];
@@ -105,7 +105,7 @@ it('LNK_CONNs are refused beyond the share', async () => {
 });
 
 // Limits: shares/limits.ts DEFAULT_MAX_RELAYS
-it('relays cost whoever offers so many links, and not the peers that ask for all', async () => {
+it('a principal whose links have too many relays loses its connection, and the peers that ask for all links lose nothing', async () => {
   const made = await start({ SPANMESH_MAX_RELAYS: '12', SPANMESH_SHARE: '60' });
   const asking = [await made.established('circuit'), await made.established('circuit', '127.0.0.2')];
   const greedy = await made.established('circuit', GREEDY);
@@ -126,7 +126,7 @@ it('relays cost whoever offers so many links, and not the peers that ask for all
 });
 
 // Limits: shares/limits.ts DEFAULT_MAX_OPEN_TRANSACTIONS
-it('transactions cost the connection that has most, of whoever is over the share', async () => {
+it('a principal with too many open transactions loses its connection with most of them', async () => {
   const made = await start({ SPANMESH_MAX_OPEN_TRANSACTIONS: '12' });
   const small = await made.established('circuit', GREEDY);
   const { peer } = await made.established('circuit', GREEDY);
@@ -140,7 +140,7 @@ it('transactions cost the connection that has most, of whoever is over the share
 });
 
 // Limits: shares/limits.ts DEFAULT_RECEIVE_LIMIT_BYTES
-it('half-received messages of one who holds most go, and not those of a newcomer', async () => {
+it('when half-received messages take too much memory the principal with most of it loses a connection, and a newcomer none', async () => {
   const made = await start({ SPANMESH_RECEIVE_LIMIT: '100000', SPANMESH_SHARE: '90' });
   const whole = encodeMessage({ rules: CIRCUIT, cmd: 0x00100101, aux: Buffer.alloc(60_000, 32), salt: 1 });
   const greedy = [];
@@ -160,7 +160,7 @@ it('half-received messages of one who holds most go, and not those of a newcomer
 });
 
 // Limits: shares/limits.ts DEFAULT_SEND_TOTAL_BYTES
-it('bytes that nobody reads are bounded in all: who has most is closed, whoever comes last', async () => {
+it('bytes that wait for peers to read them are bounded in all: a connection of the principal with most of them is closed', async () => {
   const made = await start({ SPANMESH_SEND_TOTAL: '400000', SPANMESH_SHARE: '75' });
   const owner = await made.established('circuit');
   const link = await made.span(owner.peer, 'circuit');
@@ -198,7 +198,7 @@ function burst(peer: RawPeer): void {
   peer.say(...spans);
 }
 
-it('a turn of the event loop handles a bounded number of spans, though they are refused and nobody else says anything', async () => {
+it('a turn of the event loop handles a bounded number of spans, even if all are refused and no other peer sends', async () => {
   const made = await start({ SPANMESH_MAX_LINKS: '2' });
   const { peer } = await made.established('circuit', GREEDY);
   let most = 0;
@@ -216,7 +216,7 @@ it('a turn of the event loop handles a bounded number of spans, though they are 
 
 describe('while topology takes nothing in', () => {
   // Limits: shares/limits.ts REPORTS_HIGH_BYTES
-  it('a connection that brings more is not read, and the changes that wait are bounded', async () => {
+  it('a connection with too many changes is not read, and the changes that wait are bounded', async () => {
     const made = await start({});
     const greedy = [await made.established('circuit', GREEDY), await made.established('circuit', GREEDY)];
     const { reports } = made.attach;
@@ -233,7 +233,7 @@ describe('while topology takes nothing in', () => {
     await until(() => made.gateway.counters.links === 2 * BURST);
   });
 
-  it('a peer with few changes waits for one turn of those with many, and not for all of their changes', async () => {
+  it('a peer with few changes waits for one turn of the peers with many, and not for all of their changes', async () => {
     const made = await start({});
     const honest = await made.established('circuit', ANOTHER);
     const greedy = [];

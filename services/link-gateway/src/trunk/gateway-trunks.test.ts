@@ -184,7 +184,7 @@ describe('trunks between two gateways', () => {
     });
 
     // Limits: trunk/limits.ts TOKEN_BYTES
-    it('takes a token once, in whatever pieces it comes', async () => {
+    it('takes a token once, however it is split over reads', async () => {
       const { address, token } = ask();
       const first = dial(portOf(address));
       for (const byte of token) first.socket.write(Buffer.of(byte));
@@ -397,7 +397,7 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.state()).toEqual({ established: [pair.b.id], unreachable: [] });
     });
 
-    it('opens one that was hard to open again before it tells, though it is lost at once', async () => {
+    it('opens a lost trunk again before it tells topology, even if that trunk was hard to open before', async () => {
       const wires = await pair.wired();
       await established(1);
       const { other } = pair.a;
@@ -460,7 +460,7 @@ describe('trunks between two gateways', () => {
       expect([...pair.a.trunks.known]).toEqual([pair.b.id, 'c.00000003']);
     });
 
-    it('ends the trunk of a gateway that is gone, and lets none of its id come again in this epoch', async () => {
+    it('ends the trunk to a gateway that was declared dead, and refuses trunks to its id for the rest of the epoch', async () => {
       await established(1);
       pair.a.trunks.gone([pair.b.id]);
       const ask = () => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 });

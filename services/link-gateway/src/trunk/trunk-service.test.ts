@@ -103,7 +103,7 @@ describe('OpenTrunk over gRPC', () => {
     certificates.remove();
   });
 
-  it('is refused to one that was declared dead, in so many words, and it is told', async () => {
+  it('refuses a gateway that was declared dead with the error declared-dead, and that gateway is told that it is dead', async () => {
     const clock = new FakeClock();
     const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
     b.end.trunks.gone([a.end.id]);
