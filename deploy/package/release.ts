@@ -1,6 +1,6 @@
 // `npm run release -- VERSION`: writes a version everywhere. `npm run release`: checks that everything is ready for a
-// release of the version that package.json has, and makes what is released, in dist/. Publishing is left to whoever
-// may: the last lines say how.
+// release of the version in package.json, and makes the packages to release, in dist/. It publishes nothing: its last
+// lines say how to publish.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

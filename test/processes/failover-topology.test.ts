@@ -143,7 +143,7 @@ describe('two topologies and four gateways with NATS', () => {
 async function standsBy(topology: ServiceProcess, decided: number): Promise<void> {
   await eventually(
     async () => ((await listClusters(topology.ports.grpc)).role === 'standby' ? true : undefined),
-    'it stands by',
+    'it is a standby',
   );
   expect(await relaysDecided(topology)).toBe(decided);
   expect(await installation.metric(topology, 'spanmesh_topology_leading')).toBe(0);

@@ -266,7 +266,7 @@ it('a standby with a paused leader still answers, with growing age; its watch is
   await watch.end();
   expect(watch.messages.at(-1)!.listAgain).toBeDefined();
   leader.child.kill('SIGCONT');
-  await eventually(async () => ((await listLinks(leader)).role === 'standby' ? true : undefined), 'it stands by');
+  await eventually(async () => ((await listLinks(leader)).role === 'standby' ? true : undefined), 'it is a standby');
 });
 
 it('reads continue, and miss nothing, when the leader is killed', async () => {

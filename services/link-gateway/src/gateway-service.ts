@@ -109,11 +109,11 @@ export interface GatewayDependencies {
 /** Tables that may have entries after all peers have gone, and why. */
 export const KEPT: Explained = {
   remoteLinks: 'topology says when the links of other gateways are gone',
-  remoteOfferers: 'so it does with them',
-  dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
-  drains: 'the last ones are kept for whoever asks how they went',
+  remoteOfferers: 'topology says when their links are gone',
+  dialOwners: 'an older order for an owner is recognised as older as long as volconf has the same leader',
+  drains: 'the results of the last drains are kept, to be asked for',
   'trunks, trunks': 'topology says when another gateway is gone',
-  'trunks, established': 'a trunk is there as long as both gateways are',
+  'trunks, established': 'a trunk lasts as long as both gateways run',
   'trunks, dead': 'an id that was declared dead must not come again',
 };
 

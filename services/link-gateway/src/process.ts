@@ -34,8 +34,8 @@ export const settings = {
     flag: '--topology-address',
     default: '',
     describe:
-      'Service ports of topology: comma-separated host:port. With NATS whoever leads by what NATS says is asked first, and these ' +
-      'while it is away; without, and empty: 127.0.0.1:7986.',
+      'Service ports of topology: comma-separated host:port. With NATS the leader that NATS names is asked first, and these ' +
+      'addresses while NATS is away; empty and without NATS: 127.0.0.1:7986.',
     parse: list(hostPort(), { max: MAX_TOPOLOGY_ADDRESSES }),
   }),
 };

@@ -30,19 +30,19 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
     Object.fromEntries(shares.all.map((pool) => [pool.options.resource, read(pool)]));
   to.gauge(
     name('shares_held'),
-    'What all peers hold together.',
+    'Held by all peers together.',
     ofShares((pool) => pool.held),
     'resource',
   );
   to.gauge(
     name('shares_most'),
-    'What the principal holds that holds most.',
+    'Held by the principal that holds most.',
     ofShares((pool) => pool.most),
     'resource',
   );
   to.gauge(
     name('shares_limit'),
-    'What all may hold together.',
+    'Limit for all peers together.',
     ofShares((pool) => pool.options.total),
     'resource',
   );
@@ -75,12 +75,12 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
   to.counter(name('routed_transactions_total'), 'Transactions passed on to other peers.', () => m.routedTransactions);
   to.counter(
     name('reads_consolidated_total'),
-    'Reads that waited for the answer to the same one of somebody else.',
+    'Reads that waited for the answer to the same read of another peer or user.',
     () => m.readsConsolidated,
   );
   to.counter(
     name('reads_asked_again_total'),
-    'Those of them that got none, and for which the node was asked after all.',
+    'Reads that waited for the answer to another read, got none, and were sent to the node themselves.',
     () => m.readsAskedAgain,
   );
   to.counter(name('routed_dropped_total'), 'Messages for other peers not passed on.', () => m.routedDropped);

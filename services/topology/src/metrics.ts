@@ -52,7 +52,7 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
   metrics.gauge('spanmesh_topology_gateways', 'Gateways whose objects are in the tree.', () => state.gateways.size);
   metrics.gauge(
     'spanmesh_topology_gateways_live',
-    'Gateways whose stream stands and whose snapshot is in.',
+    'Gateways with an established stream and a complete snapshot.',
     () => control.live,
   );
   metrics.counter('spanmesh_topology_gateways_dead_total', 'Gateways that were declared dead.', () => reaper.declared);
@@ -113,8 +113,10 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'How old what a replica answers reads from is at most; 0 at the leader while its lease is valid, NaN without anything to answer from.',
     () => (leadership.settled ? leadership.frozenMs : (follower.view?.lagMs ?? Number.NaN)) / 1000,
   );
-  metrics.gauge('spanmesh_topology_replica_following', '1 if this replica stands by and hears of every change.', () =>
-    follower.isLive ? 1 : 0,
+  metrics.gauge(
+    'spanmesh_topology_replica_following',
+    '1 if this replica is a standby that receives every change.',
+    () => (follower.isLive ? 1 : 0),
   );
   metrics.counter(
     'spanmesh_topology_replica_snapshots_total',
@@ -167,7 +169,7 @@ export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): v
 export function registerEventMetrics(metrics: Metrics, { collector, api }: ReplicaEvents): void {
   metrics.counter(
     'spanmesh_topology_events_total',
-    'What happened, as far as this replica has heard of it, by kind (`spanmesh events`).',
+    'Events that this replica has heard of, by kind (`spanmesh events`).',
     () => collector.counts,
     'kind',
   );

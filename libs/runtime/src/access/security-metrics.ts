@@ -39,7 +39,7 @@ export function registerSecurityMetrics(metrics: Metrics, { files, tokens, refus
   );
   metrics.counter(
     'spanmesh_calls_refused_total',
-    'gRPC calls refused for who made them.',
+    'gRPC calls refused because of the caller.',
     () => ({ ...refused }),
     'port',
   );

@@ -119,5 +119,5 @@ function warnIfOpen({ natsUrl, natsTlsCa, natsTlsCert }: NatsOptions, logger: Lo
   if (natsTlsCa !== '' || natsTlsCert !== '') return;
   const open = natsUrl.find(({ tls, host }) => !tls && !isLoopbackHost(host));
   if (open === undefined) return;
-  logger.warn({ server: open.host }, 'plaintext to NATS: whoever can change what is said there can say who leads');
+  logger.warn({ server: open.host }, 'plaintext to NATS: anyone who can change its messages can name the leader');
 }

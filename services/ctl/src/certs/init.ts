@@ -60,7 +60,7 @@ export async function initCertificates(query: InitQuery, terminal: Terminal): Pr
     `${plans.length + 1} certificates in ${directory}, good until ${notAfter.toISOString().slice(0, 10)}: ` +
       `${[CA_FILE, ...plans.map(({ file }) => file)].join(', ')}\n` +
       (query.authority === undefined
-        ? `Keep ${join(directory, `${CA_FILE}.key`)} where no service runs: whoever has it can be any of them.\n`
+        ? `Keep ${join(directory, `${CA_FILE}.key`)} where no service runs: its holder can pose as any service.\n`
         : ''),
   );
 }

@@ -38,7 +38,7 @@ export async function migrate({ from, to, apply }: MigrateQuery, terminal: Termi
     terminal.out,
     [
       'written. What is left:',
-      `  chown -R spanmesh: ${printable(join(plan.to, 'keys'))}     (whoever runs spanmesh must be able to read it)`,
+      `  chown -R spanmesh: ${printable(join(plan.to, 'keys'))}     (the user that runs spanmesh must be able to read it)`,
       '  stop `hammer2 service`, which has port 987',
       `  start spanmesh standalone with the settings in ${printable(plan.settingsFile)}: systemctl enable --now spanmesh@standalone`,
       '',

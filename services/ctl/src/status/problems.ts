@@ -49,7 +49,9 @@ export function notesOf({ topology, processes, tried }: Status): string[] {
   const isAlone = topology.replicas.length === 1 && topology.leader !== undefined;
   return [
     ...(mayHaveStandby && isAlone
-      ? ['topology has no standby: while its one replica is away, what stands goes on, but nothing new is relayed']
+      ? [
+          'topology has no standby: while its one replica is away, established connections and relays go on, but nothing new is relayed',
+        ]
       : []),
     ...failingTargetsNote(tried),
     ...all.flatMap(limitNotes),
@@ -74,7 +76,9 @@ function limitNotes({ id, atLimits }: ProcessInfo): string[] {
 
 function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {
   if (leader === undefined) {
-    return ['no topology replica leads: what stands goes on, but new spans and connections are not relayed'];
+    return [
+      'no topology replica leads: established connections and relays go on, but new spans and connections are not relayed',
+    ];
   }
   const late =
     leader.leaseAgeMs < LATE_LEASE_MS

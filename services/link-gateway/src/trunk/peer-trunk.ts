@@ -186,7 +186,7 @@ export class PeerTrunk {
       return;
     }
     const end = state.kind === 'opening' || state.kind === 'expecting' ? state.end : this.#makeEnd();
-    this.#stand(end, { socket, rest }, GREETING);
+    this.#establish(end, { socket, rest }, GREETING);
     if (state.kind === 'opening') state.abort.abort();
   }
 
@@ -269,7 +269,7 @@ export class PeerTrunk {
 
   #opened(attempt: AbortController, opened: OpenedTrunk): void {
     const state = this.#state;
-    if (state.kind === 'opening' && state.abort === attempt) this.#stand(state.end, opened);
+    if (state.kind === 'opening' && state.abort === attempt) this.#establish(state.end, opened);
     else opened.socket.destroy();
   }
 
@@ -297,7 +297,7 @@ export class PeerTrunk {
     this.#become({ kind: 'expecting', end, waits, deadline });
   }
 
-  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk, greeting: Uint8Array | null = null): void {
+  #establish(end: TrunkEnd, { socket, rest }: OpenedTrunk, greeting: Uint8Array | null = null): void {
     const { clock, metrics, logger } = this.#deps;
     this.#deps.tokens.revoke(this.gateway);
     const before = this.#state;
@@ -307,7 +307,7 @@ export class PeerTrunk {
     metrics.opened++;
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
-    logger.info({ peer: this.gateway }, 'trunk stands');
+    logger.info({ peer: this.gateway }, 'trunk established');
     end.attach(socket, rest, greeting);
   }
 

@@ -49,7 +49,7 @@ export function registerTrunkMetrics(to: Metrics, m: TrunkMetrics): void {
   const name = (what: string) => `spanmesh_gateway_trunk_${what}`;
   to.gauge(name('established'), 'Established trunks to other gateways.', () => m.established);
   to.gauge(name('routes'), 'Route transactions open on trunks.', () => m.routes);
-  to.counter(name('opened_total'), 'Trunks that came to stand.', () => m.opened);
+  to.counter(name('opened_total'), 'Trunks that were established.', () => m.opened);
   to.counter(name('lost_total'), 'Trunks that ended, or could not be opened.', () => m.lost, 'reason');
   to.counter(name('received_bytes_total'), 'Bytes from other gateways.', () => m.bytesIn);
   to.counter(name('sent_bytes_total'), 'Bytes handed to the sockets of trunks.', () => m.bytesOut);
