@@ -91,10 +91,10 @@ export interface CoreDeps {
 
 /** Tables that may have entries after all gateways and peers have gone, and why. */
 export const KEPT: Explained = {
-  roster: 'who has been heard of in a term is waited for',
+  roster: 'a gateway that was heard of in a term is waited for',
   graves: 'an id that was declared dead must not come again',
   dead: 'dead gateways are shown',
-  refusals: 'those that were refused are shown',
+  refusals: 'refused processes are shown',
   standbys: 'standbys follow whether there are gateways or not',
 };
 

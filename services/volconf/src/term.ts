@@ -51,7 +51,7 @@ interface Operated {
 
 /** Tables that may have entries after all media and operators' targets have gone, and why. */
 export const KEPT: Explained = {
-  gateways: 'they are there whether peers ask for something or not',
+  gateways: 'gateways stay listed without any slot or target',
 };
 
 /**
