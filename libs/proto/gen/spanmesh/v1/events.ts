@@ -27,7 +27,7 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/events.proto";
 
-/** What kind of event it is. */
+/** Kind of an event. */
 export const EventKind = {
   /** EVENT_KIND_UNSPECIFIED - Not used. */
   EVENT_KIND_UNSPECIFIED: 0,
@@ -35,39 +35,42 @@ export const EventKind = {
   EVENT_KIND_PEER_UP: 1,
   /** EVENT_KIND_PEER_DOWN - A peer's connection has ended. */
   EVENT_KIND_PEER_DOWN: 2,
-  /** EVENT_KIND_LNK_CONN - A peer has opened a LNK_CONN: it asks for spans. */
+  /** EVENT_KIND_LNK_CONN - A peer has opened a LNK_CONN: the peer asks for spans. */
   EVENT_KIND_LNK_CONN: 3,
-  /** EVENT_KIND_TARGET_CONNECTING - A target is being dialled, for the first time since it was connected or set. */
+  /** EVENT_KIND_TARGET_CONNECTING - A target is dialled for the first time since it was set or last connected. */
   EVENT_KIND_TARGET_CONNECTING: 4,
   /** EVENT_KIND_TARGET_UP - A target is connected. */
   EVENT_KIND_TARGET_UP: 5,
-  /** EVENT_KIND_TARGET_FAILED - A target could not be reached: told the first time, then once an interval with the count. */
+  /** EVENT_KIND_TARGET_FAILED - A target could not be reached. The first failure is told at once, later ones once an interval with their count. */
   EVENT_KIND_TARGET_FAILED: 6,
   /** EVENT_KIND_GATEWAY_JOINED - A gateway has attached to the leader. */
   EVENT_KIND_GATEWAY_JOINED: 7,
-  /** EVENT_KIND_GATEWAY_LOST - A gateway's stream to the leader has ended; what it holds is kept for now, unless it has said goodbye. */
+  /**
+   * EVENT_KIND_GATEWAY_LOST - A gateway's stream to the leader has ended. The leader keeps the gateway's connections and links for now, unless
+   * the gateway has said goodbye.
+   */
   EVENT_KIND_GATEWAY_LOST: 8,
-  /** EVENT_KIND_GATEWAY_DEAD - A gateway was declared dead; what it held has been given up. */
+  /** EVENT_KIND_GATEWAY_DEAD - A gateway was declared dead. Its connections and links have been removed. */
   EVENT_KIND_GATEWAY_DEAD: 9,
   /** EVENT_KIND_REPLICA_JOINED - A replica of topology or volconf has joined. */
   EVENT_KIND_REPLICA_JOINED: 10,
-  /** EVENT_KIND_REPLICA_LOST - A replica of topology or volconf is not heard any more, or has said that it stops. */
+  /** EVENT_KIND_REPLICA_LOST - A replica of topology or volconf is silent, or has said that it stops. */
   EVENT_KIND_REPLICA_LOST: 11,
-  /** EVENT_KIND_LEADER_CHANGED - A replica of topology or volconf begins to lead: the first one, or another than before. */
+  /** EVENT_KIND_LEADER_CHANGED - A replica of topology or volconf begins to lead: the first leader, or a new one. */
   EVENT_KIND_LEADER_CHANGED: 12,
   /** EVENT_KIND_DRAIN - A drain has begun or is done. */
   EVENT_KIND_DRAIN: 13,
   /** EVENT_KIND_CERTIFICATES_RELOADED - Certificates, or the tokens of the API, were read again. */
   EVENT_KIND_CERTIFICATES_RELOADED: 14,
-  /** EVENT_KIND_CERTIFICATES_BAD - Changed certificates or tokens cannot be used: those before stay in use. */
+  /** EVENT_KIND_CERTIFICATES_BAD - Changed certificates or tokens cannot be used. The previous ones stay in use. */
   EVENT_KIND_CERTIFICATES_BAD: 15,
   /** EVENT_KIND_KEYS_RELOADED - Peers' keys were read again. */
   EVENT_KIND_KEYS_RELOADED: 16,
   /** EVENT_KIND_KEYS_BAD - Keys could not be read or used. */
   EVENT_KIND_KEYS_BAD: 17,
-  /** EVENT_KIND_LIMIT_HIT - A principal has more than its share of something: it was refused, or gave way. */
+  /** EVENT_KIND_LIMIT_HIT - A principal has more than its share of a resource: a request of it was refused, or an object of it was closed. */
   EVENT_KIND_LIMIT_HIT: 18,
-  /** EVENT_KIND_OPERATOR_ACT - An operator has ordered something, or tried to. */
+  /** EVENT_KIND_OPERATOR_ACT - An operator has given an order, or tried to. */
   EVENT_KIND_OPERATOR_ACT: 19,
   UNRECOGNIZED: -1,
 } as const;

@@ -73,8 +73,8 @@ export interface ProcessInfo {
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
   /**
-   * Who has come to a limit of this process in the last minute, or is kept from something for it: at most 16, the latter first, then
-   * whoever was refused most often.
+   * Principals that have reached a limit of this process in the last minute, or have links withheld for it: at most 16,
+   * first those with withheld links, then by how often they were refused.
    */
   atLimits: PrincipalAtLimit[];
 }
@@ -1906,8 +1906,9 @@ export const ProcessService = {
     responseDeserialize: (value: Buffer): SetLogLevelResponse => SetLogLevelResponse.decode(value),
   },
   /**
-   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+   * answered already.
    */
   inspect: {
     path: "/spanmesh.v1.Process/Inspect" as const,
@@ -1930,8 +1931,9 @@ export interface ProcessServer extends UntypedServiceImplementation {
    */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
   /**
-   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+   * answered already.
    */
   inspect: handleServerStreamingCall<InspectRequest, InspectResponse>;
 }
@@ -1974,8 +1976,9 @@ export interface ProcessClient extends Client {
     callback: (error: ServiceError | null, response: SetLogLevelResponse) => void,
   ): ClientUnaryCall;
   /**
-   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+   * answered already.
    */
   inspect(request: InspectRequest, options?: Partial<CallOptions>): ClientReadableStream<InspectResponse>;
   inspect(

@@ -144,7 +144,7 @@ export interface TreeChanges {
 export interface TreeChange {
   /** The leader's number of the gateway that it concerns; 0: none. */
   gateway: number;
-  /** The gateway is new, or what is said of it has changed. */
+  /** The gateway is new, or its description has changed. */
   gatewayPut?:
     | ReplicatedGateway
     | undefined;
@@ -184,15 +184,15 @@ export interface TreeChange {
   linkStatus?:
     | LinkStatus
     | undefined;
-  /** How the gateway is connected with the others. */
+  /** The gateway's trunks to other gateways. */
   trunks?:
     | GatewayTrunks
     | undefined;
-  /** Relays that are open on the gateway already. */
+  /** Relays that the gateway has reported as open already. */
   relaysAdopted?:
     | RelaySet
     | undefined;
-  /** Relays on the gateway that peers had refused already. */
+  /** Relays that the gateway has reported as refused already. */
   refusalsAdopted?:
     | RelaySet
     | undefined;
@@ -208,15 +208,15 @@ export interface TreeChange {
   onDemandClosed?:
     | RelaySet
     | undefined;
-  /** A cluster that clients of the gateway hold. */
+  /** A cluster for which clients of the gateway hold handles. */
   clusterHeld?:
     | ClusterKey
     | undefined;
-  /** A cluster that they hold no longer. */
+  /** A cluster for which clients of the gateway no longer hold handles. */
   clusterReleased?:
     | ClusterKey
     | undefined;
-  /** The leader has selected relays here. */
+  /** The leader has selected relays at this place in the order of changes. */
   selected?:
     | boolean
     | undefined;
@@ -228,41 +228,44 @@ export interface TreeChange {
   connectionClosing?:
     | ConnectionClosing
     | undefined;
-  /** A snapshot of the gateway is taken in: which relays are open on it is told anew. */
+  /** The leader takes a snapshot of the gateway in: all relays that are open on it will be listed again. */
   relaysForgotten?:
     | boolean
     | undefined;
-  /** Whose links at other gateways the gateway relays none of. */
+  /** Principals whose links at other gateways this gateway does not relay. */
   withheld?:
     | WithheldOfferers
     | undefined;
-  /** It has been told: what was open before and has not been told is not open. */
+  /** The list of open relays is complete: any other relay of the gateway is not open. */
   relaysTold?: boolean | undefined;
 }
 
 /** A gateway as the leader knows it. */
 export interface ReplicatedGateway {
-  /** Its name. */
+  /** Name of the gateway. */
   name: string;
-  /** Its boot id. */
+  /** Boot id of the gateway. */
   boot: string;
-  /** Where other services reach it, `host:port`; empty: they cannot. */
+  /** Its service address for other services, `host:port`; empty: they cannot reach it. */
   serviceAddress: string;
   /** Version of its software. */
   version: string;
-  /** Its stream to the leader stands, and its snapshot is in. */
+  /** Its stream to the leader is established, and its snapshot is complete. */
   attached: boolean;
   /** It is going to stop and takes no more connections. */
   draining: boolean;
-  /** Relays on it are selected: its stream stands, and the gateways that it has named have been heard or had their time. */
+  /**
+   * The leader selects relays on it: its stream is established, and each gateway that it has named has reported, or its
+   * time to report is over.
+   */
   commanded: boolean;
 }
 
 /** Whether a connection is suspect. */
 export interface ConnectionSuspicion {
-  /** Its number. */
+  /** Number of the connection. */
   connection: number;
-  /** True: it is. */
+  /** True: the connection is suspect. */
   suspect: boolean;
 }
 

@@ -296,8 +296,8 @@ export interface Relay {
   /** Distance that the relay offers: the link's plus one. */
   dist: number;
   /**
-   * True: taken, but not open: the LNK_CONN's gateway relays no link of whoever offers this one, who is over his share of relays
-   * there.
+   * True: taken, but not open: the LNK_CONN's gateway relays no link of the principal that offers this one, which is over
+   * its share of relays there.
    */
   withheld: boolean;
 }

@@ -240,13 +240,13 @@ export interface ListTargetsResponse {
   nextPageToken: string;
 }
 
-/** Asks for a target. */
+/** Asks for one target. */
 export interface GetTargetRequest {
-  /** Its name. */
+  /** Name of the target. */
   name: string;
 }
 
-/** The target. */
+/** The target that was asked for. */
 export interface GetTargetResponse {
   /** The target. */
   target: Target | undefined;
@@ -254,41 +254,41 @@ export interface GetTargetResponse {
 
 /** Sets an operator's target. */
 export interface SetTargetRequest {
-  /** Its name: `[a-z0-9]([-a-z0-9.]*[a-z0-9])?`, at most 63 characters. */
+  /** Name of the target: `[a-z0-9]([-a-z0-9.]*[a-z0-9])?`, at most 63 characters. */
   name: string;
-  /** `span:host`, `span:host:port`, `span:[v6]:port`. */
+  /** Where to connect: `span:host`, `span:host:port` or `span:[v6]:port`. */
   path: string;
-  /** Dialect to speak; unspecified: the peer's own. */
+  /** Dialect to speak; unspecified: the dialect that the peer speaks first. */
   dialect: Dialect;
 }
 
 /** The target is stored. */
 export interface SetTargetResponse {
-  /** Its present state. */
+  /** The target in its present state. */
   target: Target | undefined;
 }
 
 /** Removes an operator's target. */
 export interface RemoveTargetRequest {
-  /** Its name. */
+  /** Name of the target. */
   name: string;
 }
 
-/** It is removed. */
+/** The target is removed. */
 export interface RemoveTargetResponse {
 }
 
-/** Asks for targets and changes. */
+/** Asks for all targets, and then for their changes. */
 export interface WatchTargetsRequest {
 }
 
-/** All targets, or changes. */
+/** A target, a change, or the end of the list. */
 export interface WatchTargetsResponse {
-  /** A target, as it is now: at first all of them, then those that changed. */
+  /** A target in its present state: first every target, then each one that changes. */
   target?:
     | Target
     | undefined;
-  /** Name of a target that is gone. */
+  /** Name of a target that was removed. */
   removed?:
     | string
     | undefined;

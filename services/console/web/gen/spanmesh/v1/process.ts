@@ -60,8 +60,8 @@ export interface ProcessInfo {
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
   /**
-   * Who has come to a limit of this process in the last minute, or is kept from something for it: at most 16, the latter first, then
-   * whoever was refused most often.
+   * Principals that have reached a limit of this process in the last minute, or have links withheld for it: at most 16,
+   * first those with withheld links, then by how often they were refused.
    */
   atLimits: PrincipalAtLimit[];
 }
@@ -1452,8 +1452,9 @@ export const ProcessDefinition = {
       options: {},
     },
     /**
-     * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-     * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+     * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+     * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+     * answered already.
      */
     inspect: {
       name: "Inspect",
@@ -1482,8 +1483,9 @@ export interface ProcessServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<SetLogLevelResponse>>;
   /**
-   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+   * answered already.
    */
   inspect(
     request: InspectRequest,
@@ -1507,8 +1509,9 @@ export interface ProcessClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<SetLogLevelResponse>;
   /**
-   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
-   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
+   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
+   * answered already.
    */
   inspect(request: DeepPartial<InspectRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<InspectResponse>;
 }

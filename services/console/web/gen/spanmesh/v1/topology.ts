@@ -65,8 +65,8 @@ export const VerdictReason = {
   /** VERDICT_REASON_UNREACHABLE - The link's gateway cannot be reached from the LNK_CONN's: skipped. */
   VERDICT_REASON_UNREACHABLE: 11,
   /**
-   * VERDICT_REASON_WITHHELD - Taken, but the LNK_CONN's gateway relays no link of whoever offers this one: he is over his share of relays there. No other link is
-   * relayed in its place.
+   * VERDICT_REASON_WITHHELD - Taken, but the LNK_CONN's gateway relays no link of the principal that offers this one, which is over its share of
+   * relays there. No other link is relayed in its place.
    */
   VERDICT_REASON_WITHHELD: 12,
   UNRECOGNIZED: -1,
@@ -4810,7 +4810,8 @@ export const TopologyDefinition = {
     /**
      * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
      * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-     * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+     * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
+     * answers.
      * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
      * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
      */
@@ -4904,7 +4905,8 @@ export interface TopologyServiceImplementation<CallContextExt = {}> {
   /**
    * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
    * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-   * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+   * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
+   * answers.
    * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
    * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
    */
@@ -4975,7 +4977,8 @@ export interface TopologyClient<CallOptionsExt = {}> {
   /**
    * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
    * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-   * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+   * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
+   * answers.
    * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
    * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
    */
