@@ -5,6 +5,12 @@ import { type Logger, Throttle } from '../log/logger.ts';
 /** The same fault is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
+/**
+ * Longest sentence of an error, characters: it goes into a header, which clients take only up to a few KiB, and it may
+ * quote what the user has asked for.
+ */
+const MAX_DETAILS_CHARS = 1000;
+
 /** An error for a user of the API: a gRPC status, and a sentence that says what to do. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -12,9 +18,10 @@ export class ApiError extends Error {
   readonly details: string;
 
   constructor(code: status, details: string, options?: ErrorOptions) {
-    super(details, options);
+    const short = details.length > MAX_DETAILS_CHARS ? `${details.slice(0, MAX_DETAILS_CHARS)}…` : details;
+    super(short, options);
     this.code = code;
-    this.details = details;
+    this.details = short;
   }
 }
 

@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../log/logger.ts';
 import { until } from '../patience.fixture.ts';
 import { SettingError } from '../settings/setting.ts';
-import { MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { MAX_API_REQUEST_BYTES, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 
@@ -130,8 +130,12 @@ describe('GrpcServer', () => {
   });
 
   // Limits: grpc/grpc-channel.ts MAX_GRPC_MESSAGE_BYTES
-  it('takes a message of the largest size, and none that is a byte longer', async () => {
-    server = new GrpcServer({ listen: LOOPBACK, setting: SETTING }, { logger });
+  // Limits: grpc/grpc-channel.ts MAX_API_REQUEST_BYTES
+  it.each([
+    { of: 'services', most: MAX_GRPC_MESSAGE_BYTES, limits: {} },
+    { of: 'users', most: MAX_API_REQUEST_BYTES, limits: { maxRequestBytes: MAX_API_REQUEST_BYTES } },
+  ])('takes a message of $of of the largest size, and none that is a byte longer', async ({ most, limits }) => {
+    server = new GrpcServer({ listen: LOOPBACK, setting: SETTING, ...limits }, { logger });
     const asItIs = (bytes: Buffer): Buffer => bytes;
     const sizes = {
       path: '/test.Sizes/Length',
@@ -150,8 +154,8 @@ describe('GrpcServer', () => {
     clients.push(client);
     const send = (bytes: number) =>
       answer<Buffer>((done) => client.makeUnaryRequest(sizes.path, asItIs, asItIs, Buffer.alloc(bytes), done));
-    expect(String(await send(MAX_GRPC_MESSAGE_BYTES))).toBe(String(MAX_GRPC_MESSAGE_BYTES));
-    await expect(send(MAX_GRPC_MESSAGE_BYTES + 1)).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect(String(await send(most))).toBe(String(most));
+    await expect(send(most + 1)).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
   // Limits: grpc/grpc-server.ts MAX_STREAMS_PER_CONNECTION

@@ -66,7 +66,8 @@ export class GrpcServer {
   /**
    * `setting`: the setting that a SettingError names when the port is not available. Without `security` there is no TLS
    * and no check of callers. With `protocol`, callers must speak a compatible version. With `takesPassedOn`, callers
-   * are believed when they say for whom they pass a call on. `refused` is called for each call that the gate refuses;
+   * are believed when they say for whom they pass a call on. A message of a caller that is longer than `maxRequestBytes` ends
+   * its call. `refused` is called for each call that the gate refuses;
    * `calls` counts all calls; `acts` sees the calls that are let in; `events` is told of callers at a limit.
    */
   constructor(
@@ -78,6 +79,7 @@ export class GrpcServer {
       takesPassedOn = false,
       tracing = NO_TRACING,
       connections = { total: MAX_CONNECTIONS, share: MAX_CONNECTIONS_PER_ADDRESS },
+      maxRequestBytes = MAX_GRPC_MESSAGE_BYTES,
     }: {
       listen: HostPort | null;
       setting: string;
@@ -86,6 +88,7 @@ export class GrpcServer {
       takesPassedOn?: boolean;
       tracing?: Pick<Tracing, 'tracer'>;
       connections?: ConnectionBounds;
+      maxRequestBytes?: number;
     },
     {
       logger,
@@ -129,7 +132,7 @@ export class GrpcServer {
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
     this.#server = new Server({
-      'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
+      'grpc.max_receive_message_length': maxRequestBytes,
       'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
       'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,

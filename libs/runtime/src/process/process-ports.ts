@@ -3,6 +3,7 @@ import { formatHostPort, type HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import { CallStats } from '../grpc/call-stats.ts';
+import { MAX_API_REQUEST_BYTES } from '../grpc/grpc-channel.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import { ProtocolRule } from '../grpc/protocol-version.ts';
 import { Security } from '../grpc/security.ts';
@@ -93,7 +94,14 @@ export class ProcessPorts implements Service {
     const { maxApiConnections } = options;
     const connections = { total: maxApiConnections, share: maxApiConnections >> 1 };
     this.api = new GrpcServer(
-      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api, connections, tracing },
+      {
+        listen: grpcListen,
+        setting: 'SPANMESH_GRPC_LISTEN',
+        security: api,
+        connections,
+        maxRequestBytes: MAX_API_REQUEST_BYTES,
+        tracing,
+      },
       {
         logger,
         clock,
