@@ -525,9 +525,20 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   #accept(frame: Frame, circuit: Transaction | null): void {
-    if (this.#table.peerCount >= this.#maxTransactions) this.#ends.step();
     if (this.#table.peerCount >= this.#maxTransactions) {
-      throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxTransactions });
+      this.#ends.step(() => this.#table.peerCount < this.#maxTransactions);
+      if (this.#table.peerCount >= this.#maxTransactions) {
+        throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxTransactions });
+      }
+      // The link may have been lost for that, or the circuit have ended.
+      if (this.#isLost) {
+        this.dropped++;
+        return;
+      }
+      if (circuit?.ended === true) {
+        this.#receiveOnGoneCircuit(frame);
+        return;
+      }
     }
     const stacked = this.#stacked;
     const tx = new Transaction(
@@ -571,7 +582,7 @@ export class Endpoint implements TransactionEndpoint {
     handler: TransactionHandler<Data>,
     address: LinkAddress | null,
   ): Transaction<Data> {
-    if (this.#table.size >= this.#maxOpen) this.#ends.step();
+    if (this.#table.size >= this.#maxOpen) this.#ends.step(() => this.#table.size < this.#maxOpen);
     if (this.#table.size >= this.#maxOpen) {
       throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxOpen });
     }

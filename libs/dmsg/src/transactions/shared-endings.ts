@@ -28,9 +28,12 @@ export class SharedEndings {
     for (const ending of this.#endings ?? []) yield* this.#goOn(ending);
   }
 
-  /** A slice of the oldest one that can be gone on with. */
-  step(): void {
-    for (const ending of this.#endings ?? []) if (this.#step(ending) > 0) return;
+  /** A slice of each, the oldest first, until that is enough. */
+  step(isEnough: () => boolean): void {
+    for (const ending of this.#endings ?? []) {
+      this.#step(ending);
+      if (isEnough()) return;
+    }
   }
 
   *#goOn(ending: Ending): EndingJob {

@@ -313,4 +313,62 @@ describe('what is stacked on a transaction that is over', () => {
     work();
     expect(side.endpoint.openCount).toBe(100);
   });
+
+  it('counts as open until it is told, though the peer uses its msgids again and again', () => {
+    const LIMIT = 50;
+    const side = stacked(0, { endedAtOnce: 1, maxTransactions: LIMIT }).side;
+    for (let round = 0; round < 5; round++) {
+      side.hear(LNK_SPAN | CREATE, { msgid: NEW });
+      const top = side.opened.at(-1);
+      for (let lo = 1; lo < LIMIT; lo++) side.hear(BLK_READ | CREATE, { msgid: { lo, hi: 1 }, circuit: NEW });
+      expect(side.endpoint.peerCount).toBe(LIMIT);
+      // What they were stacked on is told last, and is in no table.
+      expect(side.opened.filter((tx) => !side.gone.has(tx)).length).toBeLessThanOrEqual(LIMIT + 1);
+      side.hear(LNK_ERROR | DELETE, { msgid: NEW });
+      if (top !== undefined) side.endpoint.abandon(top);
+    }
+  });
+});
+
+describe('room for one more of the peer where all that it may open is open', () => {
+  const LIMIT = 4;
+
+  /** Something of the peer that is ending, with the half-closed one that the peer opens `NEW` on, and as many as it may have open. */
+  function full() {
+    const made = stacked(0, { endedAtOnce: 1, maxTransactions: LIMIT });
+    const { side } = made;
+    const [circuit, below] = [
+      { lo: 1, hi: 1 },
+      { lo: 2, hi: 1 },
+    ];
+    side.hear(LNK_SPAN | CREATE, { msgid: circuit });
+    side.hear(BLK_READ | CREATE | DELETE, { msgid: below, circuit });
+    for (const lo of [3, 4]) side.hear(LNK_SPAN | CREATE, { msgid: { lo, hi: 1 } });
+    const [first] = side.opened;
+    if (first === undefined) throw new Error('it was opened');
+    return { ...made, first, below };
+  }
+
+  it('may end what it is opened on: then it is refused, and nothing of it is kept', () => {
+    const { side, first, below, work } = full();
+    side.endpoint.end(first);
+    side.hear(BLK_READ | CREATE, { msgid: NEW, circuit: below });
+    const refused = (LNK_ERROR | CREATE | DELETE | ABORT | REPLY | REVTRANS) >>> 0;
+    expect(side.saidFrames().map(({ cmd, msgidLo }) => [(cmd & ~REVCIRC) >>> 0, msgidLo])).toContainEqual([refused, 1]);
+    expect(side.endpoint.refusedCircuit).toBe(1);
+    work();
+    side.endpoint.lost(ErrorCode.EOF);
+    expect(side.endpoint.openCount).toBe(0);
+  });
+
+  it('is made by what is over, though something else that ends is older', () => {
+    const { side, top } = stacked(50, { endedAtOnce: 1, maxTransactions: LIMIT });
+    side.hear(LNK_SPAN | CREATE | DELETE, { msgid: { lo: 1, hi: 1 } });
+    for (const lo of [2, 3, 4]) side.hear(BLK_READ | CREATE, { msgid: { lo, hi: 1 }, circuit: { lo: 1, hi: 1 } });
+    side.endpoint.end(top);
+    const [over] = side.opened;
+    if (over !== undefined) side.endpoint.abandon(over);
+    for (const lo of [5, 6, 7, 8]) side.hear(LNK_SPAN | CREATE, { msgid: { lo, hi: 1 } });
+    expect(side.endpoint.peerCount).toBe(LIMIT);
+  });
 });

@@ -14,6 +14,8 @@ export class TransactionTable {
   #slots: (Transaction | null)[] = [];
   #freeSlots: number[] = [];
   #ownCount = 0;
+  /** Transactions that are UNLISTED and still to be told. */
+  #unlisted = 0;
   #generation: number;
   /** First of the linked list of transactions that run on the link itself. */
   #firstRoot: Transaction | null = null;
@@ -28,12 +30,12 @@ export class TransactionTable {
 
   /** Number of transactions in the table. */
   get size(): number {
-    return this.#ownCount + this.#peers.size;
+    return this.#ownCount + this.peerCount;
   }
 
-  /** Number of transactions that the peer opened. */
+  /** Number of transactions that the peer opened, the UNLISTED ones included: they take memory until they are told. */
   get peerCount(): number {
-    return this.#peers.size;
+    return this.#peers.size + this.#unlisted;
   }
 
   /** A transaction that we opened, by its msgid. */
@@ -83,6 +85,7 @@ export class TransactionTable {
     tx.state |= GONE;
     if (!tx.openedByPeer) this.#freeSlot(tx.msgidLo - 1);
     else if ((tx.state & UNLISTED) === 0) this.#peers.delete(tx.msgidLo, tx.msgidHi);
+    else this.#unlisted--;
     this.#unlink(tx);
     tx.nextSibling = null;
     tx.prevSibling = null;
@@ -91,6 +94,7 @@ export class TransactionTable {
   /** The peer's msgid of a transaction that is not told yet that it is gone is free for another one. */
   unlist(tx: Transaction): void {
     tx.state |= UNLISTED;
+    this.#unlisted++;
     this.#peers.delete(tx.msgidLo, tx.msgidHi);
   }
 
