@@ -67,7 +67,7 @@ export class RecordingSide {
   readonly reader: FrameReader;
   readonly #ears: FrameReader;
 
-  constructor(options: EndpointOptions, deps: Pick<EndpointDependencies, 'inSlices'> = {}) {
+  constructor(options: EndpointOptions, deps: Pick<EndpointDependencies, 'inSlices' | 'sending'> = {}) {
     this.rules = options.rules;
     this.reader = new FrameReader({ rules: options.rules });
     this.#ears = new FrameReader({ rules: options.rules });

@@ -210,6 +210,34 @@ describe('what is stacked on a transaction that we end', () => {
     }).toThrow('a fault of ours');
     expect([side.gone.size, side.said().length, side.endpoint.isEnding]).toEqual([100, 101, false]);
   });
+
+  it('is over, and thrown, though the end of one cannot be written', () => {
+    let unwritable: Transaction | null = null;
+    const sending = (on: Transaction | null) => {
+      if (on !== null && on === unwritable) throw new Error('a fault of ours');
+    };
+    const side = new RecordingSide({ rules: CIRCUIT }, { sending });
+    const top = side.endpoint.open(LNK_SPAN, null, side.handler);
+    const children = Array.from({ length: 3 }, () => side.endpoint.open(BLK_OPEN, top, side.handler));
+    unwritable = children[1] ?? null;
+    side.said();
+    expect(() => side.endpoint.end(top)).toThrow('a fault of ours');
+    expect([side.said().length, side.endpoint.isEnding]).toEqual([3, false]);
+  });
+
+  it('is gone though its handler throws when it hears that it is lost', () => {
+    const { side, top, work } = stacked(3);
+    endOf(side, top);
+    side.onLost = () => {
+      throw new Error('a fault of ours');
+    };
+    side.endpoint.abandon(top);
+    for (const error of ['telling', 'lost']) {
+      if (error === 'telling') expect(work).toThrow('a fault of ours');
+      else side.endpoint.lost(ErrorCode.EOF);
+      expect([side.finals.size, side.gone.size]).toEqual([4, 4]);
+    }
+  });
 });
 
 describe('the last message of a transaction that much is stacked on', () => {

@@ -67,8 +67,9 @@ export class StackedEnds extends SharedEndings {
 
   /** The end of one that is stacked on something that ends; what is stacked on it in its turn has ended. */
   abort(tx: Transaction): void {
-    this.#writer.write(tx, (LNK_ERROR | DELETE | ABORT) >>> 0, ErrorCode.LOSTLINK, null, null);
+    // First: what cannot be written is not tried again and again.
     this.#table.sweep(tx);
+    this.#writer.write(tx, (LNK_ERROR | DELETE | ABORT) >>> 0, ErrorCode.LOSTLINK, null, null);
     closeSilently(tx);
     this.finish(tx);
   }
