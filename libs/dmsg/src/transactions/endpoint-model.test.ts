@@ -66,9 +66,18 @@ class ModelSide extends RecordingSide {
   #opensLeft = 40;
 
   /** `isSliced`: what ends because something else does ends one by one, as `work` is called. */
-  constructor(rules: DialectRules, maxDepth: number, reactions: readonly string[], isSliced = false) {
+  constructor(
+    rules: DialectRules,
+    maxDepth: number,
+    reactions: readonly string[],
+    isSliced = false,
+    maxTransactions?: number,
+  ) {
     const jobs: EndingJob[] = [];
-    super({ rules, maxDepth, endedAtOnce: 1 }, isSliced ? { inSlices: (job) => void jobs.push(job) } : {});
+    super(
+      { rules, maxDepth, endedAtOnce: 1, ...(maxTransactions !== undefined && { maxTransactions }) },
+      isSliced ? { inSlices: (job) => void jobs.push(job) } : {},
+    );
     this.#jobs = jobs;
     this.#reactions = reactions;
     this.onOpen = (tx) => {
@@ -242,7 +251,7 @@ describe.each(ways)('two endpoints and the bytes between them (%s)', (_, rules, 
   });
 });
 
-describe.each(dialects)('a hostile peer (%s)', (_, rules) => {
+describe.each(ways)('a hostile peer (%s)', (_, rules, isSliced) => {
   const id = fc.constantFrom(0, 1, 2, 3, 0xffff_ffff);
   const flags = fc
     .subarray([CREATE, DELETE, REPLY, ABORT, REVTRANS, REVCIRC])
@@ -262,27 +271,31 @@ describe.each(dialects)('a hostile peer (%s)', (_, rules) => {
     command: fc.constantFrom(LNK_ERROR, LNK_SPAN, LNK_PING, 0x00777701),
     msgid: fc.record({ lo: id, hi: fc.constantFrom(0, 1, 2) }),
     circuit: fc.record({ lo: fc.constantFrom(0, 0, 1, 2, 3), hi: fc.constantFrom(0, 1) }),
+    slices: fc.nat(2),
   });
 
   it('causes a DmsgError at worst, and our messages stay well-formed', () => {
     const LIMIT = 4;
     fc.assert(
       fc.property(fc.array(hostile, { maxLength: 80, size: 'max' }), fc.array(reaction), (messages, reactions) => {
-        const side = new ModelSide(rules, 3, reactions);
-        const limited = new RecordingSide({ rules, maxDepth: 3, maxTransactions: LIMIT });
+        const side = new ModelSide(rules, 3, reactions, isSliced);
+        const limited = new ModelSide(rules, 3, reactions, isSliced, LIMIT);
         for (const each of [side, limited]) {
           try {
-            for (const { flags, command, msgid, circuit } of messages) {
+            for (const { flags, command, msgid, circuit, slices } of messages) {
               each.hear(command | flags, { msgid, circuit });
+              for (let i = 0; i < slices; i++) each.work(i);
               expect(each.saidFrames().every((frame) => frame.buf.length > 0)).toBe(true);
             }
           } catch (error) {
             expect(error).toBeInstanceOf(DmsgError);
             expect([ErrorCode.TRANS, ErrorCode.PARAM]).toContain((error as DmsgError).code);
           }
-          if (each === limited) expect(each.endpoint.openCount).toBeLessThanOrEqual(LIMIT);
+          if (each === limited) expect(each.endpoint.peerCount).toBeLessThanOrEqual(LIMIT);
+          each.stopReacting();
           each.endpoint.lost(ErrorCode.EOF);
-          expect(each.endpoint.openCount).toBe(0);
+          while (each.isWorking) each.work();
+          expect([each.endpoint.openCount, each.endpoint.isEnding, each.out.waitingBytes]).toEqual([0, false, 0]);
           for (const count of [...each.finals.values(), ...each.gone.values()]) expect(count).toBe(1);
         }
       }),
