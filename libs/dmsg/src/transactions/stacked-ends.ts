@@ -39,6 +39,8 @@ export class StackedEnds extends SharedEndings {
   readonly #endpoint: StackedEndsDependencies['endpoint'];
   readonly #table: TransactionTable;
   readonly #writer: TransactionWriter;
+  /** Our last messages in those that are ENDING. Made for the first. */
+  #lasts: Map<Transaction, LastMessage> | null = null;
 
   constructor(
     { endedAtOnce = ENDED_AT_ONCE }: StackedEndsOptions,
@@ -55,14 +57,16 @@ export class StackedEnds extends SharedEndings {
   /** Our last message in `tx`, which something is stacked on. */
   end(tx: Transaction, last: LastMessage): void {
     tx.state |= ENDING;
-    this.inSlices(this.begin(this.#ending(tx, last)));
-    if ((tx.state & ENDING) !== 0) last.hold();
+    this.inSlices(this.begin(this.#ending(tx, this.#due(tx, last))));
+    // It may have gone out, and the rest of that not be done.
+    if ((tx.state & (ENDING | TX_DELETED)) === ENDING) last.hold();
   }
 
   /** The same with a bare one: what is to be done for it. `isCut`: the handlers of what is stacked on it are told. */
   endBare(tx: Transaction, cmd: number, error: number, isCut: boolean): EndingJob {
     tx.state |= isCut ? ENDING | CUT : ENDING;
-    return this.begin(this.#ending(tx, new OwnLastMessage(this.#writer, tx, cmd, error, null, null)));
+    const last = new OwnLastMessage(this.#writer, tx, cmd, error, null, null);
+    return this.begin(this.#ending(tx, this.#due(tx, last)));
   }
 
   /** The end of one that is stacked on something that ends; what is stacked on it in its turn has ended. */
@@ -94,6 +98,7 @@ export class StackedEnds extends SharedEndings {
     if (units > 0) yield units;
     const isDue = this.#isDue(tx);
     tx.state &= ~(ENDING | CUT);
+    this.#lasts?.delete(tx);
     if (isDue) {
       last.write();
       closeSilently(tx);
@@ -122,10 +127,26 @@ export class StackedEnds extends SharedEndings {
       return;
     }
     try {
-      this.abort(tx);
+      const last = this.#lasts?.get(tx);
+      // What is stacked on it has ended: what we have said last in it, before this, is not to be lost.
+      if (last === undefined) this.abort(tx);
+      else this.#endWith(tx, last);
     } catch (thrown) {
       failures.note(thrown);
     }
+  }
+
+  #endWith(tx: Transaction, last: LastMessage): void {
+    this.#table.sweep(tx);
+    last.write();
+    closeSilently(tx);
+    this.finish(tx);
+  }
+
+  #due(tx: Transaction, last: LastMessage): LastMessage {
+    this.#lasts ??= new Map();
+    this.#lasts.set(tx, last);
+    return last;
   }
 
   *#telling(top: Transaction): EndingJob {
