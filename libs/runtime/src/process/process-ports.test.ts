@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createApiToken } from '../access/api-tokens.ts';
 import type { Happened } from '../events/event-teller.ts';
 import { FakeClock } from '../fake-clock.ts';
+import { MAX_API_REQUEST_BYTES } from '../grpc/grpc-channel.ts';
 import { createLogger } from '../log/logger.ts';
 import { changes, samples } from '../metrics.fixture.ts';
 import { Metrics } from '../metrics.ts';
@@ -60,17 +61,25 @@ async function ports(env: Record<string, string> = {}) {
 }
 
 /** Asks the API; the name of the code of the answer. */
-function ask(port: number, token = ''): Promise<string> {
+function ask(port: number, token = '', request = ListTargetsRequest.create()): Promise<string> {
   const client = new VolconfClient(`127.0.0.1:${port}`, credentials.createInsecure());
   cleanups.push(() => client.close());
   const metadata = new Metadata();
   if (token !== '') metadata.set('authorization', `Bearer ${token}`);
   return new Promise((resolve) => {
-    client.listTargets(ListTargetsRequest.create(), metadata, (error: ServiceError | null) =>
+    client.listTargets(request, metadata, (error: ServiceError | null) =>
       resolve(status[error?.code ?? status.OK] ?? ''),
     );
   });
 }
+
+it('the API takes no request that is longer than users may make', async () => {
+  const { made } = await ports();
+  const request = (chars: number) => ListTargetsRequest.create({ pageToken: 'x'.repeat(chars) });
+  // The field's tag and length take four bytes.
+  expect(await ask(made.apiPort, '', request(MAX_API_REQUEST_BYTES - 4))).toBe('OK');
+  expect(await ask(made.apiPort, '', request(MAX_API_REQUEST_BYTES - 3))).toBe('RESOURCE_EXHAUSTED');
+});
 
 describe('the ports of a process show', () => {
   // Causes: metric spanmesh_grpc_connections, spanmesh_grpc_calls_total, spanmesh_grpc_call_seconds
