@@ -124,7 +124,7 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
  */
 function documented(): string[] {
   const document = readFileSync(join(ROOT, 'docs/kubernetes.md'), 'utf8');
-  const production = document.slice(document.indexOf('### Secrets'), document.indexOf('### Another version'));
+  const production = document.slice(document.indexOf('### Secrets'), document.indexOf('### Upgrade'));
   const blocks = [...production.matchAll(/^```console\n([\s\S]*?)^```/gm)].map(([, block]) => block!);
   const lines = blocks.flatMap((block) => [...block.matchAll(/^\$ ((?:.*\\\n)*.*)$/gm)].map(([, line]) => line!));
   const commands = lines.flatMap((line) => line.replaceAll(/\\\n */g, ' ').split(/ && | \| |; do |; done/));
