@@ -16,15 +16,15 @@ import { shellFilesForDebian } from './shell-files.ts';
 import { unpacked } from './unpacked.ts';
 
 const DEBIAN = join(import.meta.dirname, '../debian');
-/** Directory for everything that belongs to this package alone. */
+/** Directory for the files that only this package uses. */
 const HOME = '/usr/lib/spanmesh';
 const INTERPRETER = `${HOME}/node`;
-/** Node's names of architectures, and Debian's. */
+/** Node's name of each architecture → Debian's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /**
- * Makes a Debian package for this machine's architecture, in `work`, and puts it into `out`. Node is in it: Debian 12 has none that
- * is new enough. Needs dpkg-deb. `compression`: most of the time goes into it.
+ * Makes a Debian package for this machine's architecture, in `work`, and puts it into `out`. The package contains Node,
+ * because the one of Debian 12 is too old. Needs dpkg-deb. `compression`: takes most of the time.
  * @returns the package's path
  */
 export async function packForDebian(
