@@ -4,7 +4,7 @@ import type { HandMade } from './cross-references.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs/kubernetes.md');
 
-/** The Secrets that docs/kubernetes.md tells operators to make, with their keys: its table `| Secret | keys | |`. */
+/** The Secrets that docs/kubernetes.md tells operators to make, with their keys: its table `| Secret | keys | … |`. */
 export function secretsMadeByHand(): HandMade {
   const [, table = ''] = /^\| Secret \| keys \|.*\n\| --- .*\n((?:\|.*\n)+)/m.exec(readFileSync(DOCS, 'utf8')) ?? [];
   const rows = table.trimEnd().split('\n');
