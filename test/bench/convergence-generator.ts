@@ -1,8 +1,8 @@
 /**
- * Load generator, a process of its own. One peer offers N spans, C peers wait until each holds relays of all of them;
- * then one span is closed and opened again, several times. Arguments: port dialect N C flaps. Prints one JSON object:
- * wall times in seconds and milliseconds, and the generator's own share of CPU time, which shows whether the generator
- * was the bottleneck.
+ * Load generator, a process of its own, for machines without a C compiler (otherwise native/converge.c). One peer offers
+ * N spans, C peers wait until each holds relays of all of them; then one span is closed and opened again, several times.
+ * Arguments: port dialect N C flaps. Prints one JSON object: wall times in seconds and milliseconds, and the generator's
+ * own share of CPU time, which shows whether the generator was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
 import { type BenchDialect, CREATE, DELETE, ERROR, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
@@ -17,6 +17,7 @@ const [port, dialect, spans, receivers, flaps] = [
 /** Flaps that are not measured. */
 const WARM_UP = 5;
 
+let answered = 0;
 let opened = 0;
 let closed = 0;
 let awaited: { of: () => number; reach: number; done: () => void } | null = null;
@@ -27,7 +28,8 @@ function count(peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) {
   else if (base === ERROR && (cmd & (DELETE | REPLY)) === DELETE) {
     closed++;
     peer.closed(buf, at);
-  } else return;
+  } else if (base === ERROR && (cmd & (CREATE | REPLY)) >> 0 === (CREATE | REPLY) >> 0) answered++;
+  else return;
   if (awaited !== null && awaited.of() >= awaited.reach) {
     const { done } = awaited;
     awaited = null;
@@ -42,9 +44,9 @@ function until(of: () => number, reach: number): Promise<void> {
   });
 }
 
-const source = await GeneratorPeer.open(port, dialect, 's', () => {});
+const source = await GeneratorPeer.open(port, dialect, 's', count);
 for (let i = 0; i < receivers; i++) await GeneratorPeer.open(port, dialect, `r${i}`, count);
-// The router answers LNK_CONNs in order, so the measurement need not wait for the last one: it starts with the spans.
+await until(() => answered, 1 + receivers);
 
 const cpuBefore = process.cpuUsage();
 const began = performance.now();

@@ -9,10 +9,13 @@ import { promisify } from 'node:util';
 
 const SOURCES = fileURLToPath(new URL('./native/', import.meta.url));
 
+const PROGRAMS = ['load', 'converge', 'floor'] as const;
+
 /** The compiled C programs. */
 export interface Native {
   readonly directory: string;
   readonly load: string;
+  readonly converge: string;
   readonly floor: string;
 }
 
@@ -20,16 +23,17 @@ export interface Native {
 export async function buildNative(): Promise<Native | null> {
   const directory = await mkdtemp(join(tmpdir(), 'spanmesh-bench-'));
   const flags = ['-O2', '-pthread', ...(process.arch === 'x64' ? ['-msse4.2'] : [])];
-  const native = { directory, load: join(directory, 'load'), floor: join(directory, 'floor') };
+  const [load, converge, floor] = [join(directory, 'load'), join(directory, 'converge'), join(directory, 'floor')];
+  const native = { directory, load, converge, floor };
   const cc = process.env.CC || 'cc';
   try {
-    for (const name of ['load', 'floor'] as const) {
+    for (const name of PROGRAMS) {
       await promisify(execFile)(cc, [...flags, '-o', native[name], join(SOURCES, `${name}.c`)]);
     }
   } catch (error) {
     await removeNative(native);
     console.log(
-      `No floor, and a generator that takes more of the machine: ${cc} cannot build test/bench/native (${why(error)}).`,
+      `No floor, and generators that take more of the machine: ${cc} cannot build test/bench/native (${why(error)}).`,
     );
     return null;
   }

@@ -13,7 +13,7 @@ import {
 } from './spanmesh-process.ts';
 
 const GENERATOR = fileURLToPath(new URL('./routing-generator.ts', import.meta.url));
-/** Seconds that are not counted, once for each dialect: programs warm up. */
+/** Seconds of each load that are not counted, before any of them is: a fresh process compiles its code meanwhile. */
 const WARM_UP_SECONDS = 1;
 
 interface Load {
@@ -66,7 +66,7 @@ async function measureAll(seconds: number, start: (dialect: BenchDialect) => Pro
     for (const dialect of ['circuit', 'linkid'] as const) {
       const spanmesh = await start(dialect);
       try {
-        await generate(native, spanmesh, dialect, { inflight: 32, aux: 4096 }, WARM_UP_SECONDS);
+        for (const load of LOADS) await generate(native, spanmesh, dialect, load, WARM_UP_SECONDS);
         for (const load of LOADS) {
           const cpuBefore = cpuOf(spanmesh);
           const ours = await generate(native, spanmesh, dialect, load, seconds);

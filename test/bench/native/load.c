@@ -3,26 +3,12 @@
  *   load PORT circuit|linkid INFLIGHT AUX_REQUEST AUX_REPLY SECONDS OWNER_PORT
  * Both peers speak first, in plaintext. Prints one JSON object: round trips per second, and latencies in microseconds.
  */
-#include "dmsg.h"
+#include "peer.h"
 #include <pthread.h>
-#include <time.h>
 
 enum { OWNER_SPAN = 0x2000, OWN_SPAN = 0x2001, FIRST_MSGID = 1 << 20, SLOTS = 4096, MAX_SAMPLES = 1 << 22, OWNER_NODE = 0xf5 };
 
-struct peer {
-  int fd, linkid;
-  uint32_t sent;
-  struct bytes in, out;
-};
-
 static int aux_reply;
-static uint8_t aux_data[1 << 20];
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static void flush_out(struct peer *p) {
   while (p->out.begin < p->out.end) {
@@ -32,68 +18,11 @@ static void flush_out(struct peer *p) {
   }
 }
 
-static void say(struct peer *p, uint32_t cmd, uint64_t msgid, uint64_t at16, uint64_t at24, const uint8_t *payload, size_t bytes, size_t aux) {
-  static __thread size_t summed;
-  static __thread uint32_t sum;
-  size_t head = (cmd & 255) * UNIT, whole = head + padded(aux);
-  make_room(&p->out, whole);
-  struct header *h = (struct header *)(p->out.buf + p->out.end);
-  memset(h, 0, head);
-  h->magic = MAGIC;
-  h->salt = p->sent++ & 255;
-  h->msgid = msgid;
-  h->at16 = at16;
-  h->at24 = at24;
-  h->cmd = cmd;
-  h->aux_bytes = (uint32_t)(p->linkid ? padded(aux) / UNIT : aux);
-  if (aux > 0) {
-    if (summed != padded(aux)) sum = crc32c(aux_data, summed = padded(aux));
-    h->aux_crc = sum;
-    memcpy((uint8_t *)h + head, aux_data, padded(aux));
-  }
-  if (payload != NULL) memcpy((uint8_t *)h + UNIT, payload, bytes);
-  seal(h);
-  p->out.end += whole;
-}
-
-static void say_span(struct peer *p, uint64_t msgid, uint8_t node) {
-  uint8_t payload[384] = {0};
-  payload[0] = 0xc1;   /* cluster */
-  payload[16] = node;  /* node */
-  payload[33] = 3;     /* peer_type: HAMMER2 */
-  say(p, LNK_SPAN | CREATE, msgid, 0, 0, payload, 368, 0);
-}
-
-static struct peer *join(int port, int linkid, uint8_t media) {
-  struct peer *p = calloc(1, sizeof *p);
-  struct sockaddr_in address = loopback(port);
-  if (p == NULL) fail("memory");
-  p->linkid = linkid;
-  p->fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (connect(p->fd, (struct sockaddr *)&address, sizeof address)) fail("connect");
-  no_delay(p->fd);
-  uint8_t payload[448] = {0};
-  payload[0] = media;
-  memset(payload + 48, 0xff, 8); /* peer_mask: all types */
-  payload[56] = linkid ? 1 : 3;  /* peer_type */
-  say(p, (linkid ? LNK_CONN_LINKID : LNK_CONN_CIRCUIT) | CREATE, 0x1000, 0, 0, payload, linkid ? 392 : 264, 0);
-  flush_out(p);
-  return p;
-}
-
 static void fill(struct peer *p) {
   make_room(&p->in, 1 << 20);
   ssize_t n = read(p->fd, p->in.buf + p->in.end, p->in.capacity - p->in.end);
   if (n <= 0) fail("read");
   p->in.end += (size_t)n;
-}
-
-/* Answers the router's LNK_CONN and relays. */
-static void answer_links(struct peer *p, const struct header *h) {
-  uint32_t base = h->cmd & BASE;
-  if ((h->cmd & (CREATE | REPLY)) != CREATE) return;
-  if (base != LNK_CONN_CIRCUIT && base != LNK_CONN_LINKID && base != LNK_SPAN) return;
-  say(p, LNK_ERROR | CREATE | REPLY | (p->linkid ? 0 : REVTRANS), h->msgid, 0, 0, NULL, 0, 0);
 }
 
 static void *own(void *argument) {
