@@ -17,6 +17,15 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
+const MESSAGE_BYTES = 1000;
+
+/** Writes message number `n` into memory of the queue. */
+function writeMessage({ out }: SendQueue, n: number): Buffer {
+  out.reserve(MESSAGE_BYTES);
+  for (let at = 0; at < MESSAGE_BYTES; at++) out.buf[out.at + at] = n + 31 * at;
+  return Buffer.from(out.buf.subarray(out.at, out.at + MESSAGE_BYTES));
+}
+
 /** @param session the key material of the queue's stream; null: plaintext. */
 async function setUp(session: Uint8Array | null = null) {
   const { near, far, close } = await connected();
@@ -122,5 +131,30 @@ describe('messages passed on out of the memory of reads', () => {
     while (queue.bytes > 0) await new Promise((resolve) => setImmediate(resolve));
     passRead(queue, 1);
     while (!heard.includes('drained')) await new Promise((resolve) => setImmediate(resolve));
+  });
+});
+
+describe('messages that are written', () => {
+  it('arrive whole and in order, at a peer that reads late and at one that reads, in memory that is used again', async () => {
+    const [late, other] = await Promise.all([setUp(), setUp()]);
+    const ends = [late, other].map(({ queue }) => ({ queue, came: [] as Buffer[], sent: [] as Buffer[] }));
+    other.far.on('data', (chunk: Buffer) => ends[1]!.came.push(chunk));
+    // More than the kernels of both sides can buffer, in turns of up to three arenas.
+    for (let n = 0; n < 500; n++) {
+      for (const [i, { queue, sent }] of ends.entries()) {
+        for (let k = 0; k <= (n * (i + 3)) % 48; k++) sent.push(writeMessage(queue, n + k));
+        queue.flush();
+      }
+      if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(late.queue.bytes).toBeGreaterThan(0);
+    late.far.on('data', (chunk: Buffer) => ends[0]!.came.push(chunk));
+    for (const { came, sent } of ends) {
+      const expected = Buffer.concat(sent);
+      while (came.reduce((bytes, chunk) => bytes + chunk.length, 0) < expected.length) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(Buffer.concat(came).equals(expected)).toBe(true);
+    }
   });
 });

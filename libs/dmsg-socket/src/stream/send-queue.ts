@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ARENA_BYTES } from '@spanmesh/dmsg/arenas';
 import type { Sealer } from '@spanmesh/dmsg/crypto/cipher';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
@@ -14,11 +15,6 @@ import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 const STALL_LOOKS = 4;
 /** Bytes that a peer must have taken between two looks to count as progress. */
 const MIN_PROGRESS_BYTES = 16 * 1024;
-/**
- * A slice of at least this many bytes that is the whole of its ArrayBuffer is given back (giveBack) instead of left to
- * the garbage collector.
- */
-const BULK_BYTES = 16 * 1024;
 /**
  * Most bytes that the socket is given at once while the kernel is full. When they have been written, the peer has read
  * something: small pieces make a slow peer's progress visible.
@@ -198,6 +194,7 @@ export class SendQueue {
     if (this.tap !== null) this.tap.wrote(plain);
     const taken = this.#sealer === null ? plain : this.#sealed(this.#sealer, plain);
     const bytes = this.#sealer?.sealedBytes(plainBytes) ?? plainBytes;
+    if (taken !== plain) this.out.reuse();
     if (taken === null) return;
     this.#counts.bytesOut += bytes;
     this.bytesOut += bytes;
@@ -244,7 +241,9 @@ export class SendQueue {
     this.#next = 0;
     this.#kept = 0;
     // There will be no `drain` event, so whoever waits for this queue is told here.
-    if (written >= 0) this.#owner.drained();
+    if (written < 0) return;
+    this.out.reuse();
+    this.#owner.drained();
   }
 
   /**
@@ -344,9 +343,12 @@ export class SendQueue {
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
-/** The slice is large and the whole of its ArrayBuffer, so nobody else uses that memory. */
+/**
+ * The slice is no arena, being larger, and the whole of its ArrayBuffer, so nobody else uses that memory: it is given
+ * back (giveBack) instead of left to the garbage collector.
+ */
 function isBulk(slice: Uint8Array): boolean {
-  return slice.length >= BULK_BYTES && slice.length === slice.buffer.byteLength;
+  return slice.length > ARENA_BYTES && slice.length === slice.buffer.byteLength;
 }
 
 /** The same bytes, in memory that the next read does not overwrite. */

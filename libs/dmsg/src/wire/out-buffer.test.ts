@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ARENA_BYTES, Arenas } from './arenas.ts';
 import { OutBuffer } from './out-buffer.ts';
 
 function write(out: OutBuffer, bytes: number, fill: number): void {
@@ -25,13 +26,52 @@ describe('OutBuffer', () => {
   });
 
   it('grows its arenas within a turn and starts small again after it', () => {
-    const out = new OutBuffer();
+    const out = new OutBuffer(new Arenas());
     write(out, 64, 0);
-    const small = out.heldBytes;
+    expect(out.heldBytes).toBe(1024);
     for (let i = 0; i < 10_000; i++) write(out, 64, 0);
-    expect(out.take().length).toBeLessThan(20);
+    // 640,064 bytes: arenas of 1, 2, 4 and 8 KiB, and then of ARENA_BYTES.
+    expect(out.take().map((slice) => slice.length)).toEqual([
+      1024,
+      2048,
+      4096,
+      8192,
+      ...Array(38).fill(ARENA_BYTES),
+      2112,
+    ]);
     write(out, 64, 0);
-    expect(out.heldBytes).toBe(small);
+    expect(out.heldBytes).toBe(1024);
+  });
+
+  it('uses the large arenas of what is written again, and no others', () => {
+    const pool = new Arenas();
+    const [out, other] = [new OutBuffer(pool), new OutBuffer(pool)];
+    for (let i = 0; i < 1000; i++) write(out, 64, 1);
+    const slices = out.take();
+    const large = slices.filter(({ buffer }) => buffer.byteLength === ARENA_BYTES);
+    expect([pool.spare, large.length]).toEqual([0, 3]);
+    out.reuse();
+    expect(pool.spare).toBe(3);
+    // What was used last is used first.
+    write(other, 64, 2);
+    expect([other.buf.buffer, other.heldBytes, pool.spare]).toEqual([large[0]!.buffer, ARENA_BYTES, 2]);
+    out.reuse();
+    expect(pool.spare).toBe(2);
+  });
+
+  it('leaves arenas alone that are queued, or were taken and not reused', () => {
+    const pool = new Arenas();
+    const out = new OutBuffer(pool);
+    write(out, ARENA_BYTES, 1);
+    const [first] = out.take();
+    write(out, ARENA_BYTES, 2);
+    out.reuse();
+    const [second] = out.take();
+    write(out, ARENA_BYTES, 3);
+    const [third] = out.take();
+    expect([third!.buffer === first!.buffer, second!.every((byte) => byte === 2)]).toEqual([true, true]);
+    out.reuse();
+    expect([pool.spare, pool.take(1).buf.buffer === first!.buffer]).toEqual([1, true]);
   });
 
   it('makes room for a message larger than an arena', () => {
@@ -78,9 +118,9 @@ describe('OutBuffer', () => {
 
   it('gives all bytes in order', () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('write' as const), bytes: fc.integer({ min: 1, max: 3000 }) }),
+      fc.record({ kind: fc.constant('write' as const), bytes: fc.integer({ min: 1, max: 20_000 }) }),
       fc.record({ kind: fc.constant('pass' as const), bytes: fc.integer({ min: 0, max: 300 }) }),
-      fc.record({ kind: fc.constant('take' as const), bytes: fc.constant(0) }),
+      fc.record({ kind: fc.constantFrom('take' as const, 'take and reuse' as const), bytes: fc.constant(0) }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -99,10 +139,13 @@ describe('OutBuffer', () => {
             out.pass(source, passed, passed + bytes);
             expected.push(source.subarray(passed, passed + bytes));
             passed += bytes;
-          } else {
+          } else if (kind === 'take') {
             got.push(...out.take());
+          } else {
+            got.push(...out.take().map((slice) => Uint8Array.from(slice)));
+            out.reuse();
           }
-          queued = kind === 'take' ? 0 : queued + bytes;
+          queued = kind.startsWith('take') ? 0 : queued + bytes;
           expect(out.bytes).toBe(queued);
           expect(out.heldBytes).toBeGreaterThanOrEqual(out.bytes);
         }

@@ -1,21 +1,20 @@
+import { ARENA_BYTES, ARENAS, type Arena, type Arenas } from './arenas.ts';
 import type { Outbox } from './outbox.ts';
 import { viewOf } from './words.ts';
 
 /**
- * Size of the first arena of a turn in bytes: enough for a few small messages, which is all that most connections send
- * in a turn.
+ * Size of the first arena of a turn in bytes, if none is kept from turns before: enough for a few small messages, which
+ * is all that most connections send in a turn. Further ones double up to ARENA_BYTES.
  */
 const FIRST_ARENA_BYTES = 1024;
-/** Arenas double within a turn up to this many bytes: what a socket takes at once. */
-const LARGEST_ARENA_BYTES = 64 * 1024;
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
 const NO_VIEW = viewOf(NOTHING);
 
 /**
  * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they
- * are. Messages that are neighbours in memory leave as one slice. The bytes that `take` returned are never written to
- * again, and an empty OutBuffer keeps no memory.
+ * are. Messages that are neighbours in memory leave as one slice. The bytes that `take` returned are not written to again
+ * before `reuse`, and an empty OutBuffer keeps no memory.
  */
 export class OutBuffer implements Outbox {
   /** The arena of the last `reserve`. */
@@ -37,11 +36,21 @@ export class OutBuffer implements Outbox {
    */
   #passed: Uint8Array | null = null;
 
+  readonly #pool: Arenas;
+  /** Arenas that hold what is queued, and those that hold what the last `take` returned. */
+  #arenas: Arena[] = [];
+  #taken: Arena[] = [];
+
   #slices: Uint8Array[] = [];
   // The last slice, not in #slices yet because it may still grow.
   #open: Uint8Array = NOTHING;
   #openStart = 0;
   #openEnd = 0;
+
+  /** `pool`: where arenas come from; default: the thread's. */
+  constructor(pool: Arenas = ARENAS) {
+    this.#pool = pool;
+  }
 
   /** Bytes queued. */
   get bytes(): number {
@@ -95,17 +104,27 @@ export class OutBuffer implements Outbox {
     this.#heldBytes = 0;
     this.#passedMemory = null;
     this.#passed = null;
+    const arenas = this.#taken;
+    // Not reused: somebody may still read them.
+    arenas.length = 0;
+    this.#taken = this.#arenas;
+    this.#arenas = arenas;
     return slices;
   }
 
+  /** Everything that the last `take` returned is written, or copied: its arenas are free for other messages. */
+  reuse(): void {
+    for (let arena = this.#taken.pop(); arena !== undefined; arena = this.#taken.pop()) this.#pool.give(arena);
+  }
+
   #newArena(bytes: number): void {
-    const size = Math.max(bytes, this.#nextArena);
-    // Not from Buffer's pool: a slice would keep the whole pool alive, uncounted.
-    this.buf = Buffer.allocUnsafeSlow(size);
-    this.view = viewOf(this.buf);
+    const arena = this.#pool.take(Math.max(bytes, this.#nextArena));
+    this.buf = arena.buf;
+    this.view = arena.view;
+    this.#arenas.push(arena);
     this.#arenaUsed = 0;
-    this.#heldBytes += size;
-    this.#nextArena = Math.min(this.#nextArena * 2, LARGEST_ARENA_BYTES);
+    this.#heldBytes += arena.buf.length;
+    this.#nextArena = Math.min(this.#nextArena * 2, ARENA_BYTES);
   }
 
   #add(buf: Uint8Array, start: number, end: number): void {
