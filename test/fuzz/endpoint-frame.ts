@@ -2,6 +2,7 @@ import { crc32c } from '@spanmesh/dmsg/crc';
 import type { DialectRules } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { auxField, CORE_HEADER_BYTES, sealHeader, writeCoreHeader } from '@spanmesh/dmsg/header';
+import { viewOf } from '@spanmesh/dmsg/words';
 
 /** Room for the largest header and some aux data. */
 const BUFFER_BYTES = 2048 + 256;
@@ -36,7 +37,7 @@ export class FuzzFrame implements Frame {
     this.auxCrc = auxPadded === 0 ? 0 : crc32c(buf, headBytes, headBytes + auxPadded);
     const field = auxField(rules.auxUnit, auxBytes);
     writeCoreHeader(
-      buf,
+      viewOf(buf),
       0,
       this.cmd,
       this.msgidLo,

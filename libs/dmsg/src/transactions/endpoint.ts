@@ -3,6 +3,7 @@ import type { DialectRules } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
+import type { MessageTemplate } from '../wire/message-template.ts';
 import { closeSilently, Failures, tellLost } from './final-notices.ts';
 import { OwnLastMessage, PassedLastMessage } from './last-message.ts';
 import { advance, checkReplyFlags, isAddressed, keepsAddress, runsOn, violation } from './receive-rules.ts';
@@ -252,6 +253,14 @@ export class Endpoint implements TransactionEndpoint {
     const tx = this.#make(circuit, handler, address);
     this.#writer.write(tx, ((cmd & CALLERS_BITS) | CREATE) >>> 0, error, payload, aux);
     this.#opened(tx, cmd);
+    return tx;
+  }
+
+  /** As `open`, on the link itself, with a message that has CREATE out of a template. Throws as `open`. */
+  openLike<Data>(handler: TransactionHandler<Data>, template: MessageTemplate): Transaction<Data> {
+    const tx = this.#make(null, handler, null);
+    this.#writer.writeLike(tx, template);
+    this.#opened(tx, template.cmd);
     return tx;
   }
 

@@ -2,6 +2,7 @@ import { ABORT, CREATE, DELETE, LNK_ERROR, REPLY, REVCIRC, REVTRANS } from '../c
 import type { DialectRules } from '../dialect.ts';
 import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
+import type { MessageTemplate } from '../wire/message-template.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import type { Outbox } from '../wire/outbox.ts';
 import type { SaltSequence } from '../wire/salt.ts';
@@ -64,6 +65,12 @@ export class TransactionWriter {
     const word = (cmd | tx.sendFlags | firstBit(tx)) >>> 0;
     const { msgidLo, msgidHi, fromLo, fromHi, toLo, toHi } = tx;
     this.#writer.write(word, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, payload, aux);
+  }
+
+  /** Writes the first message of a transaction on the link itself out of a template. */
+  writeLike(tx: Transaction, template: MessageTemplate): void {
+    this.#tell(tx);
+    this.#writer.writeLike(template, tx.msgidLo, tx.msgidHi);
   }
 
   /** Passes a received message on in a transaction; the caller gives the frame's bytes away. */

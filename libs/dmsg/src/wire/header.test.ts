@@ -51,7 +51,7 @@ describe('writeCoreHeader and sealHeader', () => {
     fc.assert(
       fc.property(fields, u32, ([cmd, mLo, mHi, cLo, cHi, tLo, tHi, error, aux, auxCrc], salt) => {
         const buf = Buffer.alloc(70, 0xee);
-        writeCoreHeader(buf, 3, cmd, mLo, mHi, cLo, cHi, tLo, tHi, error, aux, auxCrc);
+        writeCoreHeader(viewOf(buf), 3, cmd, mLo, mHi, cLo, cHi, tLo, tHi, error, aux, auxCrc);
         sealHeader(buf, 3, 64, salt);
         const expected = Buffer.alloc(64);
         expected.writeUInt16LE(0x4832, 0);

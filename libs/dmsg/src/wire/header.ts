@@ -1,5 +1,5 @@
 import { headerCrcIn } from './header-crc.ts';
-import { readU8, viewOf, writeU32 } from './words.ts';
+import { readU8, viewOf } from './words.ts';
 
 /**
  * Offsets of the core header's fields in bytes (protocol.md, "Message"). 64-bit fields: low half at the offset, high
@@ -58,7 +58,7 @@ export function sealHeader(
  * covers the padded aux data and is 0 without any.
  */
 export function writeCoreHeader(
-  buf: Uint8Array,
+  view: DataView,
   off: number,
   cmd: number,
   msgidLo: number,
@@ -71,22 +71,22 @@ export function writeCoreHeader(
   auxField: number,
   auxCrc: number,
 ): void {
-  writeU32(buf, off + MAGIC_AT, MAGIC);
-  writeU32(buf, off + SALT_AT, 0);
-  writeU32(buf, off + MSGID_AT, msgidLo);
-  writeU32(buf, off + MSGID_AT + 4, msgidHi);
-  writeU32(buf, off + CIRCUIT_AT, circuitLo);
-  writeU32(buf, off + CIRCUIT_AT + 4, circuitHi);
-  writeU32(buf, off + TARGET_AT, targetLo);
-  writeU32(buf, off + TARGET_AT + 4, targetHi);
-  writeU32(buf, off + CMD_AT, cmd);
-  writeU32(buf, off + AUX_CRC_AT, auxCrc);
-  writeU32(buf, off + AUX_BYTES_AT, auxField);
-  writeU32(buf, off + ERROR_AT, error);
-  writeU32(buf, off + AUX_DESCR_AT, 0);
-  writeU32(buf, off + AUX_DESCR_AT + 4, 0);
-  writeU32(buf, off + RESERVED2_AT, 0);
-  writeU32(buf, off + HDR_CRC_AT, 0);
+  view.setInt32(off + MAGIC_AT, MAGIC, true);
+  view.setInt32(off + SALT_AT, 0, true);
+  view.setInt32(off + MSGID_AT, msgidLo, true);
+  view.setInt32(off + MSGID_AT + 4, msgidHi, true);
+  view.setInt32(off + CIRCUIT_AT, circuitLo, true);
+  view.setInt32(off + CIRCUIT_AT + 4, circuitHi, true);
+  view.setInt32(off + TARGET_AT, targetLo, true);
+  view.setInt32(off + TARGET_AT + 4, targetHi, true);
+  view.setInt32(off + CMD_AT, cmd, true);
+  view.setInt32(off + AUX_CRC_AT, auxCrc, true);
+  view.setInt32(off + AUX_BYTES_AT, auxField, true);
+  view.setInt32(off + ERROR_AT, error, true);
+  view.setInt32(off + AUX_DESCR_AT, 0, true);
+  view.setInt32(off + AUX_DESCR_AT + 4, 0, true);
+  view.setInt32(off + RESERVED2_AT, 0, true);
+  view.setInt32(off + HDR_CRC_AT, 0, true);
 }
 
 /** The aux_bytes field for `auxBytes` bytes of unpadded aux data (protocol.md, "Message": aux_bytes). */

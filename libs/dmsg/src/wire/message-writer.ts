@@ -20,9 +20,9 @@ import {
   writeCoreHeader,
 } from './header.ts';
 import { headerCrcChange } from './header-crc.ts';
+import type { MessageTemplate } from './message-template.ts';
 import type { Outbox } from './outbox.ts';
 import type { SaltSequence } from './salt.ts';
-import { writeU32 } from './words.ts';
 
 /**
  * Writes the messages of one connection into its outbox, each with the next salt. Parameters are plain numbers, so that
@@ -96,8 +96,24 @@ export class MessageWriter {
       auxCrc = crc32c(buf, auxAt, auxAt + auxPadded);
     }
     const field = auxField(this.#rules.auxUnit, auxBytes);
-    writeCoreHeader(buf, at, cmd, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, field, auxCrc);
-    sealHeader(buf, at, headBytes, this.#salts.next(), out.view);
+    const { view } = out;
+    writeCoreHeader(view, at, cmd, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, field, auxCrc);
+    sealHeader(buf, at, headBytes, this.#salts.next(), view);
+    this.messages++;
+  }
+
+  /** Writes the message of a template with this msgid. */
+  writeLike({ bytes, crc }: MessageTemplate, msgidLo: number, msgidHi: number): void {
+    const out = this.#out;
+    out.reserve(bytes.length);
+    const { view, at } = out;
+    out.buf.set(bytes, at);
+    const salt = this.#salts.next();
+    view.setInt32(at + SALT_AT, salt, true);
+    view.setInt32(at + MSGID_AT, msgidLo, true);
+    view.setInt32(at + MSGID_AT + 4, msgidHi, true);
+    const change = headerCrcChange(bytes.length, salt, msgidLo, msgidHi, 0, 0, 0, 0, 0);
+    view.setInt32(at + HDR_CRC_AT, crc ^ change, true);
     this.messages++;
   }
 
@@ -179,19 +195,19 @@ export class MessageWriter {
     if (auxPadded > auxLimit) throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxPadded, auxLimit });
     const out = this.#out;
     out.reserve(headBytes + auxPadded);
-    const { buf: to, at } = out;
+    const { buf: to, view, at } = out;
     to.set(buf.subarray(off, off + headBytes + auxPadded), at);
-    if (auxPadded !== 0) writeU32(to, at + AUX_BYTES_AT, auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit);
-    writeU32(to, at + CMD_AT, cmd);
-    writeU32(to, at + MSGID_AT, msgidLo);
-    writeU32(to, at + MSGID_AT + 4, msgidHi);
-    writeU32(to, at + CIRCUIT_AT, fromLo);
-    writeU32(to, at + CIRCUIT_AT + 4, fromHi);
+    if (auxPadded !== 0) view.setInt32(at + AUX_BYTES_AT, auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit, true);
+    view.setInt32(at + CMD_AT, cmd, true);
+    view.setInt32(at + MSGID_AT, msgidLo, true);
+    view.setInt32(at + MSGID_AT + 4, msgidHi, true);
+    view.setInt32(at + CIRCUIT_AT, fromLo, true);
+    view.setInt32(at + CIRCUIT_AT + 4, fromHi, true);
     if (!stacked) {
-      writeU32(to, at + TARGET_AT, toLo);
-      writeU32(to, at + TARGET_AT + 4, toHi);
+      view.setInt32(at + TARGET_AT, toLo, true);
+      view.setInt32(at + TARGET_AT + 4, toHi, true);
     }
-    sealHeader(to, at, headBytes, this.#salts.next(), out.view);
+    sealHeader(to, at, headBytes, this.#salts.next(), view);
     this.messages++;
   }
 }

@@ -4,6 +4,7 @@ import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
 import { auxField, CORE_HEADER_BYTES, MAX_HEADER_BYTES, padded, sealHeader, writeCoreHeader } from './header.ts';
+import { viewOf } from './words.ts';
 
 /** A 64-bit id as two unsigned halves. */
 export interface Id64 {
@@ -62,8 +63,9 @@ export function encodeMessage(fields: MessageFields): Uint8Array {
   buf.set(payload, CORE_HEADER_BYTES);
   buf.set(aux, headBytes);
   const auxCrc = auxPadded === 0 ? 0 : crc32c(buf, headBytes, buf.length);
+  const view = viewOf(buf);
   writeCoreHeader(
-    buf,
+    view,
     0,
     cmd,
     msgid.lo,
@@ -76,6 +78,6 @@ export function encodeMessage(fields: MessageFields): Uint8Array {
     auxField(rules.auxUnit, aux.length),
     auxCrc,
   );
-  sealHeader(buf, 0, headBytes, fields.salt);
+  sealHeader(buf, 0, headBytes, fields.salt, view);
   return buf;
 }

@@ -1,6 +1,8 @@
+import { CREATE, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import { type MessageTemplate, messageTemplate } from '@spanmesh/dmsg/message-template';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import { SharedEndings } from '@spanmesh/dmsg/shared-endings';
 import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
@@ -186,7 +188,7 @@ export class RelaySource {
   /** LNK_CONNs whose peers have closed the relay while it was open on demand: none is opened on demand there again. */
   notOnDemand: Set<LnkConn> | null = null;
 
-  #template: Uint8Array | null = null;
+  #template: MessageTemplate | null = null;
   #templateAdd = 0;
 
   constructor(gateway: GatewayId, link: LinkId, dialect: Dialect, payload: Buffer) {
@@ -215,14 +217,15 @@ export class RelaySource {
   }
 
   /**
-   * The payload of the link's relays: its own with dist + 1 and, in circuit, rnss + `rnssAdd` (protocol.md, "The link
-   * layer" 2). Kept while the link has relays.
+   * The LNK_SPAN of the link's relays: its own payload with dist + 1 and, in circuit, rnss + `rnssAdd` (protocol.md,
+   * "The link layer" 2). Kept while the link has relays.
    */
-  template(rnssAdd: number): Uint8Array {
-    // The span originates at this gateway: its dist stays 0.
-    if (this.isOwnSpan && this.gateway === '') return this.payload;
+  template(rnssAdd: number): MessageTemplate {
     if (this.#template === null || this.#templateAdd !== rnssAdd) {
-      this.#template = relaySpanPayload(this.dialect, this.payload, rnssAdd);
+      // A span that originates at this gateway: its dist stays 0.
+      const isOurs = this.isOwnSpan && this.gateway === '';
+      const payload = isOurs ? this.payload : relaySpanPayload(this.dialect, this.payload, rnssAdd);
+      this.#template = messageTemplate((LNK_SPAN | CREATE) >>> 0, payload);
       this.#templateAdd = rnssAdd;
     }
     return this.#template;
@@ -260,6 +263,9 @@ export class Relay {
   use: RelayUse | null = null;
   /** circuit, a link of another gateway: the route transaction on the trunk, while it is open. */
   route: Transaction | null = null;
+  /** The relays of the same LNK_CONN that were opened before and after this one (LnkConn.addRelay). */
+  previous: Relay | null = null;
+  next: Relay | null = null;
 
   constructor(source: RelaySource, lnkConn: LnkConn, n: number, wanted: boolean) {
     this.source = source;
@@ -299,7 +305,9 @@ export class LnkConn {
   readonly payload: Buffer;
   /** When it was opened, microseconds of this gateway's monotonic clock. */
   readonly openedUs: number;
-  readonly relays = new Set<Relay>();
+  /** Its relays, oldest first: a list through `Relay.next`. Filling a Set takes longer than writing the LNK_SPAN. */
+  firstRelay: Relay | null = null;
+  #lastRelay: Relay | null = null;
   /** Relays of it that are closed, and whose DELETEs wait for the ends of what ran over them. */
   readonly closes = new SharedEndings();
   /** Number of relays on this LNK_CONN that are open on demand. */
@@ -330,6 +338,25 @@ export class LnkConn {
   /** Marks the LNK_CONN as closed; some of its relays may still be open. */
   closed(): void {
     this.#isClosed = true;
+  }
+
+  addRelay(relay: Relay): void {
+    const last = this.#lastRelay;
+    relay.previous = last;
+    if (last === null) this.firstRelay = relay;
+    else last.next = relay;
+    this.#lastRelay = relay;
+  }
+
+  /** Takes out a relay that was added. */
+  removeRelay(relay: Relay): void {
+    const { previous, next } = relay;
+    if (previous === null) this.firstRelay = next;
+    else previous.next = next;
+    if (next === null) this.#lastRelay = previous;
+    else next.previous = previous;
+    relay.previous = null;
+    relay.next = null;
   }
 
   get connection(): Connection {

@@ -1,4 +1,4 @@
-import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
+import { BASE_MASK, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { type EndingJob, isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -151,7 +151,8 @@ export class Relays implements TransactionHandler<Relay | null> {
    * its refusals. Returns the number of units done since the last `yield`.
    */
   *closingAllOf(source: RelaySource): Job<number> {
-    const units = yield* this.#closing(source.relays.values(), 'link');
+    const relays = source.relays.values();
+    const units = yield* this.#closing(() => relays.next().value ?? null, 'link');
     if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
     source.refusedBy = null;
     if (source.notOnDemand !== null) for (const lnkConn of source.notOnDemand) lnkConn.notOnDemand?.delete(source);
@@ -164,7 +165,7 @@ export class Relays implements TransactionHandler<Relay | null> {
    * forgets its refusals. Returns the number of units done since the last `yield`.
    */
   *closingAllOn(lnkConn: LnkConn): Job<number> {
-    let units = yield* this.#closing(lnkConn.relays, 'lnk_conn');
+    let units = yield* this.#closing(() => lnkConn.firstRelay, 'lnk_conn');
     const { refused } = lnkConn;
     if (refused !== null) {
       for (const source of refused) {
@@ -239,10 +240,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#routing.oneWay(relay, frame);
   }
 
-  /** Closes the relays in slices. Returns the number closed since the last `yield`. */
-  *#closing(relays: Iterable<Relay>, why: RelayClosing): Job<number> {
+  /** Closes one relay after the other, in slices. Returns the number closed since the last `yield`. */
+  *#closing(next: () => Relay | null, why: RelayClosing): Job<number> {
     let units = 0;
-    for (const relay of relays) {
+    for (let relay = next(); relay !== null; relay = next()) {
       // What runs over it may be more than a slice.
       const rest = this.#beginClosing(relay, why);
       if (rest !== null) yield* rest;
@@ -263,7 +264,7 @@ export class Relays implements TransactionHandler<Relay | null> {
 
   #add(relay: Relay): Relay {
     relay.source.relays.set(relay.lnkConn.id, relay);
-    relay.lnkConn.relays.add(relay);
+    relay.lnkConn.addRelay(relay);
     this.#metrics.relays++;
     this.#shares.chargeRelay(relay, 1);
     if (!relay.wanted) this.#count(relay, 1);
@@ -286,7 +287,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     if (endpoint === null) return;
     this.#metrics.relaysOpened++;
     if (relay.source.sampledUs > 0) this.#observeFirst(relay);
-    const tx = endpoint.open<Relay | null>(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
+    const tx = endpoint.openLike<Relay | null>(this, relay.source.template(this.rnssAdd));
     tx.data = relay;
     relay.tx = tx;
     peer.relays++;
@@ -313,7 +314,7 @@ export class Relays implements TransactionHandler<Relay | null> {
       source.dropTemplate();
       this.#forgetUnused(source);
     }
-    relay.lnkConn.relays.delete(relay);
+    relay.lnkConn.removeRelay(relay);
     if (tx === null) return rest;
     tx.data = null;
     relay.tx = null;
