@@ -30,9 +30,9 @@ export const REPORTS_HIGH_BYTES = 128 * 1024;
 /** Bytes of these changes at which such connections are read again, in turns by principal. */
 export const REPORTS_LOW_BYTES = 64 * 1024;
 /** Bytes of one delta: topology takes in a whole delta without a pause. */
-export const DELTA_BYTES = 32 * 1024;
+export const DELTA_BYTES = 64 * 1024;
 /** Deltas sent to topology that it has not taken in yet: some 250 spans, which a new span waits behind. */
-export const MAX_DELTAS_UNDER_WAY = 4;
+export const MAX_DELTAS_UNDER_WAY = 2;
 /** Connections that are read again in one turn of the event loop. */
 export const RESUMED_PER_TURN = 4;
 /** Bytes read from one principal's connections in one turn while others are read, too: a few milliseconds at most. */
