@@ -87,7 +87,7 @@ export class Endpoint implements TransactionEndpoint {
     this.#writer = writer;
     this.#ends = ends;
     this.#openings = openings;
-    this.#loose = new LooseMessages({ endpoint: this, ends, openings, handler });
+    this.#loose = new LooseMessages(options.rules, { table, ends, openings, handler });
   }
 
   /** Messages sent, passed ones included. */
@@ -142,12 +142,12 @@ export class Endpoint implements TransactionEndpoint {
 
   /** A transaction that we opened, by its msgid. */
   findOwn(lo: number, hi: number): Transaction | undefined {
-    return this.#unlessGone(this.#table.findOwn(lo, hi));
+    return this.#ends.unlessGone(this.#table.findOwn(lo, hi));
   }
 
   /** A transaction that the peer opened, by its msgid. */
   findPeers(lo: number, hi: number): Transaction | undefined {
-    return this.#unlessGone(this.#table.findPeers(lo, hi));
+    return this.#ends.unlessGone(this.#table.findPeers(lo, hi));
   }
 
   /**
@@ -398,11 +398,6 @@ export class Endpoint implements TransactionEndpoint {
   /** Nothing can be sent in it: our direction is closed, or is going to be, or what it is stacked on ends. */
   #isClosed(tx: Transaction): boolean {
     return this.#isLost || (tx.state & (TX_DELETED | ENDING | GONE)) !== 0 || this.#ends.isBelowEnding(tx);
-  }
-
-  /** What is gone with what it was stacked on is not there for anybody, told or not. */
-  #unlessGone(tx: Transaction | undefined): Transaction | undefined {
-    return tx !== undefined && this.#ends.isBelowGone(tx) ? undefined : tx;
   }
 
   #inSlices(job: EndingJob | null): void {

@@ -1,12 +1,14 @@
 import { ABORT, CREATE, DELETE, REVCIRC, REVTRANS } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Openings } from './openings.ts';
 import { checkReplyFlags, isAddressed, isOpening, violation } from './receive-rules.ts';
 import type { StackedEnds } from './stacked-ends.ts';
-import type { EndpointHandler, Transaction, TransactionEndpoint } from './transaction.ts';
+import type { EndpointHandler, Transaction } from './transaction.ts';
+import type { TransactionTable } from './transaction-table.ts';
 
 export interface LooseMessagesDependencies {
-  readonly endpoint: TransactionEndpoint;
+  readonly table: TransactionTable;
   readonly ends: StackedEnds;
   readonly openings: Openings;
   readonly handler: EndpointHandler;
@@ -18,14 +20,14 @@ export interface LooseMessagesDependencies {
  */
 export class LooseMessages {
   readonly #stacked: boolean;
-  readonly #endpoint: TransactionEndpoint;
+  readonly #table: TransactionTable;
   readonly #ends: StackedEnds;
   readonly #openings: Openings;
   readonly #handler: EndpointHandler;
 
-  constructor({ endpoint, ends, openings, handler }: LooseMessagesDependencies) {
-    this.#stacked = endpoint.rules.stacked;
-    this.#endpoint = endpoint;
+  constructor(rules: DialectRules, { table, ends, openings, handler }: LooseMessagesDependencies) {
+    this.#stacked = rules.stacked;
+    this.#table = table;
     this.#ends = ends;
     this.#openings = openings;
     this.#handler = handler;
@@ -72,9 +74,11 @@ export class LooseMessages {
    * The transaction that the frame's circuit names. null: the link itself; undefined: the circuit is gone in both
    * directions.
    */
-  #circuitOf({ cmd, circuitLo, circuitHi }: Frame): Transaction | null | undefined {
+  #circuitOf(frame: Frame): Transaction | null | undefined {
+    const { circuitLo, circuitHi } = frame;
     if (!this.#stacked || (circuitLo | circuitHi) === 0) return null;
-    const endpoint = this.#endpoint;
-    return (cmd & REVCIRC) !== 0 ? endpoint.findOwn(circuitLo, circuitHi) : endpoint.findPeers(circuitLo, circuitHi);
+    const isOwn = (frame.cmd & REVCIRC) !== 0;
+    const table = this.#table;
+    return this.#ends.unlessGone(isOwn ? table.findOwn(circuitLo, circuitHi) : table.findPeers(circuitLo, circuitHi));
   }
 }

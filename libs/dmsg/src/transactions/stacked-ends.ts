@@ -149,9 +149,9 @@ export class StackedEnds extends SharedEndings {
     return this.size !== 0 && hasAbove(tx, CUT);
   }
 
-  /** What it is stacked on is gone: so is it, though it may not have been told. */
-  isBelowGone(tx: Transaction): boolean {
-    return this.size !== 0 && hasAbove(tx, GONE);
+  /** What is gone with what it was stacked on is not there for anybody, told or not. */
+  unlessGone(tx: Transaction | undefined): Transaction | undefined {
+    return this.size !== 0 && tx !== undefined && hasAbove(tx, GONE) ? undefined : tx;
   }
 
   *#ending(tx: Transaction, last: LastMessage): EndingJob {
