@@ -6,6 +6,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Outbox } from '@spanmesh/dmsg/outbox';
 import {
+  type EndingJob,
   GONE,
   type LinkAddress,
   type Transaction,
@@ -82,6 +83,8 @@ export class Actor implements EndpointHandler {
   #quiet = false;
   /** The bytes of the present frame have been passed on. */
   #passed = false;
+  /** What is ending with what it is stacked on: jobs that are not over. */
+  #endings = 0;
   #opensLeft = MAX_OPENS;
   #reactionsLeft = MAX_REACTIONS;
   readonly #ownIds = new Set<number>();
@@ -112,7 +115,7 @@ export class Actor implements EndpointHandler {
     this.#rules = rules;
     this.endpoint = new Endpoint(
       { rules, maxDepth, maxTransactions },
-      { out: this.tape, handler: this, salts: new CountingSalts() },
+      { out: this.tape, handler: this, salts: new CountingSalts(), inSlices: (job) => this.#atOnce(job) },
     );
   }
 
@@ -299,10 +302,20 @@ export class Actor implements EndpointHandler {
     if (sent) this.#passed = true;
   }
 
+  /** Does what might be done in slices. */
+  #atOnce(job: EndingJob): void {
+    this.#endings++;
+    try {
+      while (job.next().done !== true);
+    } finally {
+      this.#endings--;
+    }
+  }
+
   #checkLists(tx: Transaction | null): void {
     const { endpoint } = this;
     // What is stacked on something that has just ended is told of it one by one.
-    if (endpoint.isEnding) return;
+    if (this.#endings > 0) return;
     const all = endpoint.transactions();
     expectThat(all.length === endpoint.openCount, 'transactions() and openCount differ');
     if (tx === null || (tx.state & GONE) !== 0) return;

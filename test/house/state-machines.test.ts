@@ -8,7 +8,7 @@ const ASSIGNMENT = /^ +(?:if \(.*\) )?[\w.]+\.#?state = /;
 /** Files with more than one place, and how many places each has. */
 const MORE = new Map([
   // The bits of a transaction's state are on the path of a message: they are changed where its header is read.
-  ['libs/dmsg/src/transactions/endpoint.ts', 2],
+  ['libs/dmsg/src/transactions/openings.ts', 2],
   ['libs/dmsg/src/transactions/receive-rules.ts', 2],
   ['libs/dmsg-socket/src/keys/withdrawn-keys.ts', 2],
 ]);

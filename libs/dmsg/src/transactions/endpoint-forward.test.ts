@@ -16,7 +16,7 @@ import {
 import { CIRCUIT, LINKID } from '../dialect.ts';
 import type { Frame } from '../wire/frame.ts';
 import { FrameReader } from '../wire/framing.ts';
-import { encodeMessage } from '../wire/message.ts';
+import { encodeMessage, type MessageFields } from '../wire/message.ts';
 import { describeFrame, idOf, RecordingSide } from './recording-side.fixture.ts';
 import type { Transaction, TransactionHandler } from './transaction.ts';
 
@@ -59,7 +59,10 @@ function router() {
   a.onOpen = onOpen;
   a.said();
   b.said();
-  return { a, b, link, relay };
+  /** Another message of B in OPEN, on the relay. */
+  const read = (fields: Partial<MessageFields> = {}) =>
+    encodeMessage({ rules: CIRCUIT, cmd: BLK_READ | REVCIRC, msgid: OPEN, circuit: idOf(relay), salt: 0, ...fields });
+  return { a, b, link, relay, read };
 }
 
 describe('forward', () => {
@@ -90,18 +93,13 @@ describe('forward', () => {
   });
 
   it('changes msgid, circuit, salt and hdr_crc and no other byte', () => {
-    const { a, b, relay } = router();
+    const { a, b, relay, read } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     a.said();
-    const bytes = encodeMessage({
-      rules: CIRCUIT,
-      cmd: BLK_READ | REVCIRC,
-      msgid: OPEN,
-      circuit: idOf(relay),
+    const bytes = read({
       target: { lo: 0x1234, hi: 0x5678 },
       payload: new Uint8Array(64).fill(0xee),
       aux: new Uint8Array(70).fill(0xdd),
-      salt: 0,
     });
     const before = Buffer.from(bytes);
     new FrameReader({ rules: CIRCUIT }).push(bytes, { onFrame: (frame) => b.endpoint.receive(frame) });
@@ -126,13 +124,11 @@ describe('forward', () => {
   });
 
   it('passes messages that are neighbours in one buffer on as one slice, without a copy', () => {
-    const { a, b, relay } = router();
+    const { a, b, relay, read } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     a.said();
     const reader = new FrameReader({ rules: CIRCUIT });
-    const message = (salt: number) =>
-      encodeMessage({ rules: CIRCUIT, cmd: BLK_READ | REVCIRC, msgid: OPEN, circuit: idOf(relay), salt });
-    const chunk = Buffer.concat([message(0), message(1), message(2)]);
+    const chunk = Buffer.concat([read(), read({ salt: 1 }), read({ salt: 2 })]);
     reader.push(chunk, { onFrame: (frame) => b.endpoint.receive(frame) });
     const slices = a.out.take();
     expect(slices.length).toBe(1);
@@ -145,18 +141,12 @@ describe('forward', () => {
   });
 
   it('drops a message in a direction that is closed, counts it and leaves the frame unchanged', () => {
-    const { a, b, relay } = router();
+    const { a, b, relay, read } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     const mine = a.endpoint.transactions().find((tx) => !tx.openedByPeer)!;
     a.endpoint.end(mine);
     a.said();
-    const bytes = encodeMessage({
-      rules: CIRCUIT,
-      cmd: BLK_READ | REVCIRC,
-      msgid: OPEN,
-      circuit: idOf(relay),
-      salt: 0,
-    });
+    const bytes = read();
     const before = Buffer.from(bytes);
     new FrameReader({ rules: CIRCUIT }).push(bytes, { onFrame: (frame) => b.endpoint.receive(frame) });
     expect([a.said(), a.endpoint.dropped, before.equals(bytes)]).toEqual([[], 1, true]);

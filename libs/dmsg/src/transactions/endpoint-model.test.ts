@@ -240,7 +240,7 @@ describe.each(ways)('two endpoints and the bytes between them (%s)', (_, rules, 
           carryAll(a, b);
         }
         for (const side of sides) {
-          expect([side.endpoint.openCount, side.endpoint.isEnding, side.out.waitingBytes]).toEqual([0, false, 0]);
+          expect([side.endpoint.openCount, [...side.endpoint.settling()], side.out.waitingBytes]).toEqual([0, [], 0]);
           expect(side.ownIds.size).toBe(0);
           expect(side.known.filter((tx) => side.finals.get(tx) !== 1)).toEqual([]);
           expect(side.known.filter((tx) => side.gone.get(tx) !== 1)).toEqual([]);
@@ -295,7 +295,7 @@ describe.each(ways)('a hostile peer (%s)', (_, rules, isSliced) => {
           each.stopReacting();
           each.endpoint.lost(ErrorCode.EOF);
           while (each.isWorking) each.work();
-          expect([each.endpoint.openCount, each.endpoint.isEnding, each.out.waitingBytes]).toEqual([0, false, 0]);
+          expect([each.endpoint.openCount, [...each.endpoint.settling()], each.out.waitingBytes]).toEqual([0, [], 0]);
           for (const count of [...each.finals.values(), ...each.gone.values()]) expect(count).toBe(1);
         }
       }),

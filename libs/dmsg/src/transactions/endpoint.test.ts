@@ -230,7 +230,7 @@ describe.each(both)('row: protocol errors (%s)', (_, rules, rev) => {
     expect(side.endpoint.openCount).toBe(2);
   });
 
-  // Limits: transactions/endpoint.ts DEFAULT_MAX_TRANSACTIONS
+  // Limits: transactions/openings.ts DEFAULT_MAX_TRANSACTIONS
   it('more open transactions than the limit: PARAM', () => {
     const side = new RecordingSide({ rules, maxTransactions: 2 });
     side.hear(LNK_SPAN | CREATE, { msgid: ID });
@@ -527,7 +527,7 @@ describe('stacking', () => {
     expect(side.endpoint.openCount).toBe(0);
   });
 
-  // Limits: transactions/endpoint.ts DEFAULT_MAX_DEPTH
+  // Limits: transactions/openings.ts DEFAULT_MAX_DEPTH
   it('refuses a CREATE stacked deeper than the limit with CANTCIRC, and understands the peer’s end of it', () => {
     const side = new RecordingSide({ rules: CIRCUIT, maxDepth: 1 });
     side.hear(LNK_SPAN | CREATE, { msgid: ID });

@@ -15,6 +15,11 @@ export function runsOn(tx: Transaction, frame: Frame): boolean {
   );
 }
 
+/** Whether the peer opens a transaction with it. */
+export function isOpening({ cmd }: Frame): boolean {
+  return (cmd & (REPLY | CREATE)) >>> 0 === CREATE;
+}
+
 /** linkid: whether the frame is routed, not for the link itself (protocol.md, "Routing, linkid"). */
 export function isAddressed(frame: Frame): boolean {
   return (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) !== 0;

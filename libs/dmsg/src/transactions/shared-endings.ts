@@ -2,6 +2,8 @@ import type { EndingJob } from './transaction.ts';
 
 /** Something that ends in slices, and whoever comes first goes on with. */
 interface Ending {
+  /** They are numbered as they begin. */
+  readonly number: number;
   readonly steps: EndingJob;
   /** A step is being done at this moment. */
   isStepping: boolean;
@@ -11,21 +13,23 @@ interface Ending {
 export class SharedEndings {
   /** Those that are not over. */
   size = 0;
+  /** Number of the latest. */
+  #latest = 0;
   /** Made for the first: most endpoints, and most LNK_CONNs, never have any. */
   #endings: Set<Ending> | null = null;
 
   /** Takes one; somebody must go on with what is returned. */
   begin(steps: EndingJob): EndingJob {
-    const ending = { steps, isStepping: false };
+    const ending = { number: ++this.#latest, steps, isStepping: false };
     this.#endings ??= new Set();
     this.#endings.add(ending);
     this.size++;
     return this.#goOn(ending);
   }
 
-  /** All that is ending now, and what begins to meanwhile. */
-  *settling(): EndingJob {
-    for (const ending of this.#endings ?? []) yield* this.#goOn(ending);
+  /** All that is ending at this call; what begins to later is not waited for. */
+  settling(): EndingJob {
+    return this.#upTo(this.#latest);
   }
 
   /** A slice of each, the oldest first, until that is enough. */
@@ -33,6 +37,13 @@ export class SharedEndings {
     for (const ending of this.#endings ?? []) {
       this.#step(ending);
       if (isEnough()) return;
+    }
+  }
+
+  *#upTo(latest: number): EndingJob {
+    for (const ending of this.#endings ?? []) {
+      if (ending.number > latest) return;
+      yield* this.#goOn(ending);
     }
   }
 

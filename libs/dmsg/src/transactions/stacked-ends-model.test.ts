@@ -76,7 +76,7 @@ class ComparedSide extends RecordingSide {
       deleted: [...this.deleted].sort((a, b) => a - b),
       ends: this.ends,
       open: [this.endpoint.openCount, this.endpoint.peerCount],
-      isEnding: this.endpoint.isEnding,
+      ending: [...this.endpoint.settling()],
       waiting: this.out.waitingBytes,
     };
   }

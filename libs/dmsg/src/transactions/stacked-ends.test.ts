@@ -19,7 +19,7 @@ import { FrameReader } from '../wire/framing.ts';
 import { encodeMessage, type MessageFields } from '../wire/message.ts';
 import { idOf, RecordingSide } from './recording-side.fixture.ts';
 import { ENDED_AT_ONCE } from './stacked-ends.ts';
-import type { EndingJob, Transaction } from './transaction.ts';
+import { type EndingJob, type Transaction, TX_DELETED } from './transaction.ts';
 
 const NEW = { lo: 1, hi: 9 };
 /** Our end of what is stacked on something that ends, and of that itself. */
@@ -63,7 +63,7 @@ describe('what is stacked on a transaction that we end', () => {
     const below = children.slice(0, 50).map((tx) => side.endpoint.open(BLK_READ, tx, side.handler));
     side.said();
     side.endpoint.end(top);
-    expect([side.said(), side.endpoint.isEnding, top.txDeleted]).toEqual([[], true, true]);
+    expect([side.said(), top.txDeleted]).toEqual([[], true]);
     const [job] = jobs;
     const order: { lo: number; cmd: number }[] = [];
     for (let step = job?.next(); step?.done === false; step = job?.next()) {
@@ -78,7 +78,7 @@ describe('what is stacked on a transaction that we end', () => {
     expect(order.every(({ cmd }) => (cmd & ~CREATE) >>> 0 === ABORTED)).toBe(true);
     const at = new Map(order.map(({ lo }, i) => [lo, i]));
     for (const tx of below) expect(at.get(tx.msgidLo)).toBeLessThan(at.get(tx.circuit?.msgidLo ?? 0) ?? -1);
-    expect(side.endpoint.isEnding).toBe(false);
+    expect([...side.endpoint.settling()]).toEqual([]);
     for (const tx of children) endOf(side, tx);
     endOf(side, top);
     work();
@@ -171,7 +171,7 @@ describe('what is stacked on a transaction that we end', () => {
     // It was said before its circuit was ended.
     const end = said.filter(({ msgidLo }) => msgidLo === middle.msgidLo);
     expect(end.map(({ cmd, error }) => [(cmd & ~CREATE) >>> 0, error])).toEqual([[(BLK_WRITE | DELETE) >>> 0, 7]]);
-    expect([side.endpoint.isEnding, side.out.waitingBytes]).toEqual([false, 0]);
+    expect([[...side.endpoint.settling()], side.out.waitingBytes]).toEqual([[], 0]);
   });
 
   it('is gone on with by whoever waits for all of it', () => {
@@ -179,8 +179,27 @@ describe('what is stacked on a transaction that we end', () => {
     side.endpoint.end(top);
     let units = 0;
     for (const done of side.endpoint.settling()) units += done;
-    expect([units, side.said().length, side.endpoint.isEnding]).toEqual([100, 101, false]);
+    expect([units, side.said().length]).toEqual([100, 101]);
     expect(jobs[0]?.next().done).toBe(true);
+  });
+
+  it('is waited for if it is under way at the call, not if it begins to end later', () => {
+    const { side, top, work } = stacked(100);
+    const later = side.endpoint.open(LNK_SPAN, null, side.handler);
+    for (let i = 0; i < 100; i++) side.endpoint.open(BLK_OPEN, later, side.handler);
+    side.said();
+    const none = side.endpoint.settling();
+    side.endpoint.end(top);
+    const first = side.endpoint.settling();
+    expect([...none]).toEqual([]);
+    first.next();
+    side.endpoint.end(later);
+    for (let step = first.next(); step.done !== true; step = first.next());
+    const isOf = (tx: Transaction) => (one: Transaction) => one === tx || one.circuit === tx;
+    const ended = side.endpoint.transactions().filter(({ state }) => (state & TX_DELETED) !== 0);
+    expect([ended.length, ended.every(isOf(top)), side.said().length]).toEqual([101, true, 101]);
+    work();
+    expect([side.said().length, [...side.endpoint.settling()]]).toEqual([101, []]);
   });
 
   it('is told once if the link is lost meanwhile, and nothing more is said', () => {
@@ -193,7 +212,7 @@ describe('what is stacked on a transaction that we end', () => {
     side.endpoint.lost(ErrorCode.EOF);
     expect([side.finals.size, side.gone.size, side.endpoint.openCount]).toEqual([151, 151, 0]);
     expect(job?.next().done).toBe(true);
-    expect([side.said(), side.endpoint.isEnding, side.out.waitingBytes]).toEqual([[], false, 0]);
+    expect([side.said(), [...side.endpoint.settling()], side.out.waitingBytes]).toEqual([[], [], 0]);
     expect([...side.finals.values(), ...side.gone.values()].every((times) => times === 1)).toBe(true);
   });
 
@@ -208,7 +227,7 @@ describe('what is stacked on a transaction that we end', () => {
     expect(() => {
       while (job?.next().done === false);
     }).toThrow('a fault of ours');
-    expect([side.gone.size, side.said().length, side.endpoint.isEnding]).toEqual([100, 101, false]);
+    expect([side.gone.size, side.said().length, [...side.endpoint.settling()]]).toEqual([100, 101, []]);
   });
 
   it('is over, and thrown, though the end of one cannot be written', () => {
@@ -222,7 +241,7 @@ describe('what is stacked on a transaction that we end', () => {
     unwritable = children[1] ?? null;
     side.said();
     expect(() => side.endpoint.end(top)).toThrow('a fault of ours');
-    expect([side.said().length, side.endpoint.isEnding]).toEqual([3, false]);
+    expect([side.said().length, [...side.endpoint.settling()]]).toEqual([3, []]);
   });
 
   it('is gone though its handler throws when it hears that it is lost', () => {

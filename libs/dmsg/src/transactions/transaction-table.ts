@@ -164,9 +164,10 @@ export class TransactionTable {
     if (first !== null) first.prevSibling = last;
   }
 
-  /** The first of `leavesFirst(null)`; null: the table is empty. */
-  firstLeaf(): Transaction | null {
-    return this.#firstRoot === null ? null : lowest(this.#firstRoot);
+  /** The first of `leavesFirst(top)`; `top`: nothing is stacked on it (null: the table is empty). */
+  lowest(top: Transaction | null): Transaction | null {
+    const from = top ?? this.#firstRoot;
+    return from === null ? null : lowest(from);
   }
 
   /**
@@ -188,7 +189,7 @@ export class TransactionTable {
 }
 
 /** The first leaf below it, or itself. */
-export function lowest(tx: Transaction): Transaction {
+function lowest(tx: Transaction): Transaction {
   let at = tx;
   while (at.firstChild !== null) at = at.firstChild;
   return at;

@@ -74,6 +74,21 @@ export const DISCARD: TransactionHandler = {
   onLost() {},
 };
 
+/** Takes the transactions that the peer opens, and its one-way messages. */
+export interface EndpointHandler {
+  /**
+   * The peer has opened a transaction. Set `tx.handler`, or refuse it with `TransactionEndpoint.end`; without either,
+   * its further messages are thrown away. If `frame.cmd` has DELETE, the peer has closed its direction already: nothing
+   * more comes, but the answer is still due. Not called for a transaction stacked on one whose handler has `onStacked`.
+   */
+  onOpen(tx: Transaction, frame: Frame): void;
+  /**
+   * A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names,
+   * unless the handler of that transaction has `onOneWay`.
+   */
+  onOneWay(frame: Frame, circuit: Transaction | null): void;
+}
+
 /** Source and target of a routed message of the linkid dialect: the two link ids at offsets 16 and 24 of the header. */
 export interface LinkAddress {
   readonly sourceLo: number;

@@ -211,7 +211,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
    */
   finish(): void {
     for (const tx of this.#routes.all()) tx.data.drop(tx);
-    this.inSlices(this.#finishing());
+    this.inSlices(this.#finishing(this.#endpoint.settling()));
   }
 
   /** The trunk is lost: all transactions on it end with LOSTLINK (architecture.md, "Trunk"). */
@@ -358,8 +358,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#refuse(route, tx);
   }
 
-  *#finishing(): EndingJob {
-    yield* this.#endpoint.settling();
+  *#finishing(ends: EndingJob): EndingJob {
+    yield* ends;
     if (this.#isLost) return;
     this.#countSent();
     this.#wire?.finish();
