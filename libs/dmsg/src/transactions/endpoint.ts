@@ -107,6 +107,7 @@ export class Endpoint implements TransactionEndpoint {
   refusedDepth = 0;
   /** CREATEs refused because their circuit was gone. */
   refusedCircuit = 0;
+  awaited = 0;
 
   readonly #stacked: boolean;
   readonly #ends: StackedEnds;
@@ -171,11 +172,6 @@ export class Endpoint implements TransactionEndpoint {
   /** A copy of the table, children before parents. */
   transactions(): Transaction[] {
     return this.#table.leavesFirst(null);
-  }
-
-  /** Everything that is stacked on `tx`, leaves first: a copy. */
-  stackedOn(tx: Transaction): Transaction[] {
-    return tx.firstChild === null ? [] : this.#table.leavesFirst(tx);
   }
 
   /** A transaction that we opened, by its msgid. */
