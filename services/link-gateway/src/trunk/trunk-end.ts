@@ -307,9 +307,12 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   routeClosed(route: Route): void {
     this.#deps.metrics.routes--;
     const tx = this.#routes.remove(route);
-    this.#inWindows.leave(route.inWindow);
     if (route.end === null) this.#deps.terminal.routeEnded(tx);
     else route.end.gone();
+  }
+
+  routeGone({ inWindow }: Route): void {
+    this.#inWindows.leave(inWindow);
   }
 
   creditWaits(): void {
@@ -385,7 +388,6 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     route.isClosed = true;
     this.#deps.metrics.routes--;
     this.#routes.remove(route);
-    this.#inWindows.leave(route.inWindow);
   }
 
   #countSent(): void {
