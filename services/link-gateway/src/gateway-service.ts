@@ -184,7 +184,7 @@ export class Gateway implements Service, AttachHost {
     const tables = this.#tables;
     const reports = this.#reports;
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle, events });
+    const shareLog = new ShareLog({ clock, logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
     const endings = new Endings(deps.endings ?? {}, { failed: (err) => this.#failed(err) });
     this.#endings = endings;
