@@ -10,7 +10,6 @@ import type { Destination, Reader } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { Tap } from '@spanmesh/dmsg-socket/stream/tap';
 import { formatHostPort } from '@spanmesh/runtime/address';
-import type { Timer } from '@spanmesh/runtime/clock';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { ConnId } from '@spanmesh/spantree/ids';
 import { peerAddress } from '../address/peer-address.ts';
@@ -25,7 +24,8 @@ import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
 import { makePeerEndpoint } from './peer-endpoint.ts';
 import { ReadAccount } from './read-account.ts';
-import type { TrafficCounts } from './traffic-counts.ts';
+import { Silence } from './silence.ts';
+import { type TrafficCounts, trafficOf } from './traffic-counts.ts';
 
 /** A TCP connection to a peer: socket, framing, transactions. What the messages mean is up to ConnectionEvents. */
 export class Connection implements DmsgSocketOwner, MessageReceiver, BackpressureOwner, Reader, Destination {
@@ -49,16 +49,12 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   readonly #account: ReadAccount;
   readonly #backpressure: Backpressure;
   #state: ConnectionState;
-  #silence: Timer | null = null;
+  readonly #silence: Silence;
 
   /** Microseconds since 1970: when it was established. */
   #sinceUs = 0;
   /** When it was established, on the clock's monotonic scale, milliseconds. */
   #establishedAt = 0;
-  /** When the last byte came, on the clock's monotonic scale. */
-  #heardAt: number;
-  /** True once any bytes have come. */
-  #heard = false;
   /** Why the connection is being closed in order; null: it is not. */
   #leavingFor: CloseReason | null = null;
   /** The peer has sent FIN, so the connection ends in order and is not cut off. */
@@ -91,14 +87,14 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.holdings = deps.shares.open(this, principal);
     this.#account = new ReadAccount(this, deps);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
-    this.#heardAt = clock.now();
     this.#deadline = new MessageDeadline({ limitMs: options.messageTimeout }, { clock, receiver: this });
     this.#backpressure = new Backpressure(options, { socket, queue, metrics, owner: this });
     this.#state = {
       kind: 'recognising',
       deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
     };
-    this.#silence = clock.after(options.silentTimeout, () => this.#silent());
+    const limitMs = options.silentTimeout;
+    this.#silence = new Silence({ limitMs }, { clock, ended: () => this.close('silent', { afterMs: limitMs }) });
   }
 
   /**
@@ -148,18 +144,8 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   get traffic(): TrafficCounts | null {
     const { endpoint } = this;
     if (endpoint === null) return null;
-    const { bytesIn, queue } = this.#wire;
-    return {
-      messagesIn: endpoint.messagesIn,
-      messagesOut: endpoint.messagesOut,
-      bytesIn,
-      bytesOut: queue.bytesOut,
-      transactionsOpen: endpoint.openCount,
-      transactionsOpened: endpoint.openedCount,
-      queueBytes: queue.bytes,
-      pauses: this.#backpressure.pauses,
-      ageMs: this.#deps.clock.now() - this.#establishedAt,
-    };
+    const { pauses } = this.#backpressure;
+    return trafficOf(endpoint, this.#wire, { pauses, ageMs: this.#deps.clock.now() - this.#establishedAt });
   }
 
   get tap(): Tap | null {
@@ -197,7 +183,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
 
   /** When the last byte came, on the clock's monotonic scale. */
   get heardAt(): number {
-    return this.#heardAt;
+    return this.#silence.heardAt;
   }
 
   /** The peer has sent FIN, so the connection ends in order and is not cut off. */
@@ -208,7 +194,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   resuming(): boolean {
     if (this.#state.kind === 'closed') return false;
     // The connection was not read for a while: the time of silence begins now.
-    this.#heardAt = this.#deps.clock.now();
+    this.#silence.begin();
     return true;
   }
 
@@ -283,12 +269,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   }
 
   beforeRead(): boolean {
-    this.#heardAt = this.#deps.clock.now();
-    if (!this.#heard) {
-      this.#heard = true;
-      this.#silence?.cancel();
-      this.#silence = null;
-    }
+    this.#silence.heard();
     this.#events.heard();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return false;
     this.#account.begin(this.#messages);
@@ -296,7 +277,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   }
 
   afterRead(bytes: number): void {
-    this.#account.end(this, bytes, this.#heardAt);
+    this.#account.end(this, bytes, this.#silence.heardAt);
     if (this.closeReason !== null) return;
     const pending = this.#wire.pendingBytes;
     this.#deadline.note(pending, this.#account.hasBrought(this.#messages));
@@ -378,7 +359,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
       reason,
       deadline: this.#deps.clock.after(lingerMs, () => this.#wire.socket.destroy()),
     });
-    this.#silence?.cancel();
+    this.#silence.stop();
     this.#deadline.stop();
     this.#wire.stopReading();
     this.#deps.metrics.closed[reason]++;
@@ -413,11 +394,6 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
       this.#establish(dialect);
       this.#wire.setRules(rulesOf(dialect));
     });
-  }
-
-  #silent(): void {
-    this.#silence = null;
-    this.close('silent', { afterMs: this.#deps.options.silentTimeout });
   }
 
   #establish(dialect: Dialect): void {
