@@ -74,10 +74,12 @@ function nodeKeyFault({ cluster, id, label }: NodeKey): string | null {
 }
 
 function labelFault(label: string): string | null {
+  // First: a label may be as long as a request.
+  if (label.length > MAX_LABEL_CHARS) return `A label has at most ${MAX_LABEL_CHARS} characters.`;
   // Labels are the bytes of the wire as Latin-1 (types.proto); there a NUL ends them.
   for (let i = 0; i < label.length; i++) {
     const char = label.charCodeAt(i);
     if (char === 0 || char > 0xff) return 'A label consists of characters U+0001 to U+00FF: the bytes of the wire.';
   }
-  return label.length > MAX_LABEL_CHARS ? `A label has at most ${MAX_LABEL_CHARS} characters.` : null;
+  return null;
 }

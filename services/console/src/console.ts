@@ -109,7 +109,7 @@ export class Console {
     }
     this.sessions = new Sessions({ clock });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger: deps.logger, throttle: this.#throttle });
+    const shareLog = new ShareLog({ clock, logger: deps.logger, throttle: this.#throttle });
     this.#connections = new HttpConnections(
       { limit: MAX_CONNECTIONS },
       { limited: (limit) => shareLog.limited(limit) },

@@ -67,6 +67,7 @@ export class Endpoint implements TransactionEndpoint {
   messagesIn = 0;
   /** Messages thrown away silently: the peer's that came too late, and ours in a direction that is deleted. */
   dropped = 0;
+  awaited = 0;
 
   readonly #stacked: boolean;
   readonly #writer: TransactionWriter;
@@ -134,11 +135,6 @@ export class Endpoint implements TransactionEndpoint {
   /** A copy of the table, children before parents. */
   transactions(): Transaction[] {
     return this.#table.leavesFirst(null);
-  }
-
-  /** Everything that is stacked on `tx`, leaves first: a copy. */
-  stackedOn(tx: Transaction): Transaction[] {
-    return tx.firstChild === null ? [] : this.#table.leavesFirst(tx);
   }
 
   /** A transaction that we opened, by its msgid. */

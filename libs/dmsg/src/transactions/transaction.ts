@@ -61,11 +61,6 @@ export interface TransactionHandler<Data = unknown> {
   onSending?(): void;
   /** Its circuit is cut (`TransactionEndpoint.cut`): whatever it has elsewhere is to end, too. Its own end is being sent. */
   onCircuitClosing?(tx: Transaction<Data>): void;
-  /**
-   * True: somebody waits for answers in this transaction, so a connection that is closed in order leaves time for them.
-   * Default: false.
-   */
-  readonly isAwaited?: boolean;
 }
 
 /** A handler that ignores everything; a transaction has it until `onOpen` gives it another. */
@@ -107,8 +102,9 @@ export interface TransactionEndpoint {
   readonly rules: DialectRules;
   /** The link is lost: nothing can be sent or opened on it, even if some handlers have not been told yet. */
   readonly isLost: boolean;
+  /** Transactions in the table in which somebody waits for answers. Their handlers keep it; the endpoint starts it at 0. */
+  awaited: number;
   transactions(): Transaction[];
-  stackedOn(tx: Transaction): Transaction[];
   findOwn(lo: number, hi: number): Transaction | undefined;
   findPeers(lo: number, hi: number): Transaction | undefined;
   open<Data>(

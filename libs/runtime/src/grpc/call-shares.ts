@@ -40,7 +40,7 @@ export class CallShares<Kind extends string> {
   /** The names of the kinds appear in error messages and log lines. */
   constructor(limits: Readonly<Record<Kind, CallLimit>>, { logger, clock, events }: CallShareDeps) {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const log = new ShareLog({ logger, throttle, ...(events && { events }) });
+    const log = new ShareLog({ clock, logger, throttle, ...(events && { events }) });
     const poolOf = (resource: Kind): Pool<Answer> => {
       const { total } = limits[resource];
       return new Pool<Answer>(

@@ -114,7 +114,7 @@ export class GrpcServer {
     this.#clock = clock;
     this.#health.set('', 'NOT_SERVING');
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle: this.#throttle, ...(events && { events }) });
+    const shareLog = new ShareLog({ clock, logger, throttle: this.#throttle, ...(events && { events }) });
     this.publicCalls = new OpenCalls({ limited: (limit) => shareLog.limited(limit) });
     this.connections = new GrpcConnections(
       { resource: `connections to ${setting}`, bounds: connections },

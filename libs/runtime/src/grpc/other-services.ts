@@ -88,7 +88,7 @@ export class OtherServices {
     },
   ) {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle, ...(events && { events }) });
+    const shareLog = new ShareLog({ clock, logger, throttle, ...(events && { events }) });
     const calls = new Map<string, PassedCalls>();
     const led: (readonly [PassedCalls, LedElsewhere])[] = [];
     const add = (name: string, definition: ServiceDefinition, find: () => Destination | null, nobody: string) => {

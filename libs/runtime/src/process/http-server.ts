@@ -68,7 +68,7 @@ export class HttpServer {
     this.#logger = logger;
     this.#fallback = fallback;
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle, ...(events && { events }) });
+    const shareLog = new ShareLog({ clock, logger, throttle, ...(events && { events }) });
     this.#connections = new HttpConnections(
       { limit: MAX_CONNECTIONS },
       { limited: (limit) => shareLog.limited(limit) },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NO_EVENTS } from '../events/event-teller.ts';
+import { FakeClock } from '../fake-clock.ts';
 import { createLogger } from '../log/logger.ts';
 import { AT_LIMIT_MS, LimitsHit, MAX_LIMITS_HIT } from './limits-hit.ts';
 import { Pool, type PoolLimit } from './pool.ts';
@@ -67,7 +68,7 @@ describe('principals at a limit', () => {
     const lines: string[] = [];
     const logger = createLogger({ level: 'warn', service: 'test', destination: { write: (line) => lines.push(line) } });
     const throttle = { admit: () => ({ log: lines.length === 0, suppressed: 0 }) };
-    const log = new ShareLog({ logger, throttle, events: NO_EVENTS, hits: limits });
+    const log = new ShareLog({ clock: new FakeClock(), logger, throttle, events: NO_EVENTS, hits: limits });
     const pool = new Pool<null>(
       { resource: 'watches', total: 9, share: 2 },
       { evict: () => {}, limited: (one) => log.limited(one) },

@@ -1,17 +1,34 @@
 import { EventKind } from '@spanmesh/proto/v1/events';
+import type { Clock } from '../clock.ts';
 import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import type { Logger, Throttle } from '../log/logger.ts';
 import { type LimitsHit, limitsHit } from './limits-hit.ts';
 import type { PoolLimit } from './pool.ts';
 
-/** Reports that a principal has reached a limit: the only place that makes a log line, and an event, of it. */
+/** Names of a principal and a resource that the log has, and events tell of, in one interval. The others are counted. */
+export const MAX_NAMED = 20;
+/** After this time others are named, ms. */
+export const NAMES_INTERVAL_MS = 10_000;
+
+const ADVICE = 'look at what connects from there; raise the total, or the share, if it is right';
+
+/**
+ * Reports that a principal has reached a limit: the only place that makes a log line, and an event, of it. Many
+ * principals together cannot flood either: past MAX_NAMED in an interval one line at its end says how many more there were.
+ */
 export class ShareLog {
+  readonly #clock: Pick<Clock, 'now' | 'after'>;
   readonly #logger: Logger;
   readonly #throttle: Pick<Throttle, 'admit'>;
   readonly #events: EventTeller;
   readonly #hits: LimitsHit;
+  /** End of the present interval, on the clock's monotonic scale; how many are named in it, and how many are not. */
+  #until = Number.NEGATIVE_INFINITY;
+  #named = 0;
+  #others = 0;
 
   constructor(deps: {
+    readonly clock: Pick<Clock, 'now' | 'after'>;
     readonly logger: Logger;
     readonly throttle: Pick<Throttle, 'admit'>;
     /** Default: no events are reported. */
@@ -19,6 +36,7 @@ export class ShareLog {
     /** The list of principals at a limit; default: that of this process. */
     readonly hits?: LimitsHit;
   }) {
+    this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#throttle = deps.throttle;
     this.#events = deps.events ?? NO_EVENTS;
@@ -30,9 +48,8 @@ export class ShareLog {
     const name = nameOf(limit);
     this.#hits.note(name, limit);
     const { log, suppressed } = this.#throttle.admit(name);
-    if (!log) return;
-    const advice = 'look at what connects from there; raise the total, or the share, if it is right';
-    this.#logger.warn({ ...limit, advice, suppressed }, 'a principal has more than its share');
+    if (!log || !this.#mayName()) return;
+    this.#logger.warn({ ...limit, advice: ADVICE, suppressed }, 'a principal has more than its share');
     const { resource, bound, principal, held, limit: value } = limit;
     this.#events.tell(
       {
@@ -48,6 +65,27 @@ export class ShareLog {
   /** It is kept from something because of that, as `spanmesh status` says until what is returned is called. */
   withholds(limit: PoolLimit): () => void {
     return this.#hits.withhold(nameOf(limit), limit);
+  }
+
+  /** False: one more of the others. */
+  #mayName(): boolean {
+    const now = this.#clock.now();
+    if (now >= this.#until) {
+      this.#until = now + NAMES_INTERVAL_MS;
+      this.#named = 0;
+    }
+    if (this.#named < MAX_NAMED) {
+      this.#named++;
+      return true;
+    }
+    if (this.#others++ === 0) this.#clock.after(this.#until - now, () => this.#tellOthers());
+    return false;
+  }
+
+  #tellOthers(): void {
+    const others = this.#others;
+    this.#others = 0;
+    this.#logger.warn({ others, advice: ADVICE }, 'further principals have more than their share');
   }
 }
 

@@ -1,113 +1,31 @@
-import { randomInt } from 'node:crypto';
-import type { Socket } from 'node:net';
 import { LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
-import { DEFAULT_MAX_DEPTH, Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { SaltSequence } from '@spanmesh/dmsg/salt';
-import type { CipherPair } from '@spanmesh/dmsg-socket/handshake/cipher-pair';
 import { DmsgSocket, type DmsgSocketOwner } from '@spanmesh/dmsg-socket/stream/dmsg-socket';
 import { faultOf } from '@spanmesh/dmsg-socket/stream/fault';
-import type { Destination, Flow, Reader } from '@spanmesh/dmsg-socket/stream/flow';
+import type { Destination, Reader } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { Tap } from '@spanmesh/dmsg-socket/stream/tap';
-import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
-import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { formatHostPort } from '@spanmesh/runtime/address';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
-import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { ConnId } from '@spanmesh/spantree/ids';
 import { peerAddress } from '../address/peer-address.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
-import type { GatewayMetrics } from '../metrics.ts';
-import type { GatewayOptions } from '../settings.ts';
-import type { Endings } from '../shares/endings.ts';
-import type { GatewayShares, Holdings } from '../shares/gateway-shares.ts';
+import type { Holdings } from '../shares/gateway-shares.ts';
 import { Backpressure, type BackpressureOwner } from './backpressure.ts';
-import { adviceFor, type CloseReason } from './close-reason.ts';
-import type { KernelQueues } from './kernel-queues.ts';
+import { type CloseDetail, logClose } from './close-log.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { ConnectionDependencies, ConnectionEvents, ConnectionStart } from './connection-start.ts';
+import type { ConnectionState } from './connection-state.ts';
 import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
-import type { ReadTurns } from './read-turns.ts';
-import type { TrafficCounts } from './traffic-counts.ts';
-import type { TurnFlush } from './turn-flush.ts';
-
-/**
- * Where a connection is in its life; changed in `#become` only.
- *
- * * recognising: the dialect is not known. The first state. Leads to open when the dialect is fixed, when the peer's
- *   first messages tell it, or when the time for that is over.
- * * open: messages go both ways. From recognising.
- * * closing: all transactions are lost. The socket is given a moment to send what is queued, and after `finish` the
- *   peer is given one to close its side. From recognising and open, by `close` and `finish`.
- * * closed: the socket has closed. From closing only.
- */
-type State =
-  | { readonly kind: 'recognising'; readonly deadline: Timer }
-  | { readonly kind: 'open'; readonly endpoint: Endpoint }
-  | { readonly kind: 'closing'; readonly reason: CloseReason; readonly deadline: Timer }
-  | { readonly kind: 'closed'; readonly reason: CloseReason };
-
-/** A connected socket that becomes a connection. */
-export interface ConnectionStart {
-  /** Number of the connection. */
-  readonly id: ConnId;
-  readonly socket: Socket;
-  readonly origin: Origin;
-  /** Numeric address and port of the peer: those of the socket, or of the PROXY header. */
-  readonly remote: HostPort;
-  /** Principal whose share of the gateway the connection takes. */
-  readonly principal: string;
-  /** The ciphers of both directions as the handshake has left them; null: plaintext. */
-  readonly cipher: CipherPair | null;
-}
-
-/** What a connection tells its owner: the transactions that its peer opens, and its own state. */
-export interface ConnectionEvents extends EndpointHandler {
-  /** The first call: the dialect is known, and messages may be sent. */
-  established(endpoint: Endpoint): void;
-  /** Bytes have come. */
-  heard(): void;
-  /** Bytes have drained, or the connection has ended. */
-  drained(): void;
-  /**
-   * An open connection ends. After this call its transactions are lost; their handlers are told so, some perhaps in
-   * later turns.
-   */
-  ending(): void;
-  /** The last call: the socket has closed. */
-  gone(reason: CloseReason): void;
-}
-
-/** What all connections share. */
-export interface ConnectionDependencies {
-  readonly options: Pick<
-    GatewayOptions,
-    | 'defaultDialect'
-    | 'dialectTimeout'
-    | 'maxTransactions'
-    | 'messageTimeout'
-    | 'sendLimit'
-    | 'silentTimeout'
-    | 'stallTimeout'
-  >;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly throttle: Throttle;
-  readonly metrics: GatewayMetrics;
-  readonly flow: Flow;
-  readonly turnFlush: TurnFlush;
-  readonly shares: GatewayShares;
-  readonly endings: Pick<Endings, 'run'>;
-  readonly reads: ReadTurns;
-  /** Back-pressure of changes that wait for topology; `reported` counts changes. */
-  readonly reports: Pressure & { readonly reported: number };
-  readonly kernelQueues: KernelQueues;
-}
-
-/** More about why a connection is closed, for the log. */
-export type CloseDetail = Readonly<Record<string, unknown>>;
+import { makePeerEndpoint } from './peer-endpoint.ts';
+import { ReadAccount } from './read-account.ts';
+import { Silence } from './silence.ts';
+import { type TrafficCounts, trafficOf } from './traffic-counts.ts';
 
 /** A TCP connection to a peer: socket, framing, transactions. What the messages mean is up to ConnectionEvents. */
 export class Connection implements DmsgSocketOwner, MessageReceiver, BackpressureOwner, Reader, Destination {
@@ -128,22 +46,15 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   readonly #deadline: MessageDeadline;
   /** Messages that have come. */
   #messages = 0;
-  /** The counts when the present read began. */
-  readonly #before = { messages: 0, reported: 0, handled: 0 };
+  readonly #account: ReadAccount;
   readonly #backpressure: Backpressure;
-  #state: State;
-  #silence: Timer | null = null;
+  #state: ConnectionState;
+  readonly #silence: Silence;
 
   /** Microseconds since 1970: when it was established. */
   #sinceUs = 0;
   /** When it was established, on the clock's monotonic scale, milliseconds. */
   #establishedAt = 0;
-  /** When the last byte came, on the clock's monotonic scale. */
-  #heardAt: number;
-  /** True once any bytes have come. */
-  #heard = false;
-  /** What its endpoint has refused for being stacked too deep, as far as that was noted. */
-  #refusedDepth = 0;
   /** Why the connection is being closed in order; null: it is not. */
   #leavingFor: CloseReason | null = null;
   /** The peer has sent FIN, so the connection ends in order and is not cut off. */
@@ -174,15 +85,16 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.remote = formatHostPort(remote);
     this.principal = principal;
     this.holdings = deps.shares.open(this, principal);
+    this.#account = new ReadAccount(this, deps);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
-    this.#heardAt = clock.now();
     this.#deadline = new MessageDeadline({ limitMs: options.messageTimeout }, { clock, receiver: this });
     this.#backpressure = new Backpressure(options, { socket, queue, metrics, owner: this });
     this.#state = {
       kind: 'recognising',
       deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
     };
-    this.#silence = clock.after(options.silentTimeout, () => this.#silent());
+    const limitMs = options.silentTimeout;
+    this.#silence = new Silence({ limitMs }, { clock, ended: () => this.close('silent', { afterMs: limitMs }) });
   }
 
   /**
@@ -232,18 +144,8 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   get traffic(): TrafficCounts | null {
     const { endpoint } = this;
     if (endpoint === null) return null;
-    const { bytesIn, queue } = this.#wire;
-    return {
-      messagesIn: endpoint.messagesIn,
-      messagesOut: endpoint.messagesOut,
-      bytesIn,
-      bytesOut: queue.bytesOut,
-      transactionsOpen: endpoint.openCount,
-      transactionsOpened: endpoint.openedCount,
-      queueBytes: queue.bytes,
-      pauses: this.#backpressure.pauses,
-      ageMs: this.#deps.clock.now() - this.#establishedAt,
-    };
+    const { pauses } = this.#backpressure;
+    return trafficOf(endpoint, this.#wire, { pauses, ageMs: this.#deps.clock.now() - this.#establishedAt });
   }
 
   get tap(): Tap | null {
@@ -281,7 +183,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
 
   /** When the last byte came, on the clock's monotonic scale. */
   get heardAt(): number {
-    return this.#heardAt;
+    return this.#silence.heardAt;
   }
 
   /** The peer has sent FIN, so the connection ends in order and is not cut off. */
@@ -292,7 +194,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   resuming(): boolean {
     if (this.#state.kind === 'closed') return false;
     // The connection was not read for a while: the time of silence begins now.
-    this.#heardAt = this.#deps.clock.now();
+    this.#silence.begin();
     return true;
   }
 
@@ -367,39 +269,21 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   }
 
   beforeRead(): boolean {
-    const { metrics, clock, reports, flow } = this.#deps;
-    this.#heardAt = clock.now();
-    if (!this.#heard) {
-      this.#heard = true;
-      this.#silence?.cancel();
-      this.#silence = null;
-    }
+    this.#silence.heard();
     this.#events.heard();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return false;
-    const before = this.#before;
-    before.messages = this.#messages;
-    before.reported = reports.reported;
-    before.handled = metrics.handled;
-    flow.begin();
+    this.#account.begin(this.#messages);
     return true;
   }
 
   afterRead(bytes: number): void {
-    const { metrics, shares, reads, reports, flow } = this.#deps;
-    const { messages, reported, handled } = this.#before;
-    if (reports.reported !== reported) flow.sentInto(reports);
-    if (reads.took(this.holdings.connection, bytes, metrics.handled - handled, this.#heardAt)) flow.sentInto(reads);
-    flow.end(this);
+    this.#account.end(this, bytes, this.#silence.heardAt);
     if (this.closeReason !== null) return;
     const pending = this.#wire.pendingBytes;
-    this.#deadline.note(pending, this.#messages !== messages);
-    if (this.#state.kind === 'open') {
-      const { endpoint } = this.#state;
-      shares.transactions.set(this.holdings.transactions, endpoint.peerCount);
-      if (endpoint.refusedDepth !== this.#refusedDepth) this.#noteDepth(endpoint);
-    }
+    this.#deadline.note(pending, this.#account.hasBrought(this.#messages));
+    if (this.#state.kind === 'open') this.#account.note(this.#state.endpoint);
     // Last: this may close the connection, if it holds most and has to give way.
-    shares.received.set(this.holdings.received, pending);
+    this.#deps.shares.received.set(this.holdings.received, pending);
   }
 
   onFailed(thrown: unknown): void {
@@ -462,7 +346,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.close('message-timeout', { pending: this.#wire.pendingBytes, afterMs: this.#deps.options.messageTimeout });
   }
 
-  #become(state: State): void {
+  #become(state: ConnectionState): void {
     this.#state = state;
   }
 
@@ -475,11 +359,11 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
       reason,
       deadline: this.#deps.clock.after(lingerMs, () => this.#wire.socket.destroy()),
     });
-    this.#silence?.cancel();
+    this.#silence.stop();
     this.#deadline.stop();
     this.#wire.stopReading();
     this.#deps.metrics.closed[reason]++;
-    this.#log(reason, detail);
+    logClose(this, reason, detail, this.#deps);
     if (state.kind === 'recognising') state.deadline.cancel();
     if (state.kind === 'open') this.#end(state.endpoint);
     this.#deps.shares.close(this.holdings);
@@ -512,26 +396,13 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     });
   }
 
-  #noteDepth({ refusedDepth }: Endpoint): void {
-    this.#refusedDepth = refusedDepth;
-    const { principal } = this;
-    const [limit, held] = [DEFAULT_MAX_DEPTH, DEFAULT_MAX_DEPTH];
-    this.#deps.shares.limited({ resource: 'stacked transactions', bound: 'share', principal, held, limit });
-  }
-
-  #silent(): void {
-    this.#silence = null;
-    this.close('silent', { afterMs: this.#deps.options.silentTimeout });
-  }
-
   #establish(dialect: Dialect): void {
     if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
-    const endpoint = new Endpoint(
-      { rules: rulesOf(dialect), maxTransactions: this.#deps.options.maxTransactions, generation: randomInt(2 ** 32) },
+    const endpoint = makePeerEndpoint(
+      { dialect, maxTransactions: this.#deps.options.maxTransactions },
       {
         out: this.#wire.queue.out,
         handler: this.#events,
-        salts: new SaltSequence(),
         inSlices: (job) => this.#deps.endings.run(this.principal, this.#telling(job)),
       },
     );
@@ -554,20 +425,5 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     } catch (error) {
       this.onFailed(error);
     }
-  }
-
-  #log(reason: CloseReason, detail: CloseDetail): void {
-    const { logger, throttle } = this.#deps;
-    const advice = adviceFor(reason);
-    const fields = { connection: this.id, peer: this.remote, reason, ...detail };
-    if (advice === null) {
-      logger.debug(fields, 'connection closed');
-      return;
-    }
-    const { log, suppressed } = throttle.admit(`${reason} ${this.address}`);
-    if (!log) return;
-    const line = { ...fields, advice, suppressed };
-    if (reason === 'internal') logger.error(line, 'connection closed');
-    else logger.warn(line, 'connection closed');
   }
 }

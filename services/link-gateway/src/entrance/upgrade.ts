@@ -8,7 +8,7 @@ import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
 import type { PoolBound } from '@spanmesh/runtime/shares/pool';
 import { peerAddress } from '../address/peer-address.ts';
-import type { ConnectionStart } from '../connection/connection.ts';
+import type { ConnectionStart } from '../connection/connection-start.ts';
 import type { Origin } from '../connection/origin.ts';
 import { TCP_KEEPALIVE_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';

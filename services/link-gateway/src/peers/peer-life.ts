@@ -4,12 +4,8 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { CloseReason } from '../connection/close-reason.ts';
-import {
-  Connection,
-  type ConnectionDependencies,
-  type ConnectionEvents,
-  type ConnectionStart,
-} from '../connection/connection.ts';
+import { Connection } from '../connection/connection.ts';
+import type { ConnectionDependencies, ConnectionEvents, ConnectionStart } from '../connection/connection-start.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';

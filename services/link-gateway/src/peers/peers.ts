@@ -1,5 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { ConnectionStart } from '../connection/connection.ts';
+import type { ConnectionStart } from '../connection/connection-start.ts';
 import type { Peer } from './peer.ts';
 import { PeerLife, type PeerLifeDependencies } from './peer-life.ts';
 

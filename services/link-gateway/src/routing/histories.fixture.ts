@@ -198,6 +198,7 @@ export async function play(
       onDemandRelays: 0,
     });
     expect(mesh.trunkCounts.transactions).toBe(mesh.trunkCounts.routes);
+    for (const gateway of mesh.gateways) expect(mesh.busy(gateway)).toBe(0);
     await checkEmpty(mesh);
     for (const { gateway } of mesh.gateways) {
       expect(gateway.counters.internalErrors).toBe(0);

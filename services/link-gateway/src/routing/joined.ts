@@ -21,7 +21,6 @@ export interface JoinedDependencies {
  * When one is lost its partner is aborted with LOSTLINK, and nothing passes any more.
  */
 export class Joined implements TransactionHandler<Transaction> {
-  readonly isAwaited = true;
   /** Handler of the partner transactions. */
   other: Joined = this;
   readonly #metrics: GatewayMetrics;
@@ -94,6 +93,7 @@ export class Joined implements TransactionHandler<Transaction> {
   }
 
   onGone(tx: Transaction<Transaction>): void {
+    tx.endpoint.awaited--;
     this.routes.halfGone();
     this.#sample.ended(tx);
   }
@@ -121,6 +121,8 @@ export class Joined implements TransactionHandler<Transaction> {
     }
     if (this.#metrics.routedTransactions++ % SAMPLED_TRANSACTIONS === 0) this.#sample.begun(tx);
     this.routes.opened();
+    tx.endpoint.awaited++;
+    endpoint.awaited++;
     this.passed.add(bytes);
     tx.bind<Transaction>(this, partner);
     partner.data = tx;

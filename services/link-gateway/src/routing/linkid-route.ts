@@ -178,7 +178,6 @@ export class LinkidJoin {
  * circuits.
  */
 export class LinkidJoined implements TransactionHandler<LinkidJoin> {
-  readonly isAwaited = true;
   readonly routes: RouteClass;
   /** Counts the messages that come in on transactions of this handler, once they have been passed on. */
   readonly passed: Passed;
@@ -202,7 +201,8 @@ export class LinkidJoined implements TransactionHandler<LinkidJoin> {
     abort(tx.data.otherOf(tx));
   }
 
-  onGone({ data }: Transaction<LinkidJoin>): void {
+  onGone({ endpoint, data }: Transaction<LinkidJoin>): void {
+    endpoint.awaited--;
     this.routes.halfGone();
     data.left();
   }

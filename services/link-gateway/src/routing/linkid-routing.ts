@@ -133,6 +133,8 @@ export class LinkidRouting implements AddressedRouting {
     const join = new LinkidJoin(route, tx, far);
     const handler = this.#joinedOver(way);
     handler.routes.opened();
+    tx.endpoint.awaited++;
+    far.endpoint.awaited++;
     handler.passed.add(bytes);
     tx.bind<LinkidJoin>(handler, join);
     far.data = join;

@@ -81,7 +81,6 @@ export interface LocalRouteDependencies {
  * transactions; `data` of a transaction is the client's own handler.
  */
 export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkUser, RouteUser, ReturnPathUser {
-  readonly isAwaited = true;
   readonly #way: LocalWay;
   readonly #flow: Flow;
   readonly #handlers: LocalRouteHandlers;
@@ -213,6 +212,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
   }
 
   onGone(tx: Transaction<TransactionHandler>): void {
+    tx.endpoint.awaited--;
     this.#routes.halfGone();
     this.#way.blocks?.gone(tx);
     this.#transactions.delete(tx);
@@ -234,6 +234,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
 
   #take(tx: Transaction<TransactionHandler>): void {
     this.#routes.opened();
+    tx.endpoint.awaited++;
     this.#transactions.add(tx);
   }
 

@@ -159,6 +159,12 @@ export class Mesh {
     }
   }
 
+  /** On how many connections a drain of all of a gateway's finds transactions in progress. The drain begins. */
+  busy({ attach, log } = this.gateway): unknown {
+    attach.command({ drains: [{ order: 'all', sharePermille: 1000, deadlineMs: 0 }] });
+    return log.find(({ order }) => order === 'all')?.busy;
+  }
+
   /** Loses the trunk with the messages on their way. It may be opened again at once. */
   async cutTrunk(): Promise<void> {
     const { trunks } = this.gateway.gateway;

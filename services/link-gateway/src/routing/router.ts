@@ -70,7 +70,9 @@ export class Router implements RelayRouting {
     const { consolidateReads = [] } = options;
     const { sample } = joins;
     this.#consolidation =
-      consolidateReads.length === 0 ? null : new Consolidation(consolidateReads, { metrics, sample, classes });
+      consolidateReads.length === 0
+        ? null
+        : new Consolidation(consolidateReads, { metrics, sample, classes, inSlices });
     const consolidation = this.#consolidation;
     const routes = classes.client;
     const clients = new LocalClients(options, {

@@ -25,6 +25,8 @@ export interface RouteOwner {
   routeTaken(route: Route, window: number): void;
   /** The route is over, for whatever reason. Called once. */
   routeClosed(route: Route): void;
+  /** Both sides have ended its transaction, so nothing more can come that is charged to its window. Called once. */
+  routeGone(route: Route): void;
   creditWaits(): void;
 }
 
@@ -118,6 +120,7 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
 
   onGone(): void {
     this.close();
+    this.#owner.routeGone(this);
   }
 
   drop(tx: Transaction): void {
@@ -137,7 +140,7 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
     this.recheck();
   }
 
-  /** Its window is given back when nothing more is charged to it. */
+  /** It is over when what was stacked on it has ended. */
   *#closing(rest: EndingJob): EndingJob {
     yield* rest;
     this.close();

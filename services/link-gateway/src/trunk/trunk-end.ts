@@ -13,7 +13,7 @@ import { faultOf } from '@spanmesh/dmsg-socket/stream/fault';
 import type { Destination, Flow, Reader } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
-import type { TrafficCounts } from '../connection/traffic-counts.ts';
+import { type TrafficCounts, trafficOf } from '../connection/traffic-counts.ts';
 import type { RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
@@ -131,18 +131,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   /** Counts of the messages and bytes so far; null before a socket is attached. */
   get traffic(): TrafficCounts | null {
     if (this.#wire === null) return null;
-    const { bytesIn, queue } = this.#wire;
-    return {
-      messagesIn: this.#endpoint.messagesIn,
-      messagesOut: this.#endpoint.messagesOut,
-      bytesIn,
-      bytesOut: queue.bytesOut,
-      transactionsOpen: this.#endpoint.openCount,
-      transactionsOpened: this.#endpoint.openedCount,
-      queueBytes: queue.bytes,
-      pauses: this.#creditWaits,
-      ageMs: this.#deps.clock.now() - this.#attachedAt,
-    };
+    const ageMs = this.#deps.clock.now() - this.#attachedAt;
+    return trafficOf(this.#endpoint, this.#wire, { pauses: this.#creditWaits, ageMs });
   }
 
   get isHigh(): boolean {
@@ -307,9 +297,12 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   routeClosed(route: Route): void {
     this.#deps.metrics.routes--;
     const tx = this.#routes.remove(route);
-    this.#inWindows.leave(route.inWindow);
     if (route.end === null) this.#deps.terminal.routeEnded(tx);
     else route.end.gone();
+  }
+
+  routeGone({ inWindow }: Route): void {
+    this.#inWindows.leave(inWindow);
   }
 
   creditWaits(): void {
@@ -385,7 +378,6 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     route.isClosed = true;
     this.#deps.metrics.routes--;
     this.#routes.remove(route);
-    this.#inWindows.leave(route.inWindow);
   }
 
   #countSent(): void {

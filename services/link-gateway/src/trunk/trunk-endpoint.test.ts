@@ -42,6 +42,7 @@ function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransaction
       inSlices: atOnce,
       routeTaken() {},
       routeClosed() {},
+      routeGone() {},
       creditWaits() {},
     },
   );

@@ -3,7 +3,7 @@ import { DELETE } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -182,6 +182,9 @@ export class TestGatewayEnd {
   asked = 0;
   /** Awaited before each OpenTrunk call is delivered. */
   hold: Promise<void> = Promise.resolve();
+  /** What ends because something else has waits in `ends` until the test does it. */
+  holdsEnds = false;
+  readonly ends: EndingJob[] = [];
   /** The port that OpenTrunk's answers name instead of the real one. */
   port: number | null = null;
 
@@ -206,7 +209,10 @@ export class TestGatewayEnd {
         random: () => 0,
         destinations: this.terminal,
         flow: this.flow,
-        inSlices: (_gateway, job) => void [...job],
+        inSlices: (_gateway, job) => {
+          if (this.holdsEnds) this.ends.push(job);
+          else void [...job];
+        },
         limited: () => {},
         sendLimit: 16 * 1024 * 1024,
         changed: () => this.unreachable.push(this.trunks.state().unreachable),
@@ -261,6 +267,14 @@ export class TestPair {
     const route = this.a.trunks.route({ gateway: this.b.id, number: link }, dialect, source, destination);
     if (route === null) throw new Error('no route');
     return route;
+  }
+
+  /** Does what has waited in `ends` on either side. */
+  goOn(): void {
+    for (const end of [this.a, this.b]) {
+      end.holdsEnds = false;
+      for (const job of end.ends.splice(0)) void [...job];
+    }
   }
 
   async stop(): Promise<void> {

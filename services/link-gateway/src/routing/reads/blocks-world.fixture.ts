@@ -2,6 +2,7 @@ import { BASE_MASK, BLK_ERROR, BLK_OPEN, BLK_READ, BLK_WRITE, DELETE, LNK_ERROR 
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeBlkIo, encodeBlkOpen } from '@spanmesh/dmsg/payload/blk';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { EndingsOptions } from '../../shares/endings.ts';
 import { type Member, Mesh, type Span } from '../mesh.fixture.ts';
 
 /** The cluster (peer_id) of all spans that the fixtures offer. */
@@ -89,8 +90,16 @@ export class BlocksWorld {
     node.node.onOpen = (tx, frame) => this.#opened(tx, frame);
   }
 
-  static async start({ gateways = 1, clusters = CLUSTER }: { gateways?: 1 | 2; clusters?: string } = {}) {
-    const mesh = await Mesh.start({ SPANMESH_CONSOLIDATE_READS: clusters }, gateways);
+  static async start({
+    gateways = 1,
+    clusters = CLUSTER,
+    endings = {},
+  }: {
+    gateways?: 1 | 2;
+    clusters?: string;
+    endings?: EndingsOptions;
+  } = {}) {
+    const mesh = await Mesh.start({ SPANMESH_CONSOLIDATE_READS: clusters }, gateways, endings);
     const node = await mesh.join('circuit');
     return new BlocksWorld(mesh, node, await mesh.span(node));
   }

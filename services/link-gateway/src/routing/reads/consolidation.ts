@@ -1,3 +1,4 @@
+import type { EndingJob } from '@spanmesh/dmsg/transaction';
 import { formatUuid } from '@spanmesh/dmsg/uuid';
 import type { GatewayMetrics } from '../../metrics.ts';
 import type { Link } from '../../peers/peer.ts';
@@ -17,6 +18,8 @@ export interface ConsolidationDependencies {
   readonly metrics: GatewayMetrics;
   readonly sample: RoutedSample;
   readonly classes: RouteClasses;
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
 /**

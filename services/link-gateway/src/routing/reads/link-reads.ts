@@ -4,7 +4,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { keepFrame } from '@spanmesh/dmsg/kept-frame';
-import type { Transaction, TransactionEndpoint } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction, TransactionEndpoint } from '@spanmesh/dmsg/transaction';
 import type { GatewayMetrics } from '../../metrics.ts';
 import type { Link } from '../../peers/peer.ts';
 import { bytesOf, type RouteClasses } from '../route-class.ts';
@@ -28,17 +28,31 @@ export interface LinkReadsDependencies {
   readonly classes: RouteClasses;
   /** Bytes of partial answers kept, for all consolidated links of this gateway together. */
   readonly kept: { bytes: number };
+  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
+}
+
+/** A read that the node has been sent and that others may wait for. `on`: the open that it is stacked on; null: none. */
+interface SentRead {
+  readonly kind: 'read';
+  readonly read: SharedRead;
+  readonly on: SentOpen | null;
+}
+
+/** A BLK_OPEN that the node has been sent. */
+interface SentOpen {
+  readonly kind: 'open';
+  /** Its payload; null: it was not granted, or more was sent in it, so that reads on it are like no others. */
+  payload: string | null;
+  granted: boolean;
+  /** It is ending, and what is stacked on it. */
+  isClosing: boolean;
+  /** The reads on it that others may wait for; null: there has been none. */
+  reads: Set<Transaction> | null;
 }
 
 /** A transaction that the node has been sent. */
-type Sent =
-  | { readonly kind: 'read'; readonly read: SharedRead }
-  /**
-   * A BLK_OPEN. `payload`: its payload; null: it was not granted, or more was sent in it, so that reads on it are like
-   * no others.
-   */
-  | { readonly kind: 'open'; payload: string | null; granted: boolean }
-  | { readonly kind: 'write' };
+type Sent = SentRead | SentOpen | { readonly kind: 'write' };
 
 /**
  * Consolidated reads of the node at the end of one link (architecture.md, "Consolidated reads"). The first asker of a
@@ -54,15 +68,17 @@ export class LinkReads implements Noted, Asks {
 
   readonly #link: Transaction;
   readonly #number: number;
+  readonly #principal: string;
   readonly #blocks: NodeBlocks<SharedRead>;
   readonly #deps: LinkReadsDependencies;
   readonly #sent = new Map<Transaction, Sent>();
   readonly #waitingReads = new WaitingReads(this);
   #closed = false;
 
-  constructor({ id, tx }: Link, blocks: NodeBlocks<SharedRead>, deps: LinkReadsDependencies) {
+  constructor({ id, tx, connection }: Link, blocks: NodeBlocks<SharedRead>, deps: LinkReadsDependencies) {
     this.#link = tx;
     this.#number = id;
+    this.#principal = connection.principal;
     this.endpoint = tx.endpoint;
     this.#blocks = blocks;
     this.#deps = deps;
@@ -109,10 +125,10 @@ export class LinkReads implements Noted, Asks {
     if (sent?.kind === 'read') {
       // An asker that closes its direction in order has sent no more than the read. Anything else it sends may change
       // the answer.
-      if ((cmd & (BASE_MASK | DELETE | ABORT)) !== (LNK_ERROR | DELETE)) this.#askAgain(sent.read);
+      if ((cmd & (BASE_MASK | DELETE | ABORT)) !== (LNK_ERROR | DELETE)) this.#askAgain(far, sent);
     } else if (sent?.kind === 'open') {
       sent.payload = null;
-      if ((cmd & DELETE) !== 0) this.#closing(far);
+      if ((cmd & DELETE) !== 0) this.#closing(sent);
     }
     if (mayWrite(cmd)) this.#write(far, EVERYTHING);
   }
@@ -124,7 +140,7 @@ export class LinkReads implements Noted, Asks {
 
   answered(far: Transaction, frame: Frame): void {
     const sent = this.#sent.get(far);
-    if (sent?.kind === 'read') this.#readAnswered(sent.read, frame);
+    if (sent?.kind === 'read') this.#readAnswered(far, sent, frame);
     else if (sent?.kind === 'open') {
       // The open is granted by its first answer, if that has no error. A further answer may mean anything.
       if (sent.granted || frame.error !== 0) sent.payload = null;
@@ -134,10 +150,10 @@ export class LinkReads implements Noted, Asks {
 
   lost(far: Transaction): void {
     const sent = this.#sent.get(far);
-    if (sent?.kind === 'read') this.#askAgain(sent.read);
+    if (sent?.kind === 'read') this.#askAgain(far, sent);
     else if (sent?.kind === 'open') {
       sent.payload = null;
-      this.#closing(far);
+      this.#closing(sent);
     }
   }
 
@@ -145,7 +161,7 @@ export class LinkReads implements Noted, Asks {
     const sent = this.#sent.get(far);
     if (sent === undefined) return;
     this.#sent.delete(far);
-    if (sent.kind === 'read') this.#askAgain(sent.read);
+    if (sent.kind === 'read') this.#askAgain(far, sent);
     else if (sent.kind === 'write') this.#blocks.writeOver(far);
   }
 
@@ -176,13 +192,20 @@ export class LinkReads implements Noted, Asks {
 
   #lead(far: Transaction, read: SharedRead): void {
     // Noted even if no further read may wait for this one: some may wait for it already.
-    if (this.#blocks.readSent(read) || read.waiting.size > 0) this.#sent.set(far, { kind: 'read', read });
+    if (!this.#blocks.readSent(read) && read.waiting.size === 0) return;
+    const on = far.circuit === null ? undefined : this.#sent.get(far.circuit);
+    const open = on?.kind === 'open' ? on : null;
+    this.#sent.set(far, { kind: 'read', read, on: open });
+    if (open === null) return;
+    open.reads ??= new Set();
+    open.reads.add(far);
   }
 
   #note(far: Transaction, request: BlkRequest): void {
     if (request.kind === 'write') this.#write(far, request.range);
     else if (request.kind === 'open') {
-      this.#sent.set(far, { kind: 'open', payload: request.payload, granted: false });
+      const { payload } = request;
+      this.#sent.set(far, { kind: 'open', payload, granted: false, isClosing: false, reads: null });
     }
   }
 
@@ -194,32 +217,33 @@ export class LinkReads implements Noted, Asks {
   #wait(waits: WaitingRead): void {
     waits.tx.bind<WaitingRead>(this.#waitingReads, waits);
     waits.joined.routes.opened();
+    waits.tx.endpoint.awaited++;
     this.#deps.metrics.readsConsolidated++;
   }
 
   /** An asker's open ends, and with it the reads stacked on it: askers that wait for one of these ask again. */
-  #closing(far: Transaction): void {
-    for (const stacked of far.endpoint.stackedOn(far)) {
-      const sent = this.#sent.get(stacked);
-      if (sent?.kind === 'read') this.#askAgain(sent.read);
-    }
+  #closing(open: SentOpen): void {
+    open.isClosing = true;
+    if (open.reads !== null) this.#inSlices(this.#askingAgain(open.reads));
   }
 
-  #readAnswered(read: SharedRead, frame: Frame): void {
+  #readAnswered(far: Transaction, sent: SentRead, frame: Frame): void {
+    const { read } = sent;
     this.#blocks.seal(read);
-    if (read.waiting.size === 0) return;
+    if (read.waiting.size === 0) this.#forget(far, sent);
     // An abort or LOSTLINK concerns the first asker only: the others ask again.
-    if ((frame.cmd & ABORT) !== 0 || frame.error === ErrorCode.LOSTLINK) this.#askAgain(read);
-    else if ((frame.cmd & DELETE) !== 0) this.#copyToAll(read, frame);
-    else this.#keep(read, frame);
+    else if ((frame.cmd & ABORT) !== 0 || frame.error === ErrorCode.LOSTLINK) this.#askAgain(far, sent);
+    else if ((frame.cmd & DELETE) !== 0) this.#copyToAll(far, sent, frame);
+    else this.#keep(far, sent, frame);
   }
 
-  #keep(read: SharedRead, frame: Frame): void {
+  #keep(far: Transaction, sent: SentRead, frame: Frame): void {
+    const { read } = sent;
     const bytes = bytesOf(frame);
     const { kept } = this.#deps;
     if (kept.bytes + bytes > MAX_KEPT_BYTES) {
-      const { payload } = read;
-      for (const waits of this.#take(read)) this.#ask(waits, payload, waits.tx.rxDeleted);
+      this.#forget(far, sent);
+      this.#inSlices(this.#asking(read, { together: false }));
       return;
     }
     kept.bytes += bytes;
@@ -228,49 +252,63 @@ export class LinkReads implements Noted, Asks {
   }
 
   /** The answer is complete with `frame`: copies it to all that wait. Past MAX_COPIED_BYTES the rest ask once more. */
-  #copyToAll(read: SharedRead, frame: Frame): void {
+  #copyToAll(far: Transaction, sent: SentRead, frame: Frame): void {
+    const { read } = sent;
     const { kept } = read;
     const bytes = read.keptBytes + bytesOf(frame);
-    const waiting = this.#take(read);
-    const reached = Math.max(1, Math.floor(MAX_COPIED_BYTES / bytes));
-    for (const waits of waiting.slice(0, reached)) {
+    this.#forget(far, sent);
+    for (let left = Math.max(1, Math.floor(MAX_COPIED_BYTES / bytes)); left > 0; left--) {
+      const waits = read.next();
+      if (waits === null) return;
       for (const part of kept) copyTo(waits, part);
       copyTo(waits, frame);
     }
-    if (waiting.length > reached) this.#askFor(read, waiting.slice(reached));
+    this.#inSlices(this.#asking(read, { together: true }));
   }
 
   /**
-   * There will be no answer for those that wait for this read: the first of them asks the node, and the others wait for
-   * its answer.
+   * There will be no answer in `far` for those that wait for its read: the first of them asks the node, and the others
+   * wait for its answer.
    */
-  #askAgain(read: SharedRead): void {
-    this.#blocks.seal(read);
-    this.#askFor(read, this.#take(read));
+  #askAgain(far: Transaction, sent: SentRead): void {
+    this.#forget(far, sent);
+    if (sent.read.waiting.size > 0) this.#inSlices(this.#asking(sent.read, { together: true }));
   }
 
-  #askFor({ payload, range, key }: SharedRead, waiting: readonly WaitingRead[]): void {
-    for (const [n, waits] of waiting.entries()) {
-      const asked = this.#ask(waits, payload, waits.tx.rxDeleted);
-      if (asked === null) continue;
-      const read = new SharedRead({ payload, range, key });
-      for (const other of waiting.slice(n + 1)) other.waitFor(read);
-      this.#lead(asked.data, read);
-      return;
+  *#askingAgain(reads: ReadonlySet<Transaction>): EndingJob {
+    for (const far of reads) {
+      const sent = this.#sent.get(far);
+      if (sent?.kind !== 'read') continue;
+      this.#forget(far, sent);
+      yield 1;
+      yield* this.#asking(sent.read, { together: true });
     }
   }
 
-  /**
-   * Removes and returns the askers that wait for this read, in the order in which they came, and drops the kept
-   * messages.
-   */
-  #take(read: SharedRead): WaitingRead[] {
-    const waiting = [...read.waiting];
-    for (const waits of waiting) waits.leave();
+  /** Those that wait for a read that nobody asks the node for ask it; `together`: one of them does for all. */
+  *#asking(read: SharedRead, { together }: { readonly together: boolean }): EndingJob {
+    for (let waits = read.next(); waits !== null; waits = read.next()) {
+      const asked = this.#ask(waits, read.payload, waits.tx.rxDeleted);
+      if (asked !== null && together) {
+        this.#lead(asked.data, read);
+        return;
+      }
+      yield 1;
+    }
+  }
+
+  /** What comes in `far` is for its own asker only. The others go on waiting for the read, of which nothing is kept. */
+  #forget(far: Transaction, { read, on }: SentRead): void {
+    this.#blocks.seal(read);
+    this.#sent.delete(far);
+    on?.reads?.delete(far);
     this.#deps.kept.bytes -= read.keptBytes;
     read.keptBytes = 0;
     read.kept = [];
-    return waiting;
+  }
+
+  #inSlices(job: EndingJob): void {
+    this.#deps.inSlices(this.#principal, job);
   }
 
   /**
@@ -279,7 +317,8 @@ export class LinkReads implements Noted, Asks {
    */
   #ask(waits: WaitingRead, payload: Buffer, last: boolean): Transaction<Transaction> | null {
     const { target, joined } = waits;
-    if (this.#closed || target.ended || target.txDeleted) {
+    const on = this.#sent.get(target);
+    if (this.#closed || target.ended || target.txDeleted || (on?.kind === 'open' && on.isClosing)) {
       joined.refuse(waits.tx);
       return null;
     }
@@ -292,6 +331,7 @@ export class LinkReads implements Noted, Asks {
       return null;
     }
     this.#deps.metrics.readsAskedAgain++;
+    this.endpoint.awaited++;
     joined.passed.add(READ_BYTES);
     waits.tx.bind<Transaction>(joined, far);
     far.data = waits.tx;

@@ -4,7 +4,7 @@ import type { BlockRange } from './block-range.ts';
 import type { NodeRead } from './node-blocks.ts';
 import type { ReadJoined } from './read-joined.ts';
 
-/** A read that the node has been sent, and the askers that wait for its answer. */
+/** A read that the node has been sent, and the askers that wait for its answer: also for that of the next who asks it. */
 export class SharedRead implements NodeRead {
   readonly range: BlockRange;
   readonly key: string;
@@ -19,6 +19,15 @@ export class SharedRead implements NodeRead {
     this.range = range;
     this.key = key;
     this.payload = payload;
+  }
+
+  /** Removes and returns the asker that has waited longest; null: none waits. */
+  next(): WaitingRead | null {
+    for (const waits of this.waiting) {
+      waits.leave();
+      return waits;
+    }
+    return null;
   }
 }
 
@@ -37,13 +46,6 @@ export class WaitingRead {
     this.tx = tx;
     this.target = target;
     this.joined = joined;
-    this.read = read;
-    read.waiting.add(this);
-  }
-
-  /** Makes it wait for another read than before. */
-  waitFor(read: SharedRead): void {
-    this.leave();
     this.read = read;
     read.waiting.add(this);
   }

@@ -18,7 +18,6 @@ export interface Asks {
  * gets a read of its own.
  */
 export class WaitingReads implements TransactionHandler<WaitingRead> {
-  readonly isAwaited = true;
   readonly #asks: Asks;
 
   constructor(asks: Asks) {
@@ -54,8 +53,9 @@ export class WaitingReads implements TransactionHandler<WaitingRead> {
     data.leave();
   }
 
-  onGone({ data }: Transaction<WaitingRead>): void {
+  onGone({ endpoint, data }: Transaction<WaitingRead>): void {
     data.leave();
+    endpoint.awaited--;
     // Two halves, as for joined transactions: RouteClass counted both when the asker began to wait.
     data.joined.routes.halfGone();
     data.joined.routes.halfGone();

@@ -1,0 +1,15 @@
+import { randomInt } from 'node:crypto';
+import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
+import { Endpoint, type EndpointDependencies } from '@spanmesh/dmsg/endpoint';
+import { SaltSequence } from '@spanmesh/dmsg/salt';
+
+/** Makes the endpoint of a connection with a peer. Its msgids begin where nobody can foresee. */
+export function makePeerEndpoint(
+  { dialect, maxTransactions }: { readonly dialect: Dialect; readonly maxTransactions: number },
+  deps: Pick<EndpointDependencies, 'handler' | 'inSlices' | 'out'>,
+): Endpoint {
+  return new Endpoint(
+    { rules: rulesOf(dialect), maxTransactions, generation: randomInt(2 ** 32) },
+    { ...deps, salts: new SaltSequence() },
+  );
+}
