@@ -202,6 +202,19 @@ describe('beside a write', () => {
     expect(bases()).toEqual([0x500302, 0x500402]);
   });
 
+  it.each([
+    ['over another link of the same node no read waits for another one', 3, 0],
+    ['to a node that differs in its type of peer reads wait for each other as usual', 4, 1],
+  ])('%s', async (_what, peerType, consolidated) => {
+    world = await BlocksWorld.start();
+    const [a, b, c] = await world.askers(3);
+    const span = await world.mesh.span(await world.mesh.join('circuit'), 1, peerType);
+    c!.write({}, { on: await world.mesh.relaySpan(span, c!.member) });
+    await world.mesh.settled(1);
+    await allRead([a!, b!]);
+    expect(world.consolidated).toBe(consolidated);
+  });
+
   it('that goes on in its transaction, or is one-way and has no end, no read waits for another one', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
