@@ -1,4 +1,4 @@
-import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_OPEN, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
+import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_OPEN, BLK_READ, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -213,6 +213,18 @@ describe('beside a write', () => {
     await world.mesh.settled(1);
     await allRead([a!, b!]);
     expect(world.consolidated).toBe(consolidated);
+  });
+
+  it('that is refused, since its asker has closed what it is stacked on, reads wait for each other as usual', async () => {
+    world = await BlocksWorld.start();
+    const [a, b, c] = await world.askers(3);
+    const on = await c!.open(3);
+    c!.member.node.endpoint.end(on);
+    const refused = c!.write({}, { on });
+    await c!.until(refused);
+    expect(world.mesh.gateway.gateway.counters.routedDropped).toBe(1);
+    await allRead([a!, b!]);
+    expect([world.consolidated, bases()]).toEqual([1, [BLK_READ]]);
   });
 
   it('that goes on in its transaction, or is one-way and has no end, no read waits for another one', async () => {
