@@ -830,4 +830,11 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(payload[VERSION] !== TRUNK_VERSION)',
     why: 'headers are whole multiples of 64 bytes, and one without a payload has no version',
   },
+  {
+    file: 'services/link-gateway/src/dial/dial-policy.ts',
+    line: 'for (const own of interfaces ?? []) {',
+    kind: 'logic',
+    replace: '(interfaces)',
+    why: 'each interface has a list, and the compiler cannot know',
+  },
 ];
