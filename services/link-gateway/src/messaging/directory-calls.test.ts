@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { DirectoryService } from '@spanmesh/proto/v1/directory';
+import { DirectoryService, type FindClusterRequest } from '@spanmesh/proto/v1/directory';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
@@ -139,7 +139,8 @@ it('are asked again, of the leader and with the id that the gateway has then, wh
     const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
     server.addService(DirectoryService, {
       findNode: () => {},
-      findCluster: ({ request }) => void asked.push(`${name} ${request.gateway}`),
+      findCluster: ({ request }: { readonly request: FindClusterRequest }) =>
+        void asked.push(`${name} ${request.gateway}`),
     });
     servers.push(server);
     return `127.0.0.1:${await server.start()}`;
