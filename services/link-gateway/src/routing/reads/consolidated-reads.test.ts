@@ -1,4 +1,13 @@
-import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_OPEN, BLK_READ, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
+import {
+  ABORT,
+  BLK_CLOSE,
+  BLK_FREEBLKS,
+  BLK_OPEN,
+  BLK_READ,
+  BLK_WRITE,
+  DELETE,
+  LNK_ERROR,
+} from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
