@@ -11,6 +11,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
+import { RELAY_PACE_BYTES } from './limits.ts';
 import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './testing/gateway.fixture.ts';
 import { RawPeer, word } from './testing/raw-peer.fixture.ts';
 
@@ -850,6 +851,28 @@ describe('given limits', () => {
     await made.attach.until((delta) => delta.connectionsClosed.length === 1);
     expect(made.gateway.counters.closed['send-limit']).toBe(1);
     await barrier(owner);
+  });
+
+  it('opens a relay that waits, be it the only one, once the peer reads again', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    const link = await made.span(owner, 'circuit');
+    const relay = (open: number[], close: number[]) =>
+      made.attach.command({ relays: [{ gateway: '', link, open, close }] });
+    peer.socket.pause();
+    while (made.gateway.queuedBytes < RELAY_PACE_BYTES) {
+      for (let i = 0; i < 100 && made.gateway.queuedBytes < RELAY_PACE_BYTES; i++) {
+        relay([lnkConn], []);
+        relay([], [lnkConn]);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const { relaysOpened } = made.gateway.counters;
+    relay([lnkConn], []);
+    expect(made.gateway.counters.relaysOpened).toBe(relaysOpened);
+    peer.socket.resume();
+    await until(() => made.gateway.counters.relaysOpened === relaysOpened + 1);
   });
 
   it('closes a peer that takes no bytes for too long', async () => {

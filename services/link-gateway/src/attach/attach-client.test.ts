@@ -817,6 +817,18 @@ describe('stopping', () => {
     expect(client.attached).toBe(false);
   });
 
+  it('makes no further attempt', async () => {
+    const clock = new FakeClock();
+    const { client, addresses } = await setup({ clock });
+    addresses.length = 0;
+    const { pending } = clock;
+    client.start();
+    expect(clock.pending).toBe(pending + 1);
+    const stopping = client.stop();
+    expect(clock.pending).toBe(pending);
+    await stopping;
+  });
+
   it('ends an attempt that is under way', async () => {
     const { leader, client } = await setup();
     client.start();

@@ -90,6 +90,8 @@ describe('a rule of the setting', () => {
     ['10.0.0.1/8:987', 'length of a prefix'],
     ['host.example:987', 'address or a prefix'],
     ['2001:db8::1:987', 'in brackets'],
+    ['[2001:db8::1:987', 'in brackets'],
+    ['2001:db8::1]:987', 'in brackets'],
     ['[2001:db8::1]', 'must be'],
     ['', 'must be'],
   ])('%j is refused', (text, why) => {

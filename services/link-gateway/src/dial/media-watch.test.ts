@@ -1,8 +1,10 @@
+import { LINKID } from '@spanmesh/dmsg/dialect';
 import type { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
 import type { LnkConn } from '../peers/peer.ts';
+import { lnkConnPayload } from '../testing/gateway.fixture.ts';
 import type { DialledConnection } from './dialled-connection.ts';
 import { MediaWatch } from './media-watch.ts';
 
@@ -26,6 +28,13 @@ describe('a watch of media', () => {
     const order = { owner: `${n}`, epoch: 1, generation: 1, dialect: 'auto' };
     const connection = { id: n, remote: '192.0.2.1:987', dialect: 'linkid' };
     return { order, peer: { connection, lnkConns: new Set() } } as unknown as DialledConnection;
+  }
+
+  function lnkConn(id: number): LnkConn {
+    const connection = { remote: '192.0.2.1:987', principal: '192.0.2.1' };
+    const volconfs = new Map([[7, { copy: Buffer.alloc(128), receivedUs: 1 }]]);
+    const tx = { endpoint: { rules: LINKID } };
+    return { id, connection, tx, payload: lnkConnPayload('linkid'), openedUs: 1, volconfs } as unknown as LnkConn;
   }
 
   function watch(there = 0): MediaWatch {
@@ -75,6 +84,31 @@ describe('a watch of media', () => {
     takes = true;
     drain();
     expect(written.reduce((sum, { down }) => sum + down.length, 0)).toBe(MAX_MEDIA_CHANGES + 2);
+  });
+
+  it('has many changes in several messages: what was opened first, what is down last', async () => {
+    const watching = watch();
+    takes = false;
+    await nextTurn();
+    for (let n = 0; n < MEDIA_PART_ENTRIES; n++) watching.down(dialled(n), 'hangup');
+    for (const id of [1, 2]) {
+      watching.up(dialled(id));
+      watching.lnkConnClosed(lnkConn(id));
+      watching.slotReceived(lnkConn(id), 7);
+      watching.lnkConnOpened(lnkConn(id));
+    }
+    takes = true;
+    drain();
+    const parts = written.slice(written.findIndex(({ snapshotEnd }) => snapshotEnd) + 1);
+    expect(
+      parts.map((part) => [part.opened, part.slots, part.closed, part.up, part.down].map((all) => all.length)),
+    ).toEqual([
+      [2, 0, 0, 0, 0],
+      [0, 2, 0, 0, 0],
+      [0, 0, 2, 0, 0],
+      [0, 0, 0, 2, 0],
+      [0, 0, 0, 0, MEDIA_PART_ENTRIES],
+    ]);
   });
 
   it('writes nothing once it has ended', async () => {

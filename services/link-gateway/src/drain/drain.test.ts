@@ -113,21 +113,27 @@ describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dial
   });
 });
 
+/** Two peers with a transaction in progress from `peer` to `owner`, which gets it as `routed`. */
+async function withTransaction(made: TestGateway): Promise<{ owner: RawPeer; peer: RawPeer; routed: Got }> {
+  const { peer: owner } = await made.established('circuit');
+  const { peer, lnkConn } = await made.established('circuit');
+  const link = await made.span(owner, 'circuit');
+  made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+  const relay = await peer.next();
+  // CREATE and DELETE in one message, on the relay (REVCIRC): the peer has no more to say in the transaction.
+  peer.say({ cmd: 0xc4000f01, msgid: { lo: 0x80, hi: 0 }, circuit: relay.msgid });
+  const routed = await owner.next();
+  expect([word(routed), routed.circuit]).toEqual(['c4000f01', SPAN]);
+  return { owner, peer, routed };
+}
+
 describe('a drain', () => {
   it.each([true, false])(
     'lets a transaction in progress end, for as long as the grace is (it ends: %s)',
     async (ends) => {
       const made = await start({ SPANMESH_STOP_TIMEOUT: '10s' });
-      const { peer: owner } = await made.established('circuit');
-      const { peer, lnkConn } = await made.established('circuit');
+      const { owner, peer, routed } = await withTransaction(made);
       const { peer: other } = await made.established('circuit');
-      const link = await made.span(owner, 'circuit');
-      made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
-      const relay = await peer.next();
-      // CREATE and DELETE in one message, on the relay (REVCIRC): the peer has no more to say in the transaction.
-      peer.say({ cmd: 0xc4000f01, msgid: { lo: 0x80, hi: 0 }, circuit: relay.msgid });
-      const routed = await owner.next();
-      expect([word(routed), routed.circuit]).toEqual(['c4000f01', SPAN]);
       const stopped = made.gateway.stop();
       await leave(other, 'circuit');
       made.clock.advance(7_000);
@@ -157,6 +163,18 @@ describe('a drain', () => {
     await stopped;
     await peer.end();
     expect(outcome(made)).toMatchObject({ closed: 0, cut: 1 });
+  });
+
+  it('that hurries closes connections with transactions in progress in order, too', async () => {
+    const made = await start({ SPANMESH_STOP_TIMEOUT: '1h' });
+    const { owner, peer } = await withTransaction(made);
+    const stopped = made.gateway.stop();
+    expect(made.attach.delta.connectionsClosing).toEqual([]);
+    made.gateway.hurry();
+    expect(made.attach.delta.connectionsClosing).toHaveLength(2);
+    await Promise.all([leave(peer, 'circuit'), leave(owner, 'circuit')]);
+    await stopped;
+    expect(outcome(made)).toMatchObject({ closed: 2, cut: 0 });
   });
 
   // Limits: link-gateway/src/limits.ts DRAIN_CLOSES_PER_SECOND

@@ -1,12 +1,14 @@
 import { connect, Socket } from 'node:net';
 import { TestDirectory, testKeys } from '@spanmesh/dmsg-socket/keys/keys.fixture';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayMetrics } from '../metrics.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 import { accept } from './accept.ts';
 import { AcceptFilter } from './accept-filter.ts';
 import type { Admitted, NotAdmitted } from './admission.ts';
-import type { EntryDependencies } from './upgrade.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { type EntryDependencies, refuse } from './upgrade.ts';
 
 const BALANCER = '127.0.0.8';
 
@@ -44,6 +46,15 @@ describe('the accept filter', () => {
     const { core, metrics } = coreWhere({ kind: 'refused', refusal: 'no-key' });
     expect(new AcceptFilter(core).check(BALANCER)).toBe(false);
     expect(metrics.refused['no-key']).toBe(0);
+  });
+
+  it('logs the same kind of refusal again if another file of the keys directory is the reason', () => {
+    const refusals = new RefusalLog({ intervalMs: 1000 }, { clock: new FakeClock() });
+    const { core, lines } = coreWhere({ kind: 'refused', refusal: 'bad-key' });
+    for (const file of ['remote/a.pub', 'remote/b.pub', 'remote/a.pub']) {
+      refuse({ ...core, refusals }, { host: '192.0.2.1', port: 0 }, { kind: 'refused', refusal: 'bad-key', file });
+    }
+    expect(lines).toMatchObject([{ file: 'remote/a.pub' }, { file: 'remote/b.pub' }]);
   });
 
   let stop: () => Promise<void>;

@@ -1,12 +1,15 @@
 import { status } from '@grpc/grpc-js';
+import { DirectoryService, type FindClusterRequest } from '@spanmesh/proto/v1/directory';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { limitsHit } from '@spanmesh/runtime/shares/limits-hit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryCalls } from './directory-calls.ts';
-import { MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
+import { ASK_AGAIN_MS, MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
 
 const cluster = (n: number): ClusterKey => ({
   dialect: Dialect.DIALECT_LINKID,
@@ -124,4 +127,38 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     expect(await failure(ask(1))).toBe(status.UNAVAILABLE);
     expect([calls.waiting, clock.pending]).toEqual([0, 0]);
   });
+});
+
+it('are asked again, of the leader and with the id that the gateway has then, when another replica leads', async () => {
+  const clock = new FakeClock();
+  const logger = createLogger({ level: 'silent', service: 'test' });
+  /** The replica and the id of the gateway of each question. Topology answers when the cluster has its nodes: never. */
+  const asked: string[] = [];
+  const servers: GrpcServer[] = [];
+  const replica = async (name: string): Promise<string> => {
+    const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+    server.addService(DirectoryService, {
+      findNode: () => {},
+      findCluster: ({ request }: { readonly request: FindClusterRequest }) =>
+        void asked.push(`${name} ${request.gateway}`),
+    });
+    servers.push(server);
+    return `127.0.0.1:${await server.start()}`;
+  };
+  let leader = await replica('first');
+  let gateway = 'gw.1';
+  const calls = new DirectoryCalls({ gateway: () => gateway, address: () => leader }, { clock, logger });
+  const waits = calls.findCluster(cluster(1), 1, { signal: new AbortController().signal, principal: 'a' });
+  waits.catch(() => {});
+  await until(() => asked.length === 1);
+  leader = await replica('second');
+  gateway = 'gw.2';
+  calls.askAgain();
+  await until(() => clock.pending === 1);
+  clock.advance(ASK_AGAIN_MS);
+  await until(() => asked.length === 2);
+  expect([asked, calls.waiting]).toEqual([['first gw.1', 'second gw.2'], 1]);
+  calls.stop();
+  await expect(waits).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  for (const server of servers) await server.stop(0);
 });

@@ -101,10 +101,10 @@ export class Mesh {
     return member;
   }
 
-  async span(member: Member, dist = 1): Promise<Span> {
+  async span(member: Member, dist = 1, peerType = 3): Promise<Span> {
     const { at, node } = member;
     const known = at.attach.delta.linksOpened.length;
-    const payload = spanPayload(node.dialect, 3, dist);
+    const payload = spanPayload(node.dialect, peerType, dist);
     const tx = node.span(payload);
     const { linksOpened } = await at.attach.until((delta) => delta.linksOpened.length > known);
     const span = { tx, link: linksOpened[known]!.id, at, payload };

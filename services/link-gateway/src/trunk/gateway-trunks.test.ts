@@ -364,11 +364,23 @@ describe('trunks between two gateways', () => {
       expect(pair.b.terminal.heard.map(({ what }) => what)).toEqual(['open', 'lost']);
       expect([pair.a.terminal.ended, pair.b.terminal.ended.length]).toEqual([[route], 1]);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
-      expect(pair.a.log.filter(({ msg }) => msg === 'trunk lost')).toMatchObject([{ peer: pair.b.id }]);
+      expect(pair.a.log.filter(({ msg }) => msg === 'trunk lost')).toMatchObject([{ peer: pair.b.id, level: 'warn' }]);
       pair.clock.advance(100);
       await until(() => pair.a.trunks.counts().established === 1 && pair.b.trunks.counts().established === 1);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).not.toBeNull();
       expect(pair.a.unreachable.flat()).toEqual([]);
+    });
+
+    it.each([
+      ['gone', () => pair.a.trunks.gone([pair.b.id])],
+      ['renamed', () => pair.a.trunks.renamed()],
+      ['stopping', () => void pair.a.trunks.stop()],
+    ])('that is meant is nothing to warn of: %s', async (reason, end) => {
+      drop(await established(1));
+      end();
+      await until(() => pair.a.trunks.counts().established === 0);
+      const lines = pair.a.log.filter((line) => line.reason === reason);
+      expect(lines).toMatchObject([{ level: 'info', msg: 'trunk closed', peer: pair.b.id }]);
     });
 
     it('tells topology after 2 s without the trunk, and again when the trunk is back', async () => {

@@ -108,4 +108,11 @@ describe('opening a trunk', () => {
     expect(await code()).toBe('timeout');
     await closed.promise;
   });
+
+  it('has no more to do with the time that it had, once the trunk is open', async () => {
+    const { socket } = await open();
+    given.abort();
+    expect(socket.destroyed).toBe(false);
+    socket.destroy();
+  });
 });

@@ -1,4 +1,13 @@
-import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_OPEN, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
+import {
+  ABORT,
+  BLK_CLOSE,
+  BLK_FREEBLKS,
+  BLK_OPEN,
+  BLK_READ,
+  BLK_WRITE,
+  DELETE,
+  LNK_ERROR,
+} from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -200,6 +209,31 @@ describe('beside a write', () => {
     await world.mesh.settled(1);
     expect(world.consolidated).toBe(1);
     expect(bases()).toEqual([0x500302, 0x500402]);
+  });
+
+  it.each([
+    ['over another link of the same node no read waits for another one', 3, 0],
+    ['to a node that differs in its type of peer reads wait for each other as usual', 4, 1],
+  ])('%s', async (_what, peerType, consolidated) => {
+    world = await BlocksWorld.start();
+    const [a, b, c] = await world.askers(3);
+    const span = await world.mesh.span(await world.mesh.join('circuit'), 1, peerType);
+    c!.write({}, { on: await world.mesh.relaySpan(span, c!.member) });
+    await world.mesh.settled(1);
+    await allRead([a!, b!]);
+    expect(world.consolidated).toBe(consolidated);
+  });
+
+  it('that is refused, since its asker has closed what it is stacked on, reads wait for each other as usual', async () => {
+    world = await BlocksWorld.start();
+    const [a, b, c] = await world.askers(3);
+    const on = await c!.open(3);
+    c!.member.node.endpoint.end(on);
+    const refused = c!.write({}, { on });
+    await c!.until(refused);
+    expect(world.mesh.gateway.gateway.counters.routedDropped).toBe(1);
+    await allRead([a!, b!]);
+    expect([world.consolidated, bases()]).toEqual([1, [BLK_READ]]);
   });
 
   it('that goes on in its transaction, or is one-way and has no end, no read waits for another one', async () => {
