@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { Clock } from '../clock.ts';
 import type { EventTeller } from '../events/event-teller.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
+import type { LimitsHit } from '../shares/limits-hit.ts';
 import { Pool } from '../shares/pool.ts';
 import { ShareLog } from '../shares/share-log.ts';
 import { ApiError } from './api-error.ts';
@@ -22,6 +23,8 @@ export interface CallShareDeps {
   readonly clock: Clock;
   /** Where users who reach a limit are reported; default: only in the log. */
   readonly events?: EventTeller;
+  /** The list of principals at a limit; default: that of this process. */
+  readonly hits?: LimitsHit;
 }
 
 /** A call that is being answered; null: it cannot be ended early. */
@@ -38,9 +41,9 @@ export class CallShares<Kind extends string> {
   readonly #pools: ReadonlyMap<Kind, Pool<Answer>>;
 
   /** The names of the kinds appear in error messages and log lines. */
-  constructor(limits: Readonly<Record<Kind, CallLimit>>, { logger, clock, events }: CallShareDeps) {
+  constructor(limits: Readonly<Record<Kind, CallLimit>>, { logger, clock, events, hits }: CallShareDeps) {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const log = new ShareLog({ clock, logger, throttle, ...(events && { events }) });
+    const log = new ShareLog({ clock, logger, throttle, ...(events && { events }), ...(hits && { hits }) });
     const poolOf = (resource: Kind): Pool<Answer> => {
       const { total } = limits[resource];
       return new Pool<Answer>(
