@@ -47,6 +47,8 @@ describe('Metrics', () => {
     const text = await metrics.text();
     expect(text).toContain('spanmesh_wait_seconds_bucket{le="1"} 1');
     expect(text).toContain('nodejs_eventloop_lag_seconds');
+    const bounds = [...text.matchAll(/^spanmesh_turn_seconds_bucket\{le="([^"]+)"\} /gm)].map(([, bound]) => bound);
+    expect(bounds.join(' ')).toBe('0.001 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 5 +Inf');
   });
 
   it('writes histograms, by a label if there is one', async () => {

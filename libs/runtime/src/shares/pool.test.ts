@@ -91,7 +91,21 @@ describe('a pool', () => {
     world.pool.close(alone);
     world.pool.close(alone);
     expect(world.pool.open('b', 'b2').share).not.toBe(alone.share);
-    expect(world.pool).toMatchObject({ held: 1, most: 1 });
+    expect(world.pool).toMatchObject({ held: 1, most: 1, first: 'a' });
+    world.pool.close(holding);
+    expect(world.pool.first).toBe('b');
+    const empty = new World(10, 5);
+    empty.take('a1');
+    empty.pool.close(empty.of('a1'));
+    expect(empty.pool).toMatchObject({ held: 0, most: 0, first: '' });
+  });
+
+  it('finds nobody to give way as long as nobody holds anything', () => {
+    const world = new World(10, 5);
+    expect(world.pool.evictMost()).toBe(false);
+    world.of('a1');
+    expect(world.pool.evictMost()).toBe(false);
+    expect([world.evicted, world.limits, world.pool.limits]).toEqual([[], [], 0]);
   });
 
   it('knows which principal holds most, whatever happens', () => {
