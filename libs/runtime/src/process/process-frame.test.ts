@@ -66,6 +66,7 @@ function info({ ports }: ProcessFrame): Promise<ProcessInfo | undefined> {
 describe('the surroundings of a service', () => {
   it('are there before it begins and until it has ended, and say what it is', async () => {
     const { frame, said } = framed({ leads: () => ['volconf'], gateway: () => 'gw.1', notReady: () => 'not yet' });
+    expect(frame.ports.all).toEqual([]);
     await frame.start();
     expect(said).toEqual([['begin', 3]]);
     expect(await info(frame)).toMatchObject({
