@@ -42,15 +42,16 @@ it('texts that are too long are cut, files that are too many and kinds that are 
 });
 
 it.each<Partial<Event>>([
-  { peer: { address: LONG } as Event['peer'] },
-  { target: { address: '', gateway: '', error: LONG } },
-  { member: { name: LONG } as unknown as Event['member'] },
-  { drain: { why: LONG } as unknown as Event['drain'] },
+  { peer: { connection: LONG, address: LONG, dialect: 1, keyName: LONG, reason: LONG, label: LONG } },
+  { target: { address: LONG, gateway: LONG, error: LONG } },
+  { member: { address: LONG, epoch: 1, version: LONG, reason: LONG, service: LONG } },
+  { drain: { order: LONG, done: false, chosen: 1, closed: 1, cut: 1 } },
   { files: { inUse: 1, error: LONG, files: [LONG] } },
-  { limit: { limit: LONG } as unknown as Event['limit'] },
-  { operator: { operator: LONG } as unknown as Event['operator'] },
-  { principal: LONG, reporter: LONG, id: LONG },
+  { limit: { limit: LONG, principal: LONG, value: 1, held: 1, ofAll: false } },
+  { operator: { who: LONG, from: LONG, method: LONG, what: LONG, error: LONG, byConsole: false } },
+  { subject: LONG, principal: LONG, reporter: LONG, id: LONG },
 ])('no text of an event stays too long (%#)', (more) => {
+  expect(JSON.stringify(one(more))).toContain(LONG);
   expect(JSON.stringify(bounded(one(more)))).not.toContain('x'.repeat(MAX_EVENT_TEXT));
 });
 

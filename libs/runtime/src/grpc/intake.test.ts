@@ -23,7 +23,6 @@ function taken() {
   };
 }
 
-// Limits: grpc/intake.ts MOST_WAITING
 it('messages wait for their turn, and from the eighth on the stream is paused until none waits', () => {
   const { said, take, finish } = taken();
   for (let n = 1; n <= 7; n++) take(`${n}`);

@@ -37,7 +37,6 @@ function slicesOf(search: Job<unknown>): number[] {
 }
 
 describe('a search', () => {
-  // Limits: show/find.ts VISITS_PER_STEP
   it('looks at 512 objects in a slice: clusters and nodes, or connections and LNK_CONNs', () => {
     const nodes = (count: number) => withNodes(...Array.from({ length: count }, (_, i) => i + 1)).tree;
     // The cluster is an object, too.
