@@ -63,6 +63,13 @@ describe('a call that a service passes on', () => {
     expect(outcome('/spanmesh.v1.Topology/', TOPOLOGY_NAME, operator.token)).toBe('PERMISSION_DENIED');
   });
 
+  it('is refused without a certificate', () => {
+    expect(serviceGate(DIAL, { certificate: null, token: null })).toEqual({
+      code: status.UNAUTHENTICATED,
+      details: 'The service port is for services with a certificate.',
+    });
+  });
+
   it('is refused with the names of those who may make it', () => {
     expect(serviceGate(DIAL, as(TOPOLOGY_NAME))?.details).toBe(
       `${DIAL} is for ${VOLCONF_NAME}; the certificate shown is that of ${TOPOLOGY_NAME}.`,

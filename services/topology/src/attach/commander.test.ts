@@ -117,6 +117,10 @@ describe('commands', () => {
     a.openLnkConn(a.openConnection());
     a.openLink(a.openConnection(), 1);
     settle(leader, [a]);
+    // One timer, however often commands had to wait.
+    const { pending } = leader.clock;
+    leader.core.flush();
+    expect(leader.clock.pending).toBe(pending);
     const turn = () => new Promise((resolve) => setImmediate(resolve));
     leader.clock.advance(4999);
     await turn();
