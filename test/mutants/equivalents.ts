@@ -886,4 +886,18 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(++units) <= (this.tree.pieceUnits)',
     why: 'a slice may be a unit longer: the turn counts its units',
   },
+  {
+    file: 'libs/runtime/src/log/log-level-control.ts',
+    line: 'this.#timer = null;',
+    kind: 'assignment',
+    replace: ';',
+    why: 'a timer that has fired or is cancelled may be cancelled once more',
+  },
+  {
+    file: 'libs/runtime/src/bus/nats/nats-transport.ts',
+    line: 'this.#lost(error as Error);',
+    kind: 'call',
+    replace: ';',
+    why: 'the socket has told of the same error before',
+  },
 ];
