@@ -900,4 +900,11 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: ';',
     why: 'the socket has told of the same error before',
   },
+  {
+    file: 'libs/runtime/src/bus/nats/nats-options.ts',
+    line: 'if (!(error instanceof TlsError)) throw error;',
+    kind: 'condition',
+    replace: 'false',
+    why: 'a file that cannot be read throws no other error',
+  },
 ];
