@@ -100,6 +100,19 @@ describe('a pool', () => {
     expect(empty.pool).toMatchObject({ held: 0, most: 0, first: '' });
   });
 
+  it('counts what is held beyond the limits, too, until they are enforced; of a holder that is closed nothing', () => {
+    const world = new World(10, 4);
+    const holding = world.of('a1');
+    world.pool.count(holding, 6);
+    expect([world.pool.held, world.evicted]).toEqual([6, []]);
+    world.pool.count(holding, -1);
+    expect(world.pool.held).toBe(5);
+    world.pool.enforce();
+    expect([world.pool.held, world.evicted]).toEqual([0, ['a1']]);
+    world.pool.count(holding, 3);
+    expect(world.pool.held).toBe(0);
+  });
+
   it('finds nobody to give way as long as nobody holds anything', () => {
     const world = new World(10, 5);
     expect(world.pool.evictMost()).toBe(false);
