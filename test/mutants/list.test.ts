@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { EQUIVALENTS } from './equivalents.ts';
 import { MUTANTS } from './list.ts';
 import { type Mutant, MutantError, mutated } from './mutant.ts';
 
@@ -24,4 +25,20 @@ describe('the breaks', () => {
     expect(() => mutated('xx', mutant)).toThrow(MutantError);
     expect(() => mutated('aa', mutant)).toThrow(MutantError);
   });
+});
+
+it('changes that no test could notice are of lines that are there', () => {
+  const lines = new Map<string, Set<string>>();
+  const linesOf = (file: string) => {
+    const known =
+      lines.get(file) ??
+      new Set(
+        read(file)
+          .split('\n')
+          .map((line) => line.trim()),
+      );
+    lines.set(file, known);
+    return known;
+  };
+  expect(EQUIVALENTS.filter(({ file, line }) => !linesOf(file).has(line))).toEqual([]);
 });

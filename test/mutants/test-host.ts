@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { BaseSequencer, createVitest, type TestSpecification } from 'vitest/node';
-import { distance } from './nearest.ts';
+import { distance, ownTest } from './nearest.ts';
 import type { HostAnswer, HostProgress, HostRequest } from './package-tests.ts';
 
 /** Nearest to the change first: what is beside it knows most of it, and the first that fails ends the run. */
@@ -51,7 +51,7 @@ async function answer({ changed, of }: HostRequest): Promise<void> {
   for (const one of [before, file]) if (one !== null) vitest.invalidateFile(one);
   before = file;
   NearestFirst.changed = file;
-  if (of === 'related') vitest.config.related = [file];
+  if (of === 'related') vitest.config.related = [file, ownTest(file)];
   const tests = await vitest.getRelevantTestSpecifications();
   isHung = false;
   // Nothing that nobody runs can be noticed.

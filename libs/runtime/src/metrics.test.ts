@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Distribution } from './distribution.ts';
 import { MAX_LABEL_VALUES, Metrics } from './metrics.ts';
 
@@ -47,6 +47,27 @@ describe('Metrics', () => {
     const text = await metrics.text();
     expect(text).toContain('spanmesh_wait_seconds_bucket{le="1"} 1');
     expect(text).toContain('nodejs_eventloop_lag_seconds');
+    const bounds = [...text.matchAll(/^spanmesh_turn_seconds_bucket\{le="([^"]+)"\} /gm)].map(([, bound]) => bound);
+    expect(bounds.join(' ')).toBe('0.001 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 5 +Inf');
+  });
+
+  it('measures for how long others wait for a turn, in seconds', async () => {
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1000);
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const metrics = new Metrics({ processMetrics: true });
+      for (const at of [1020, 1540, 1550]) {
+        now.mockReturnValue(at);
+        vi.advanceTimersByTime(20);
+      }
+      const lines = values(await metrics.text());
+      // In time, 500 ms late, and early, because the one before was late.
+      expect(lines).toContain('spanmesh_turn_seconds_sum 0.5');
+      expect(lines).toContain('spanmesh_turn_seconds_count 3');
+    } finally {
+      vi.useRealTimers();
+      now.mockRestore();
+    }
   });
 
   it('writes histograms, by a label if there is one', async () => {

@@ -36,7 +36,7 @@ function newBus(): InProcessBus {
   return bus;
 }
 
-async function replica(bus: InProcessBus) {
+async function replica(bus: InProcessBus, { starts = true } = {}) {
   const grpcServer = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   const apiServer = new GrpcServer({ listen: null, setting: 'TEST' }, { logger });
   const metrics = new Metrics();
@@ -51,7 +51,7 @@ async function replica(bus: InProcessBus) {
   );
   port = await grpcServer.start();
   cleanups.push(() => grpcServer.stop(0));
-  await topology.start();
+  if (starts) await topology.start();
   cleanups.push(() => topology.stop());
   return { topology, metrics, address: `127.0.0.1:${port}` };
 }
@@ -278,6 +278,11 @@ describe('GetStatus', () => {
       client.getStatus({}, (error, answer) => (error ? reject(error) : resolve(answer))),
     );
   };
+
+  it('names nobody before the replica contends for the lease', async () => {
+    const { address } = await replica(newBus(), { starts: false });
+    expect(await ask(address)).toMatchObject({ replica: '', leader: undefined, revision: '' });
+  });
 
   it('names the leader and the gateways, and counts the objects', async () => {
     const { topology, address } = await replica(newBus());

@@ -76,6 +76,11 @@ describe('the caller of a call that is passed on', () => {
     expect(takePassedOn(headers)).toEqual(NOBODY);
   });
 
+  it('is passed on by a token of the greatest length', () => {
+    const token = 'x'.repeat(MAX_TOKEN_CHARS);
+    expect(takePassedOn(passingOn({ ...NOBODY, token }))).toEqual({ ...NOBODY, token });
+  });
+
   it('is not passed on by a certificate or token that is longer than the other side takes', () => {
     const many = issued(Array.from({ length: 400 }, (_, i) => `name-${i}.clients.example.org`));
     expect(many.raw.length).toBeGreaterThan(MAX_PASSED_CERTIFICATE_BYTES);

@@ -63,6 +63,23 @@ describe('a call that a service passes on', () => {
     expect(outcome('/spanmesh.v1.Topology/', TOPOLOGY_NAME, operator.token)).toBe('PERMISSION_DENIED');
   });
 
+  it('is refused without a certificate', () => {
+    expect(serviceGate(DIAL, { certificate: null, token: null })).toEqual({
+      code: status.UNAUTHENTICATED,
+      details: 'The service port is for services with a certificate.',
+    });
+  });
+
+  it('is refused with the names of those who may make it', () => {
+    expect(serviceGate(DIAL, as(TOPOLOGY_NAME))?.details).toBe(
+      `${DIAL} is for ${VOLCONF_NAME}; the certificate shown is that of ${TOPOLOGY_NAME}.`,
+    );
+    const { cert } = authority.issue({ subject: 'x', names: [], roles: ['client'], ...VALID });
+    expect(serviceGate('/x.Y/Z', { certificate: new X509Certificate(cert), token: null })?.details).toBe(
+      '/x.Y/Z is for nobody; the certificate shown is that of nobody.',
+    );
+  });
+
   // Causes: code access/service-callers.ts UNAUTHENTICATED
   it('is passed on by services only: a user who connects to a service port speaks for nobody', () => {
     expect(outcome(LIST, API_CLIENT_NAMES.operate, operator.token)).toBe('PERMISSION_DENIED');

@@ -47,6 +47,14 @@ function allPages(of: (request: PageRequest) => Page<Key>, pageSize: number): Ke
   return pages;
 }
 
+it('the beginning of a key comes before the key, whatever follows', () => {
+  for (const rest of [-1, 0, 1, '', 'x']) {
+    expect(compareKeys(['a'], ['a', rest])).toBeLessThan(0);
+    expect(compareKeys(['a', rest], ['a'])).toBeGreaterThan(0);
+  }
+  expect(compareKeys(['a', 1], ['a', 1])).toBe(0);
+});
+
 describe('pages', () => {
   it('form the list, in order, each as large as asked for', () => {
     const keys = fc.uniqueArray(fc.tuple(fc.string(), fc.integer(), fc.string()), {

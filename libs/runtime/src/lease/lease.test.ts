@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { KeyValue } from '../bus/bus.ts';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
+import type { Clock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { advance, settle } from '../fake-time.fixture.ts';
 import { MAX_EPOCH } from './epoch.ts';
@@ -113,6 +114,7 @@ describe('Lease', () => {
     b.lease.start();
     await advance(clock, 10 * TTL);
     expect([a.lease.isValid(), b.lease.isValid()]).toEqual([true, false]);
+    expect([a.lease.frozenSince, b.lease.frozenSince]).toEqual([null, null]);
     expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: FIRST });
     expect(b.states).toEqual([
       { kind: 'standby', holder: null },
@@ -259,6 +261,47 @@ describe('Lease', () => {
     await stopped;
     expect((await record()).holder).toBe('');
   });
+
+  it('is released also when a takeover of unknown outcome is under way', async () => {
+    const a = contender('a');
+    a.fates.push({ kind: 'ok' }, { kind: 'lost' });
+    a.lease.start();
+    await settle();
+    expect([a.lease.state.kind, (await record()).address]).toEqual(['standby', 'a:1']);
+    const stopped = a.lease.stop();
+    await advance(clock, TTL);
+    await stopped;
+    expect((await record()).holder).toBe('');
+  });
+
+  it.each([
+    [799, []],
+    [800, ['frozen', 'leading']],
+  ])(
+    'whose process was stopped for %i ms of 1000 until the answer to a renewal came becomes %j',
+    async (stopped, kinds) => {
+      let asleep = 0;
+      const late: Clock = {
+        now: () => clock.now() + asleep,
+        wall: () => clock.wall() + asleep,
+        after: (ms, fn) => clock.after(ms, fn),
+      };
+      const kv = new FaultyKv(store, { clock, next: () => ({ kind: 'ok' }) });
+      kv.update = async (...args) => {
+        const revision = await store.update(...args);
+        asleep = stopped;
+        return revision;
+      };
+      const lease = new Lease({ role: ROLE, address: 'a:1', ttlMs: TTL }, { kv, clock: late, random: () => 0.5 });
+      lease.start();
+      await settle();
+      const states: LeaseState[] = [];
+      lease.onChange((state) => states.push(state));
+      clock.advance(TTL / 4);
+      await settle();
+      expect(states.map((state) => state.kind)).toEqual(kinds);
+    },
+  );
 
   it('stops within a limited time when the store is away', async () => {
     const a = await leader('a');

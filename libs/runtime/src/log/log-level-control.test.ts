@@ -23,12 +23,14 @@ describe('LogLevelControl', () => {
     const level = control();
     level.change('debug', { forMs: 1000, by: 'ann' });
     expect([level.level, logger.level]).toEqual(['debug', 'debug']);
+    const until = clock.wall() + 1000;
+    expect(level.state).toEqual({ kind: 'changed', level: 'debug', by: 'ann', until });
     clock.advance(999);
     expect(level.level).toBe('debug');
     clock.advance(1);
     expect([level.level, logger.level, level.state.kind]).toEqual(['info', 'info', 'configured']);
     expect(lines).toMatchObject([
-      { msg: 'log level changed', from: 'info', to: 'debug', by: 'ann', until: expect.stringMatching(/Z$/) },
+      { msg: 'log level changed', from: 'info', to: 'debug', by: 'ann', until: new Date(until).toISOString() },
       { msg: 'log level is as configured again', from: 'debug', to: 'info' },
     ]);
   });
@@ -52,6 +54,15 @@ describe('LogLevelControl', () => {
     expect(level.level).toBe('trace');
     clock.advance(400);
     expect(level.level).toBe('info');
+  });
+
+  it('keeps a change when it is stopped, and leaves no timer', () => {
+    const level = control();
+    level.change('debug', { forMs: 1000, by: 'ann' });
+    level.stop();
+    expect(clock.pending).toBe(0);
+    clock.advance(1000);
+    expect(level.level).toBe('debug');
   });
 
   it('logs nothing when it is reset without a change', () => {

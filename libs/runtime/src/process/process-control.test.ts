@@ -111,6 +111,7 @@ describe('ProcessControl', () => {
   });
 
   it('knows of every process through any one of them', async () => {
+    const before = systemClock.wall();
     const [gateway, topology] = [
       await process('link-gateway', { gateway: 'gw-1.0badcafe' }),
       await process('topology'),
@@ -124,6 +125,7 @@ describe('ProcessControl', () => {
         ['topology', '', ['topology']],
         ['volconf', 'waits', []],
       ]);
+      expect(processes[0]?.startedAt?.getTime()).toBeGreaterThanOrEqual(before);
       expect(processes[0]).toMatchObject({
         gateway: 'gw-1.0badcafe',
         natsConnected: true,

@@ -90,6 +90,27 @@ describe('processes that are asked over the bus', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('report for as long as reports arrive, but at most three seconds', async () => {
+    const ids: string[] = [];
+    let isOver = false;
+    const done = directory
+      .inspect('', { alone: false, take: ({ process }) => ids.push(process?.id ?? '') })
+      .then(() => {
+        isOver = true;
+      });
+    await settle();
+    for (let ms = 0; ms < LONGEST_MS; ms += QUIET_MS / 2) {
+      expect(isOver).toBe(false);
+      bus.publish(processAnswers(questions[0]!.id), report(`p-${ms}`));
+      await settle();
+      clock.advance(QUIET_MS / 2);
+      await settle();
+    }
+    await done;
+    expect(ids).toHaveLength(Math.ceil(LONGEST_MS / (QUIET_MS / 2)));
+    expect(clock.pending).toBe(0);
+  });
+
   it('are not waited for any longer because one repeats its answer', async () => {
     const found = directory.ask({ alone: false });
     await settle();

@@ -91,7 +91,34 @@ describe('a pool', () => {
     world.pool.close(alone);
     world.pool.close(alone);
     expect(world.pool.open('b', 'b2').share).not.toBe(alone.share);
-    expect(world.pool).toMatchObject({ held: 1, most: 1 });
+    expect(world.pool).toMatchObject({ held: 1, most: 1, first: 'a' });
+    world.pool.close(holding);
+    expect(world.pool.first).toBe('b');
+    const empty = new World(10, 5);
+    empty.take('a1');
+    empty.pool.close(empty.of('a1'));
+    expect(empty.pool).toMatchObject({ held: 0, most: 0, first: '' });
+  });
+
+  it('counts what is held beyond the limits, too, until they are enforced; of a holder that is closed nothing', () => {
+    const world = new World(10, 4);
+    const holding = world.of('a1');
+    world.pool.count(holding, 6);
+    expect([world.pool.held, world.evicted]).toEqual([6, []]);
+    world.pool.count(holding, -1);
+    expect(world.pool.held).toBe(5);
+    world.pool.enforce();
+    expect([world.pool.held, world.evicted]).toEqual([0, ['a1']]);
+    world.pool.count(holding, 3);
+    expect(world.pool.held).toBe(0);
+  });
+
+  it('finds nobody to give way as long as nobody holds anything', () => {
+    const world = new World(10, 5);
+    expect(world.pool.evictMost()).toBe(false);
+    world.of('a1');
+    expect(world.pool.evictMost()).toBe(false);
+    expect([world.evicted, world.limits, world.pool.limits]).toEqual([[], [], 0]);
   });
 
   it('knows which principal holds most, whatever happens', () => {

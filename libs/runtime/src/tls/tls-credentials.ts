@@ -42,12 +42,12 @@ export function serverCredentials(files: TlsFiles, clients: ClientCertificates):
 }
 
 /** Passes the present certificates, and each change of them, to grpc-js. */
-class WatchedProvider implements CertificateProvider {
-  readonly #files: TlsFiles;
+export class WatchedProvider implements CertificateProvider {
+  readonly #files: Pick<TlsFiles, 'value' | 'onChange'>;
   readonly #ca = new Set<CaListener>();
   readonly #identity = new Set<IdentityListener>();
 
-  constructor(files: TlsFiles) {
+  constructor(files: Pick<TlsFiles, 'value' | 'onChange'>) {
     this.#files = files;
     files.onChange((material) => {
       for (const listener of this.#ca) listener(caOf(material));

@@ -238,6 +238,22 @@ describe('a watch', () => {
     }
   });
 
+  it('that has ended while it waited for a later revision sends nothing more', () => {
+    const { leader } = watching();
+    const { history } = leader.core;
+    const call = new FakeWritable<WatchResponse>();
+    const revision = history.revision.replace(/[0-9]+$/, '999');
+    const watch = new Watch(
+      { revision, withRelays: false },
+      { stream: call, history, clock: leader.clock, onEnd: () => {}, mayBeBehind: true },
+    );
+    watch.begin();
+    watch.end();
+    history.restart(9);
+    call.drain();
+    expect(call.sent).toEqual([{ created: { revision } }]);
+  });
+
   it('is told to list again when another replica leads', () => {
     const { leader, start } = watching();
     const { call } = start();

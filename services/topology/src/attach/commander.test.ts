@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from '../testing/world.fixture.ts';
+import { RETRY_MS } from './commander.ts';
 
 /** A leader and a gateway with a LNK_CONN, and with links of node 1 on other connections. */
 function relaying({ dists = [1] }: { dists?: number[] } = {}) {
@@ -105,6 +106,28 @@ describe('commands', () => {
     leader.clock.advance(1);
     settle(leader, [a]);
     expect(a.relays.size).toBe(1);
+  });
+
+  it('wait 5 s for a gateway that theirs names, and are sent then, not at the next tick', async () => {
+    const leader = new FakeLeader();
+    // Out of step with the leader's ticks.
+    leader.clock.advance(100);
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    a.named = [b.id];
+    a.openLnkConn(a.openConnection());
+    a.openLink(a.openConnection(), 1);
+    settle(leader, [a]);
+    // One timer, however often commands had to wait.
+    const { pending } = leader.clock;
+    leader.core.flush();
+    expect(leader.clock.pending).toBe(pending);
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    leader.clock.advance(4999);
+    await turn();
+    const { length } = a.stream!.sent;
+    leader.clock.advance(RETRY_MS);
+    await turn();
+    expect(a.stream!.sent.slice(length)).toMatchObject([{ commands: { relays: [{}] } }]);
   });
 
   it('are sent as soon as the last gateway has attached', () => {

@@ -16,7 +16,7 @@ import type { Presence } from './presence.ts';
 import type { Roster } from './roster.ts';
 
 /** Pause before a flush that was not allowed is tried again, ms. */
-const RETRY_MS = 250;
+export const RETRY_MS = 250;
 
 /** The stream that commands are written to. */
 export interface CommandStream extends CommandSink {

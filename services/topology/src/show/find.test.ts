@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
@@ -28,6 +28,33 @@ function errorOf(call: () => unknown): { code: status; details: string } {
   }
   throw new Error('it has not failed');
 }
+
+/** The units of each slice of a search. */
+function slicesOf(search: Job<unknown>): number[] {
+  const units: number[] = [];
+  for (let step = search.next(); step.done !== true; step = search.next()) units.push(step.value);
+  return units;
+}
+
+describe('a search', () => {
+  it('looks at 512 objects in a slice: clusters and nodes, or connections and LNK_CONNs', () => {
+    const nodes = (count: number) => withNodes(...Array.from({ length: count }, (_, i) => i + 1)).tree;
+    // The cluster is an object, too.
+    expect(slicesOf(findNode(nodes(510), uuid(1)))).toEqual([]);
+    expect(slicesOf(findNode(nodes(511), uuid(1)))).toEqual([512]);
+    expect(slicesOf(findNode(nodes(1024), uuid(1)))).toEqual([512, 512]);
+    const connections = (count: number) => {
+      const leader = new FakeLeader();
+      const gateway = new FakeGateway('a');
+      for (let i = 0; i < count; i++) gateway.openLnkConn(gateway.openConnection());
+      settle(leader, [gateway]);
+      return leader.core.state.trees;
+    };
+    expect(slicesOf(matchConnection(connections(255), 'nobody'))).toEqual([]);
+    expect(slicesOf(matchConnection(connections(256), 'nobody'))).toEqual([512]);
+    expect(slicesOf(matchConnection(connections(600), 'nobody'))).toEqual([512, 512]);
+  });
+});
 
 describe('a node', () => {
   it('is found by its id, its label, or a prefix of its id; an id or label counts before prefixes', () => {

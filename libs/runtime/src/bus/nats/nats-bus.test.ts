@@ -5,7 +5,7 @@ import { Metrics } from '../../metrics.ts';
 import { Certificates, recordingLogger } from '../../tls/certificates.fixture.ts';
 import { BusError, type KvEntry } from '../bus.ts';
 import { busContract } from '../bus-contract.ts';
-import { LEASES_BUCKET } from '../bus-names.ts';
+import { BUCKETS, LEASES_BUCKET } from '../bus-names.ts';
 import { openBus } from '../open-bus.ts';
 import { NatsBus } from './nats-bus.ts';
 import { NatsServerProcess, natsOptionsFor, startNatsCluster, streamLeader } from './nats-server.fixture.ts';
@@ -155,6 +155,23 @@ describe('a server that is restarted', () => {
     await connected(bus);
     await untilTaken(async () => (await bus.kv('paused')).put('k', encode('x')));
   });
+});
+
+it('shows the copies of the buckets as long as a server is connected', async () => {
+  const one = await server();
+  const { logger } = recordingLogger();
+  const { bus, link, check, copies } = openBus(natsOptionsFor([one]), { logger, metrics: new Metrics() });
+  try {
+    await check();
+    await expect
+      .poll(copies)
+      .toEqual(BUCKETS.map((bucket) => ({ bucket: `spanmesh-${bucket}`, wanted: 1, there: 1, trouble: '' })));
+    await one.stop();
+    await expect.poll(() => link?.connected).toBe(false);
+    expect(await copies()).toEqual([]);
+  } finally {
+    await bus.close();
+  }
 });
 
 describe('a cluster of three', () => {

@@ -249,7 +249,7 @@ export class NatsWatch {
  * `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with domain and account
  * before.
  */
-function parseAckSubject(reply: string): Delivered | null {
+export function parseAckSubject(reply: string): Delivered | null {
   const tokens = reply.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return null;
   const at = tokens.length === 9 ? 5 : 7;

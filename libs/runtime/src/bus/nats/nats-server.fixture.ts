@@ -169,7 +169,7 @@ export async function streamLeader(nats: NatsConnection, stream: string): Promis
 
 /** The settings for these servers; `env`: further settings by their SPANMESH_ names. */
 export function natsOptionsFor(
-  servers: readonly NatsServerProcess[],
+  servers: readonly { readonly url: string }[],
   env: Record<string, string> = {},
 ): NatsBusOptions {
   const url = servers.map((server) => server.url).join(',');

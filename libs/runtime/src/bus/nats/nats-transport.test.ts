@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 /** A server in the place of NATS; `answer` is called with each connection. */
-async function listening(answer: (socket: Socket) => void): Promise<{ port: number; sockets: Set<Socket> }> {
+async function listening(answer: (socket: Socket) => unknown): Promise<{ port: number; sockets: Set<Socket> }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
     sockets.add(socket);
@@ -65,6 +65,18 @@ it('a first line may be long, and a server whose first line does not end is left
   await (await dialNats(at(much.port), { ...OPTIONS, timeout: 5000 })).close();
   const endless = await listening(line(64 * 1024, ''));
   await expect(dialNats(at(endless.port), { ...OPTIONS, timeout: 60_000 })).rejects.toMatchObject({ code: 'NOT_NATS' });
+});
+
+it('a first line may come in pieces', async () => {
+  const server = await listening(async (socket) => {
+    socket.on('data', () => socket.write('PONG\r\n'));
+    for (const piece of [INFO.slice(0, 9), INFO.slice(9, -1), INFO.slice(-1)]) {
+      await new Promise((resolve) => socket.write(piece, resolve));
+      // The other end, in this process, reads it meanwhile.
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+  await (await dialNats(at(server.port), { ...OPTIONS, timeout: 5000 })).close();
 });
 
 it.each([
