@@ -1,11 +1,12 @@
-import { constants, connect as http2Connect } from 'node:http2';
+import { constants, connect as http2Connect, type IncomingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import type { Metadata } from '@grpc/grpc-js';
-import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { AcquireClusterRequest, MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient } from '@spanmesh/proto/v1/process';
-import { ExplainRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { ExplainRequest, ListLinksRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
+import { MAX_API_REQUEST_BYTES } from '@spanmesh/runtime/grpc/grpc-channel';
 import { testUuid } from '../../peer/payloads.ts';
 import type { Attack } from '../attack.ts';
 import type { Attacker } from '../attacker.ts';
@@ -57,6 +58,39 @@ function session(attacker: Attacker) {
 }
 
 const GRPC_HEADERS = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+
+/** A call without a gRPC client, of bytes that are made once: making them each time would take the machine's time from the honest. */
+interface BigCall {
+  readonly path: string;
+  readonly role: 'read' | 'operate';
+  readonly message: Uint8Array;
+}
+
+/** Makes these calls in turn, twenty a second, at most five at a time. */
+async function bigCalls(attacker: Attacker, all: readonly BigCall[]): Promise<void> {
+  const made = session(attacker);
+  const ready = all.map(({ path, role, message }) => {
+    const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), message]);
+    frame.writeUInt32BE(message.length, 1);
+    const [authorization] = attacker.metadata(role).get('authorization');
+    return { headers: { ...GRPC_HEADERS, ':path': path, authorization: String(authorization) }, frame };
+  });
+  await calls(attacker, 5, 20, (done) => {
+    const next = ready[attacker.tried % ready.length];
+    if (next === undefined) return;
+    const stream = made.request(next.headers);
+    const answered = (headers: IncomingHttpHeaders) => {
+      const code = headers['grpc-status'];
+      if (code !== undefined && code !== '0' && !attacker.over) attacker.stopped++;
+    };
+    stream.on('response', answered);
+    stream.on('trailers', answered);
+    stream.on('error', () => {});
+    stream.on('close', done);
+    stream.resume();
+    stream.end(next.frame);
+  });
+}
 
 /** Attacks by users of the API, and by others who reach its port. */
 export const API_ATTACKS: readonly Attack[] = [
@@ -288,27 +322,32 @@ export const API_ATTACKS: readonly Attack[] = [
       because: 'a message past its limit is given up when its length is known, before anything of it is looked at',
     },
     run: async (attacker) => {
-      const made = session(attacker);
       const node = 'n'.repeat(4 << 20);
-      // Made once: making it again and again would take the machine's time from the honest, not the product's.
       const message = ExplainRequest.encode(ExplainRequest.create({ node, connection: '1', pageSize: 500 })).finish();
-      const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), message]);
-      frame.writeUInt32BE(message.length, 1);
-      const [authorization] = attacker.metadata('read').get('authorization');
-      await calls(attacker, 5, 20, (done) => {
-        const stream = made.request({
-          ...GRPC_HEADERS,
-          ':path': '/spanmesh.v1.Topology/Explain',
-          authorization: String(authorization),
-        });
-        stream.on('response', ({ 'grpc-status': code }) => {
-          if (code !== undefined && code !== '0' && !attacker.over) attacker.stopped++;
-        });
-        stream.on('error', () => {});
-        stream.on('close', done);
-        stream.resume();
-        stream.end(frame);
-      });
+      await bigCalls(attacker, [{ path: '/spanmesh.v1.Topology/Explain', role: 'read', message }]);
+    },
+  },
+  {
+    name: 'api-largest-requests',
+    about: 'requests of nearly the largest size that is taken, to topology and to a gateway, five at a time',
+    stop: { kind: 'limited', resource: 'bytes of large requests' },
+    run: async (attacker) => {
+      const most = 'n'.repeat(MAX_API_REQUEST_BYTES - 1_000);
+      const explain = ExplainRequest.create({ node: most, connection: '1', pageSize: 500 });
+      const list = ListLinksRequest.create({ node: most, pageSize: 5000 });
+      const token = ListLinksRequest.create({ pageToken: most, pageSize: 5000 });
+      const cluster = { dialect: ApiDialect.DIALECT_CIRCUIT, id: testUuid(0x66dd0000), peerType: 0, peerLabel: most };
+      const acquire = AcquireClusterRequest.create({ cluster, leaseMs: 1_000 });
+      await bigCalls(attacker, [
+        { path: '/spanmesh.v1.Topology/Explain', role: 'read', message: ExplainRequest.encode(explain).finish() },
+        { path: '/spanmesh.v1.Topology/ListLinks', role: 'read', message: ListLinksRequest.encode(list).finish() },
+        { path: '/spanmesh.v1.Topology/ListLinks', role: 'read', message: ListLinksRequest.encode(token).finish() },
+        {
+          path: '/spanmesh.v1.Messaging/AcquireCluster',
+          role: 'operate',
+          message: AcquireClusterRequest.encode(acquire).finish(),
+        },
+      ]);
     },
   },
   {

@@ -29,6 +29,7 @@ import { listenError } from './listen-error.ts';
 import { limitCalls, OpenCalls } from './open-calls.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
+import { paceRequests, RequestPace } from './request-pace.ts';
 import type { ServerSecurity } from './security.ts';
 
 /** Most streams that one connection may have open; each costs memory even if it is idle. */
@@ -67,7 +68,7 @@ export class GrpcServer {
    * `setting`: the setting that a SettingError names when the port is not available. Without `security` there is no TLS
    * and no check of callers. With `protocol`, callers must speak a compatible version. With `takesPassedOn`, callers
    * are believed when they say for whom they pass a call on. A message of a caller that is longer than `maxRequestBytes` ends
-   * its call. `refused` is called for each call that the gate refuses;
+   * its call. With `isPaced`, users who send many bytes are read later. `refused` is called for each call that the gate refuses;
    * `calls` counts all calls; `acts` sees the calls that are let in; `events` is told of callers at a limit.
    */
   constructor(
@@ -80,6 +81,7 @@ export class GrpcServer {
       tracing = NO_TRACING,
       connections = { total: MAX_CONNECTIONS, share: MAX_CONNECTIONS_PER_ADDRESS },
       maxRequestBytes = MAX_GRPC_MESSAGE_BYTES,
+      isPaced = false,
     }: {
       listen: HostPort | null;
       setting: string;
@@ -89,6 +91,7 @@ export class GrpcServer {
       tracing?: Pick<Tracing, 'tracer'>;
       connections?: ConnectionBounds;
       maxRequestBytes?: number;
+      isPaced?: boolean;
     },
     {
       logger,
@@ -120,6 +123,7 @@ export class GrpcServer {
       { resource: `connections to ${setting}`, bounds: connections },
       { limited: (limit) => shareLog.limited(limit) },
     );
+    const pace = new RequestPace({ clock, limited: (limit) => shareLog.limited(limit) });
     const gated = { clock, logger, refused, takesPassedOn, ...(userOf && { userOf }) };
     const gates =
       gate !== undefined
@@ -143,6 +147,7 @@ export class GrpcServer {
         ...(tracing === NO_TRACING ? [] : [traceCalls(tracing)]),
         limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
         ...gates,
+        ...(isPaced ? [paceRequests(pace)] : []),
         ...(acts === undefined ? [] : [acts]),
         ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
       ],

@@ -5,6 +5,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { sizedMethod } from './request-pace.ts';
 
 /** Called when a stream had a fault: in which method, and at what. */
 export type StreamFault = (error: unknown, method: string, what: 'message-not-encoded' | 'handler-threw') => void;
@@ -15,7 +16,7 @@ type Listener = (...args: unknown[]) => void;
 /**
  * The service, changed so that a bad message ends its stream (INTERNAL) and never the process: a message that cannot be
  * encoded, or one on which a listener of the stream throws. grpc-js ignores the first fault silently, and does not
- * catch the second.
+ * catch the second. The sizes of large requests are noted.
  */
 export function guardedService(
   definition: ServiceDefinition,
@@ -26,7 +27,7 @@ export function guardedService(
   const handlers: UntypedServiceImplementation = { ...implementation };
   for (const [name, method] of Object.entries(definition)) {
     methods[name] = {
-      ...method,
+      ...(method.requestStream ? method : sizedMethod(method)),
       responseSerialize(response) {
         try {
           return method.responseSerialize(response);

@@ -12,6 +12,7 @@ import { MAX_API_REQUEST_BYTES } from '../grpc/grpc-channel.ts';
 import { createLogger } from '../log/logger.ts';
 import { changes, samples } from '../metrics.fixture.ts';
 import { Metrics } from '../metrics.ts';
+import { until } from '../patience.fixture.ts';
 import { readSettings } from '../settings/setting.ts';
 import { Certificates } from '../tls/certificates.fixture.ts';
 import { API_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
@@ -79,6 +80,19 @@ it('the API takes no request that is longer than users may make', async () => {
   // The field's tag and length take four bytes.
   expect(await ask(made.apiPort, '', request(MAX_API_REQUEST_BYTES - 4))).toBe('OK');
   expect(await ask(made.apiPort, '', request(MAX_API_REQUEST_BYTES - 3))).toBe('RESOURCE_EXHAUSTED');
+});
+
+it('the API reads the next request of a user later who has sent much', async () => {
+  const { made, told, clock } = await ports();
+  const large = ListTargetsRequest.create({ pageToken: 'x'.repeat(MAX_API_REQUEST_BYTES - 4) });
+  for (let i = 0; i < 3; i++) expect(await ask(made.apiPort, '', large)).toBe('OK');
+  const waiting = ask(made.apiPort);
+  await until(() => told.length > 0);
+  expect(told).toMatchObject([
+    { kind: EventKind.EVENT_KIND_LIMIT_HIT, principal: '127.0.0.1', limit: { limit: 'bytes of large requests' } },
+  ]);
+  clock.advance(1000);
+  expect(await waiting).toBe('OK');
 });
 
 describe('the ports of a process show', () => {

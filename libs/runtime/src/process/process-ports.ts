@@ -100,6 +100,7 @@ export class ProcessPorts implements Service {
         security: api,
         connections,
         maxRequestBytes: MAX_API_REQUEST_BYTES,
+        isPaced: true,
         tracing,
       },
       {
