@@ -38,7 +38,7 @@ const memory = Buffer.alloc(64 * 1024);
 
 /** A read from `from` that brings `message` and passes it on to each of the places. */
 function read(flow: Flow, from: Source, message: string, ...to: Place[]): void {
-  flow.begin();
+  flow.begin(from);
   memory.fill(0);
   memory.write(message, 'latin1');
   for (const { out } of to) out.pass(memory, 0, message.length);
@@ -106,6 +106,16 @@ describe('what a read passes on', () => {
     expect(place.writes).toEqual(['m', 'm', 'm']);
   });
 
+  it('is written at the end of the read however often one connection is read in a turn', async () => {
+    const flow = new Flow();
+    const [busy, other] = [new Source(), new Source()];
+    for (let n = 0; n < 200; n++) read(flow, n < 100 ? busy : other, '');
+    await endOfTurn();
+    const place = new Place(flow);
+    for (let n = 0; n < 3; n++) read(flow, busy, 'm', place);
+    expect(place.writes).toEqual(['m', 'm', 'm']);
+  });
+
   it('still waits for the end of turns that have just enough reads', async () => {
     const flow = await crowded();
     await turnOf(flow, 8);
@@ -134,7 +144,7 @@ describe('what a read passes on', () => {
   it('pauses the reader for a place outside of connections', () => {
     const [flow, source] = [new Flow(), new Source()];
     const pressure = { isHigh: true, onceLow() {} };
-    flow.begin();
+    flow.begin(source);
     flow.sentInto(pressure);
     flow.sentInto(pressure);
     flow.end(source);

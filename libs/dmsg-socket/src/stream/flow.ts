@@ -1,8 +1,11 @@
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Pressure } from './pressure.ts';
 
-/** A turn of the event loop with at least this many reads counts as crowded. */
-const CROWDED_READS = 8;
+/**
+ * A turn of the event loop in which at least this many connections are read counts as crowded. Several reads of one
+ * connection that follow each other are one: a few busy connections are no crowd.
+ */
+const CROWDED_READERS = 8;
 /** While turns are not crowded, only one turn in this many reads is counted. */
 const LOOK_EVERY = 64;
 
@@ -44,17 +47,21 @@ export class Flow {
   readonly #held = new Set<Destination>();
   readonly #turn = new Turn(() => this.#turnOver());
   #lastTurn = 0;
-  /** Reads counted in this turn. */
-  #readsOfTurn = 0;
+  /** Readers counted in this turn, and the last of them. */
+  #readersOfTurn = 0;
+  #lastReader: Reader | null = null;
   /** Reads since the end of the last counted turn. */
   #unlooked = 0;
 
-  /** A connection's bytes are about to be taken in. */
-  begin(): void {
+  /** The reader's bytes are about to be taken in. */
+  begin(reader: Reader): void {
     this.#lastRead = (this.#lastRead % Number.MAX_SAFE_INTEGER) + 1;
     this.read = this.#lastRead;
     if (this.crowdedTurn === 0 && ++this.#unlooked < LOOK_EVERY) return;
-    this.#readsOfTurn++;
+    if (reader !== this.#lastReader) {
+      this.#lastReader = reader;
+      this.#readersOfTurn++;
+    }
     this.#turn.request();
   }
 
@@ -109,8 +116,9 @@ export class Flow {
   #turnOver(): void {
     for (const destination of this.#held) destination.flush();
     this.#held.clear();
-    this.crowdedTurn = this.#readsOfTurn >= CROWDED_READS ? ++this.#lastTurn : 0;
-    this.#readsOfTurn = 0;
+    this.crowdedTurn = this.#readersOfTurn >= CROWDED_READERS ? ++this.#lastTurn : 0;
+    this.#readersOfTurn = 0;
+    this.#lastReader = null;
     this.#unlooked = 0;
   }
 }

@@ -272,7 +272,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.#silence.heard();
     this.#events.heard();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return false;
-    this.#account.begin(this.#messages);
+    this.#account.begin(this, this.#messages);
     return true;
   }
 

@@ -24,13 +24,13 @@ export class ReadAccount {
     this.#deps = deps;
   }
 
-  /** A read begins. `messages`: how many have come before. */
-  begin(messages: number): void {
+  /** A read of `reader` begins. `messages`: how many have come before. */
+  begin(reader: Reader, messages: number): void {
     const { metrics, reports, flow } = this.#deps;
     this.#messages = messages;
     this.#reported = reports.reported;
     this.#handled = metrics.handled;
-    flow.begin();
+    flow.begin(reader);
   }
 
   /** The read ends: `reader` is paused for all that its messages were sent into and that is full. */

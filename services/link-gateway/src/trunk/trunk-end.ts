@@ -227,7 +227,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   beforeRead(): boolean {
     if (this.#isLost) return false;
     this.#keepAlive?.heard();
-    this.#deps.flow.begin();
+    this.#deps.flow.begin(ALWAYS_READ);
     return true;
   }
 
