@@ -24,7 +24,7 @@ export interface ArrivedRoutesDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly joins: Joins;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
   /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;

@@ -26,7 +26,10 @@ import { GREETING } from './trunk-listener.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 
 export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended' | 'self' | 'inSlices'> {
-  /** Does what ends on the trunk to a gateway because something else has, some at once and the rest in later turns of the event loop. */
+  /**
+   * Runs the job, which ends things on the trunk to `gateway`: some at once, the rest in later turns of the event
+   * loop.
+   */
   readonly inSlices: (gateway: GatewayId, job: EndingJob) => void;
   /** Id of this gateway, `<name>.<boot>`; read at each use. */
   readonly self: () => string;

@@ -28,7 +28,7 @@ export interface LinkReadsDependencies {
   readonly classes: RouteClasses;
   /** Bytes of partial answers kept, for all consolidated links of this gateway together. */
   readonly kept: { bytes: number };
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
@@ -45,7 +45,7 @@ interface SentOpen {
   /** Its payload; null: it was not granted, or more was sent in it, so that reads on it are like no others. */
   payload: string | null;
   granted: boolean;
-  /** It is ending, and what is stacked on it. */
+  /** The open is ending, and so are the transactions stacked on it. */
   isClosing: boolean;
   /** The reads on it that others may wait for; null: there has been none. */
   reads: Set<Transaction> | null;
@@ -191,7 +191,7 @@ export class LinkReads implements Noted, Asks {
   }
 
   #lead(far: Transaction, read: SharedRead): void {
-    // Noted even if no further read may wait for this one: some may wait for it already.
+    // The read is noted even if no further read may wait for it: some may wait for it already.
     if (!this.#blocks.readSent(read) && read.waiting.size === 0) return;
     const on = far.circuit === null ? undefined : this.#sent.get(far.circuit);
     const open = on?.kind === 'open' ? on : null;
@@ -221,7 +221,7 @@ export class LinkReads implements Noted, Asks {
     this.#deps.metrics.readsConsolidated++;
   }
 
-  /** An asker's open ends, and with it the reads stacked on it: askers that wait for one of these ask again. */
+  /** An asker's open ends, and so do the reads stacked on it: askers that wait for one of these reads ask again. */
   #closing(open: SentOpen): void {
     open.isClosing = true;
     if (open.reads !== null) this.#inSlices(this.#askingAgain(open.reads));

@@ -5,7 +5,7 @@ import { WaitingRead } from './shared-read.ts';
 
 /** Reads that others wait for. */
 const READS = 1_000;
-/** Units in a turn, less than the gateway's own so that fewer reads will do. */
+/** Units of work in a turn: fewer than by default, so that fewer reads are enough for the test. */
 const PER_TURN = 100;
 
 let world: BlocksWorld;
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const isEnding = () => world.mesh.gateway.gateway.tables().endings !== 0;
 
-/** Most reads that the node is asked for once more in one turn of the event loop, while something is ending. */
+/** The most reads that are sent to the node again in one turn of the event loop, while endings are under way. */
 async function mostAsked(): Promise<number> {
   let most = 0;
   await until(isEnding);
@@ -44,7 +44,7 @@ describe('very many reads that others wait for', () => {
     expect(world.consolidated).toBe(READS);
     a.member.node.endpoint.end(on);
     a.flush();
-    // Units at once, and of what had waited.
+    // Two turns' units: the first part, and a slice of what waits.
     expect(await mostAsked()).toBeLessThanOrEqual(2 * PER_TURN);
     await world.nodeWasAsked(2 * READS);
     expect(world.askedAgain).toBe(READS);
@@ -65,7 +65,7 @@ describe('very many reads that others wait for', () => {
     a.flush();
     for (const answer of answers) await a.until(answer);
     await world.mesh.settled();
-    // Nothing is asked for on an open that ends.
+    // No read is sent to the node on an open that ends.
     expect([world.asked.length, world.askedAgain]).toEqual([1, 0]);
   });
 });
@@ -82,7 +82,7 @@ describe('very many askers that wait for one read', () => {
     for (const { tx } of answers) tx.endpoint.end(tx, 0, true);
     a.flush();
     for (const answer of answers) await a.until(answer);
-    // When it asks, or aborts, and when it is gone.
+    // Each asker leaves at most twice: when it asks or aborts, and when it is gone.
     expect(steps.mock.calls.length).toBeLessThanOrEqual(2 * READS);
     await world.mesh.settled();
   });
