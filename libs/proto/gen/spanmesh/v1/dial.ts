@@ -1683,19 +1683,19 @@ export const DialledDown: MessageFns<DialledDown> = {
  * Served by every gateway.
  *
  * Fencing: every order carries the epoch of volconf's leader. A gateway refuses (FAILED_PRECONDITION) an epoch below
- * the highest that it has seen; the metadata `spanmesh-epoch` has that one. With a higher one come to an end: what a
- * leader before has begun and not completed, and its watches. An owner (a slot or an operator's target) has at most one
- * connection on a gateway; the order with the highest (epoch, generation) counts, Hangup included: lower ones are
- * ABORTED.
+ * the highest that it has seen; the metadata `spanmesh-epoch` has that one. When a higher epoch comes, the gateway ends
+ * what an earlier leader has begun and not completed, and that leader's watches. An owner (a slot or an operator's
+ * target) has at most one connection on a gateway; the order with the highest (epoch, generation) counts, Hangup
+ * included: lower ones are ABORTED.
  */
 export type DialService = typeof DialService;
 export const DialService = {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial: {
     path: "/spanmesh.v1.Dial/Dial" as const,
@@ -1708,7 +1708,7 @@ export const DialService = {
   },
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup: {
     path: "/spanmesh.v1.Dial/Hangup" as const,
@@ -1737,16 +1737,16 @@ export const DialService = {
 
 export interface DialServer extends UntypedServiceImplementation {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial: handleUnaryCall<DialRequest, DialResponse>;
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup: handleUnaryCall<HangupRequest, HangupResponse>;
   /**
@@ -1759,11 +1759,11 @@ export interface DialServer extends UntypedServiceImplementation {
 
 export interface DialClient extends Client {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial(request: DialRequest, callback: (error: ServiceError | null, response: DialResponse) => void): ClientUnaryCall;
   dial(
@@ -1779,7 +1779,7 @@ export interface DialClient extends Client {
   ): ClientUnaryCall;
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup(
     request: HangupRequest,

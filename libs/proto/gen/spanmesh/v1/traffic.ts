@@ -150,7 +150,7 @@ export interface ListGatewayTrafficRequest {
 export interface ListGatewayTrafficResponse {
   /** The counters, in order. */
   counters: TrafficCounters[];
-  /** True: there are further counters after the last one. */
+  /** True: there are further counters after the last one of this answer. */
   more: boolean;
 }
 
