@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** Hashes already computed, since each takes a tenth of a millisecond. An entry goes with its key. */
+/** Hashes already computed, since each takes a tenth of a millisecond. An entry is dropped together with its key. */
 const known = new WeakMap<KeyObject, Buffer>();
 
 /**

@@ -47,7 +47,7 @@ describe('principals at a limit', () => {
     expect(limits.all[0]).toMatchObject({ principal: 'ann', withheld: true, forMs: MAX_LIMITS_HIT, agoMs: 0 });
     clock.ms = 10 * AT_LIMIT_MS;
     expect(limits.all).toMatchObject([{ principal: 'ann', withheld: true, forMs: 10 * AT_LIMIT_MS - 50 }]);
-    // Once more, for which the first one's end is none.
+    // Withheld a second time: the end of the first time does not end this one.
     const again = limits.withhold('a', limit('ann'));
     end();
     expect(limits.all).toHaveLength(1);
