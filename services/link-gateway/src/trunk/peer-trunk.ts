@@ -77,7 +77,7 @@ type State =
 export class PeerTrunk {
   /** Id of the other gateway, `<name>.<boot>`. */
   readonly gateway: GatewayId;
-  /** The other gateway counts as unreachable: topology relays none of its links from here. */
+  /** The other gateway counts as unreachable: topology selects no relays of its links on this gateway. */
   isUnreachable = false;
   readonly #deps: PeerTrunkDependencies;
   readonly #throttle: Throttle;

@@ -32,17 +32,23 @@ export interface LinkReadsDependencies {
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
-/** A read that the node has been sent and that others may wait for. `on`: the open that it is stacked on; null: none. */
+/**
+ * A read that was sent to the node and whose answer others may wait for. `on`: the open that it is stacked on; null:
+ * none.
+ */
 interface SentRead {
   readonly kind: 'read';
   readonly read: SharedRead;
   readonly on: SentOpen | null;
 }
 
-/** A BLK_OPEN that the node has been sent. */
+/** A BLK_OPEN that was sent to the node. */
 interface SentOpen {
   readonly kind: 'open';
-  /** Its payload; null: it was not granted, or more was sent in it, so that reads on it are like no others. */
+  /**
+   * The open's payload; null: the open was not granted, or more messages were sent in it, so reads on it are equal to
+   * no other reads.
+   */
   payload: string | null;
   granted: boolean;
   /** The open is ending, and so are the transactions stacked on it. */
@@ -51,7 +57,7 @@ interface SentOpen {
   reads: Set<Transaction> | null;
 }
 
-/** A transaction that the node has been sent. */
+/** A transaction that was opened with the node. */
 type Sent = SentRead | SentOpen | { readonly kind: 'write' };
 
 /**
@@ -285,7 +291,10 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** Those that wait for a read that nobody asks the node for ask it; `together`: one of them does for all. */
+  /**
+   * Askers wait for a read that is not sent to the node any more: they send their own. `together`: one of them sends it
+   * for all.
+   */
   *#asking(read: SharedRead, { together }: { readonly together: boolean }): EndingJob {
     for (let waits = read.next(); waits !== null; waits = read.next()) {
       const asked = this.#ask(waits, read.payload, waits.tx.rxDeleted);
@@ -297,7 +306,10 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** What comes in `far` is for its own asker only. The others go on waiting for the read, of which nothing is kept. */
+  /**
+   * From now on, messages in `far` are for its own asker only. The other askers go on waiting for the read; no part of
+   * its answer is kept.
+   */
   #forget(far: Transaction, { read, on }: SentRead): void {
     this.#blocks.seal(read);
     this.#sent.delete(far);

@@ -11,8 +11,8 @@ export interface NodeRead {
 /**
  * The reads and writes that a node has been sent and has not answered; decides which reads may wait for which. A read
  * may wait for an earlier one with the same key that has brought no answer yet, if no overlapping write was under way
- * from the moment when the earlier one was sent until now. So an asker that waits gets only what the node could have
- * answered it.
+ * from the moment when the earlier one was sent until now. So an asker that waits gets only an answer that the node
+ * could have given to its own read.
  */
 export class NodeBlocks<Read extends NodeRead = NodeRead> {
   /** Reads that others may wait for. */
