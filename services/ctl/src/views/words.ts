@@ -69,7 +69,7 @@ export function clusterText(key: ClusterKey | undefined): string {
   return [dialectName(key.dialect), type, printable(key.id), quoted(key.peerLabel)].filter(Boolean).join(' ');
 }
 
-/** A node's dialect, if the key says it. */
+/** A node's dialect, if its key has one. */
 export function dialectOf(node: NodeKey | undefined): Dialect | undefined {
   return node?.cluster?.dialect;
 }

@@ -133,7 +133,7 @@ describe('DrainGateway', () => {
       code: status.RESOURCE_EXHAUSTED,
       details: expect.stringContaining(`runs ${MAX_RUNNING}`),
     });
-    // A running drain may be followed by more calls.
+    // Further calls may follow a drain that is running.
     const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
     await until(() => again.got.length === 1);
     a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });

@@ -215,7 +215,9 @@ export class Trees {
     if (!changed.isSubsetOf(unreachable)) this.#tell({ of: 'reachable', gateway });
   }
 
-  /** Whose links at other gateways the gateway relays none of, all of them. What is selected stays as it is. */
+  /**
+   * Sets all principals whose links at other gateways the gateway does not relay. The selected relays stay as they are.
+   */
   setWithheld(gateway: Gateway, principals: readonly string[]): void {
     if (principals.length === 0 && gateway.withheld.size === 0) return;
     gateway.withheld = new Set(principals);
