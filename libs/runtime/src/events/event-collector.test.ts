@@ -27,7 +27,7 @@ function world() {
 }
 
 describe('The events that a replica has received', () => {
-  it('are taken once each, whichever way they came', () => {
+  it('are added once each, whichever way they came', () => {
     const { collector, ids } = world();
     collector.begin([]);
     for (const id of [`${A}.1`, `${B}.7`, `${A}.1`, `${A}.2`, `${B}.7`, `${A}.1`]) collector.take(event(id));
@@ -59,7 +59,7 @@ describe('The events that a replica has received', () => {
 
   // Limits: events/event-collector.ts MAX_SOURCES
   // Causes: metric spanmesh_topology_events_lost_total
-  it('remembers so many processes, and forgets who has been silent for longest', () => {
+  it('remembers a limited number of processes, and forgets the one that has been silent for longest', () => {
     const { collector } = world();
     const source = (n: number) => n.toString(16).padStart(32, '0');
     collector.begin([]);

@@ -33,7 +33,7 @@ describe('principals at a limit', () => {
     expect(limits.all).toMatchObject([{ principal: 'bob', times: 1, forMs: 0 }]);
   });
 
-  it('is named first, and for as long as it is so, if he is kept from something for it', () => {
+  it('is listed first, and for as long as something is withheld, if something is withheld because of the limit', () => {
     const { clock, limits } = hits();
     clock.ms = 50;
     limits.note('a', limit('ann'));

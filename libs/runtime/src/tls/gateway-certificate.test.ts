@@ -44,7 +44,7 @@ describe('the certificate of a gateway', () => {
     expect(mayBeGateway(certificate(TOPOLOGY_NAME, gatewayCertificateName('*')), 'gw')).toBe(false);
   });
 
-  it('is checked by whoever calls a gateway', () => {
+  it('is checked by the callers of a gateway', () => {
     const peer = (shown: X509Certificate) => ({ raw: shown.raw }) as Parameters<typeof checkServiceIdentity>[1];
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('a')))).toBeUndefined();
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('b')))).toMatchObject({

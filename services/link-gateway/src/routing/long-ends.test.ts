@@ -123,7 +123,7 @@ function expectNone(): void {
 }
 
 describe('very many transactions that are stacked on a relay', () => {
-  it('end in turns of so many when it closes, leaves first on both sides, and it last', async () => {
+  it('end in limited slices when the relay closes: leaves first on both sides, and the relay last', async () => {
     const { owner, requester, span, relay, atOwner, atRequester } = await many();
     mesh.unrelay(span.link, requester);
     let looked = false;
@@ -199,7 +199,7 @@ describe('very many transactions that are stacked on a relay', () => {
     },
   );
 
-  it.each(['the relay closes', 'the trunk is lost'])('end in turns of so many over a trunk when %s', async (what) => {
+  it.each(['the relay closes', 'the trunk is lost'])('end in limited slices over a trunk when %s', async (what) => {
     const { owner, requester, span, atOwner, atRequester } = await many(2);
     const isLost = what === 'the trunk is lost';
     if (isLost) mesh.gateway.gateway.trunks?.renamed();

@@ -30,7 +30,7 @@ async function mostAsked(): Promise<number> {
 }
 
 describe('very many reads that others wait for', () => {
-  it('are asked for once more in turns of so many when the open that they are on ends', async () => {
+  it('are sent to the node again in limited slices when the open that they are on ends', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const [a, b] = await world.askers(2);
     if (a === undefined || b === undefined) throw new Error('they are there');
@@ -53,7 +53,7 @@ describe('very many reads that others wait for', () => {
     expect(answers.every(({ messages }) => messages.join() === '5fff03 0 data')).toBe(true);
   });
 
-  it('are refused in turns of so many when they are on an open of the same asker that ends', async () => {
+  it('are refused in limited slices when they are on an open of the same asker that ends', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const a = await world.asker();
     const on = await a.open();
@@ -71,7 +71,7 @@ describe('very many reads that others wait for', () => {
 });
 
 describe('very many askers that wait for one read', () => {
-  it('cost one step each when those who have asked go one after the other', async () => {
+  it('cost one step each when the askers that asked the node leave one after the other', async () => {
     world = await BlocksWorld.start();
     const a = await world.asker();
     const answers = Array.from({ length: READS }, () => a.read({}, { last: false }));
@@ -87,7 +87,7 @@ describe('very many askers that wait for one read', () => {
     await world.mesh.settled();
   });
 
-  it('ask in turns of so many, each for himself, when no more of the answer can be kept', async () => {
+  it('ask the node in limited slices, each for itself, when no more of the answer can be kept', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const a = await world.asker();
     const answers = Array.from({ length: READS }, () => a.read());
