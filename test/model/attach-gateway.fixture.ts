@@ -49,8 +49,8 @@ export interface ModelLink {
 }
 
 /**
- * The gateway's side of Attach as it is (tables, relays, reports, commands, snapshots), between peers that are mere sets of open transactions
- * and a leader whose stream is in memory: each message on it arrives when it is told to.
+ * The real gateway's side of Attach (tables, relays, reports, commands, snapshots). Its peers are only sets of open
+ * transactions, and the leader's stream is in memory: each message on it arrives when the test says so.
  */
 export class ModelGateway {
   readonly name: string;
@@ -60,7 +60,9 @@ export class ModelGateway {
   readonly links = new Map<number, ModelLink>();
   /** Return paths in use. */
   readonly backs: Relay[] = [];
-  /** Other gateways that it was told of, that it cannot reach, and that it has trunks to. */
+  /**
+   * Other gateways: those that topology has named to it, those that it cannot reach, and those that it has trunks to.
+   */
   readonly peers = new Set<string>();
   readonly unreachable = new Set<string>();
   readonly established = new Set<string>();

@@ -41,9 +41,9 @@ export class GatewayMetrics {
     connection: 0,
     unused: 0,
   };
-  /** Of one link in SAMPLED_LINKS: time until its first relay was queued, seconds. */
+  /** For one link in SAMPLED_LINKS: time until its first relay was queued, seconds. */
   readonly firstRelay = new Distribution();
-  /** Of one routed transaction in SAMPLED_TRANSACTIONS: time until both directions had ended, seconds. */
+  /** For one routed transaction in SAMPLED_TRANSACTIONS: time until both directions had ended, seconds. */
   readonly routed = new Distribution();
   /** Duration of completed handshakes, seconds. */
   readonly handshake = new Distribution();

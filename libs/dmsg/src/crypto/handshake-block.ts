@@ -91,7 +91,7 @@ function rsa(step: () => Uint8Array): Uint8Array {
 }
 
 /**
- * One RSA operation, done in any case: if the number is above the modulus, on the number with its top bits cleared. The
+ * One RSA operation, which is done in any case: if the number is above the modulus, its top bits are cleared first. The
  * extra time is no secret, since the sender knows the number. Only the first step can meet such a number.
  */
 function attempt(bytes: Uint8Array, step: (bytes: Uint8Array) => Uint8Array): { bytes: Uint8Array; wrong: number } {

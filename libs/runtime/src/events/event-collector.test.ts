@@ -66,7 +66,7 @@ describe('The events that a replica has received', () => {
     for (let n = 0; n < MAX_SOURCES; n++) collector.take(event(`${source(n)}.1`));
     collector.take(event(`${source(0)}.3`));
     expect(collector.lost).toBe(1);
-    // One process too many: the second is forgotten, as the first has been heard since.
+    // One process more than the limit: the second is forgotten, because the first has reported since.
     collector.take(event(`${source(MAX_SOURCES)}.1`));
     collector.take(event(`${source(1)}.3`));
     collector.take(event(`${source(0)}.5`));

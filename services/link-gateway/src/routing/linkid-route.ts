@@ -161,7 +161,7 @@ export class LinkidJoin {
     abort(this.far);
   }
 
-  /** One of the two is over in both directions and has left its endpoint's table. */
+  /** One of the two transactions is over in both directions and has left its endpoint's table. */
   left(): void {
     if (--this.#left === 0) this.detach();
   }

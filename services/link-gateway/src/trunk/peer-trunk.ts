@@ -157,7 +157,7 @@ export class PeerTrunk {
   asked(): Uint8Array {
     const state = this.#state;
     if (state.kind === 'closed') throw new LinkGatewayError('trunk', { why: 'stopping' });
-    // trunk.proto, OpenTrunk: of two attempts the one of the smaller id stays.
+    // trunk.proto, OpenTrunk: if both sides open a trunk at once, the attempt of the gateway with the smaller id stays.
     if (state.kind === 'opening' && this.#deps.self() < this.gateway)
       throw new LinkGatewayError('trunk', { why: 'already-exists' });
     const token = this.#deps.tokens.issue(this.gateway);

@@ -72,8 +72,8 @@ export class State {
   }
 
   /**
-   * Forgets the links that are expected of a gateway that will not come. Gateways that know links of it are told that
-   * the gateway is gone, not link by link.
+   * Forgets the links that are expected of a gateway that will not attach. Gateways that know its links are told that
+   * the gateway is gone, not that each link is.
    */
   forgetWaiting(id: GatewayId): void {
     for (const { knows } of this.gateways.values()) knows?.endWaits(id);

@@ -92,7 +92,10 @@ export class Trees {
     this.put(gateway);
   }
 
-  /** Whether relays on the gateway are selected. While it is not commanded nobody could tell it the result. */
+  /**
+   * Sets whether relays on the gateway are selected. They are not while the gateway is not commanded, because the
+   * result could not be sent to it.
+   */
   setCommanded(gateway: Gateway, commanded: boolean): void {
     if (gateway.commanded === commanded) return;
     gateway.commanded = commanded;

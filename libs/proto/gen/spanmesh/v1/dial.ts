@@ -131,16 +131,16 @@ export interface MediaLnkConn {
   /** Label of the LNK_CONN, for people. */
   label: string;
   /**
-   * Who opened it: `key:` and a hash of the peer's key, or of a peer without one its address without port, of an IPv6
-   * address the first 64 bits. At most 64 characters, and no `/`. A media belongs to who had it first; the nil media id
-   * is a different media for each.
+   * The principal that opened the LNK_CONN: `key:` and a hash of the peer's key; for a peer without a key its address
+   * without the port (for IPv6 only the first 64 bits). At most 64 characters, and no `/`. A media belongs to the
+   * principal that had it first; the nil media id is a different media for each principal.
    */
   principal: string;
   /** When it was opened, microseconds of the gateway's monotonic clock (`clock_us`). */
   openedUs: number;
 }
 
-/** A LNK_VOLCONF. Of several for one slot within a short time, only the last one need be reported. */
+/** A LNK_VOLCONF. If several come for one slot within a short time, only the last one need be reported. */
 export interface SlotReceived {
   /** The LNK_CONN that it came in. */
   lnkConn: number;

@@ -41,7 +41,10 @@ export const EventKind = {
   EVENT_KIND_TARGET_CONNECTING: 4,
   /** EVENT_KIND_TARGET_UP - A target is connected. */
   EVENT_KIND_TARGET_UP: 5,
-  /** EVENT_KIND_TARGET_FAILED - A target could not be reached. The first failure is told at once, later ones once an interval with their count. */
+  /**
+   * EVENT_KIND_TARGET_FAILED - A target could not be reached. The first failure is reported at once, later ones once in an interval with their
+   * count.
+   */
   EVENT_KIND_TARGET_FAILED: 6,
   /** EVENT_KIND_GATEWAY_JOINED - A gateway has attached to the leader. */
   EVENT_KIND_GATEWAY_JOINED: 7,

@@ -68,7 +68,7 @@ export interface ProcessInfo {
   natsLosses: number;
   /** For how long `nats_connected` has had its present value, seconds, by the process's own clock, which does not jump. */
   natsForSeconds: number;
-  /** Of a gateway: files of its keys directory that cannot be used as they are. */
+  /** For a gateway: number of files in its keys directory that cannot be used as they are. */
   keysProblems: number;
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
@@ -1910,9 +1910,9 @@ export const ProcessService = {
     responseDeserialize: (value: Buffer): SetLogLevelResponse => SetLogLevelResponse.decode(value),
   },
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-   * being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect: {
     path: "/spanmesh.v1.Process/Inspect" as const,
@@ -1936,9 +1936,9 @@ export interface ProcessServer extends UntypedServiceImplementation {
    */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-   * being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect: handleServerStreamingCall<InspectRequest, InspectResponse>;
 }
@@ -1982,9 +1982,9 @@ export interface ProcessClient extends Client {
     callback: (error: ServiceError | null, response: SetLogLevelResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-   * being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect(request: InspectRequest, options?: Partial<CallOptions>): ClientReadableStream<InspectResponse>;
   inspect(

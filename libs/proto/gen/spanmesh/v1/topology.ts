@@ -675,8 +675,9 @@ export interface GetTreeRequest {
 }
 
 /**
- * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a
- * node with very many links, further links of its last node, and of a link with very many relays further relays.
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part. A node
+ * with very many links continues in the next part with further links, and a link with very many relays with further
+ * relays.
  */
 export interface GetTreeResponse {
   /**
@@ -847,8 +848,8 @@ export interface ExplainResponse {
     | Connection
     | undefined;
   /**
-   * One for each LNK_CONN open on the connection, in order of number; of several pages, those on this page. A LNK_CONN
-   * that the page before has begun continues here.
+   * One for each LNK_CONN open on the connection, in order of number; if there are several pages, those on this page. A
+   * LNK_CONN that the previous page has begun continues here.
    */
   lnkConns: LnkConnExplanation[];
   /** Revision of the state that was explained. */
@@ -6425,9 +6426,9 @@ export const TopologyService = {
     responseDeserialize: (value: Buffer): CaptureConnectionResponse => CaptureConnectionResponse.decode(value),
   },
   /**
-   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway
-   * connections by number, then trunks and classes by id. The gateways are asked when this is called, and not
-   * otherwise. Not of one state: each gateway answers as of its own moment (`age_ms`).
+   * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+   * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+   * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
    */
   listTraffic: {
     path: "/spanmesh.v1.Topology/ListTraffic" as const,
@@ -6485,9 +6486,9 @@ export interface TopologyServer extends UntypedServiceImplementation {
    */
   captureConnection: handleServerStreamingCall<CaptureConnectionRequest, CaptureConnectionResponse>;
   /**
-   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway
-   * connections by number, then trunks and classes by id. The gateways are asked when this is called, and not
-   * otherwise. Not of one state: each gateway answers as of its own moment (`age_ms`).
+   * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+   * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+   * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
    */
   listTraffic: handleUnaryCall<ListTrafficRequest, ListTrafficResponse>;
 }
@@ -6675,9 +6676,9 @@ export interface TopologyClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<CaptureConnectionResponse>;
   /**
-   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway
-   * connections by number, then trunks and classes by id. The gateways are asked when this is called, and not
-   * otherwise. Not of one state: each gateway answers as of its own moment (`age_ms`).
+   * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+   * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+   * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
    */
   listTraffic(
     request: ListTrafficRequest,

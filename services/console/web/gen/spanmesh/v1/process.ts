@@ -55,7 +55,7 @@ export interface ProcessInfo {
   natsLosses: number;
   /** For how long `nats_connected` has had its present value, seconds, by the process's own clock, which does not jump. */
   natsForSeconds: number;
-  /** Of a gateway: files of its keys directory that cannot be used as they are. */
+  /** For a gateway: number of files in its keys directory that cannot be used as they are. */
   keysProblems: number;
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
@@ -1456,9 +1456,9 @@ export const ProcessDefinition = {
       options: {},
     },
     /**
-     * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-     * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-     * being answered already.
+     * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+     * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+     * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
      */
     inspect: {
       name: "Inspect",
@@ -1488,9 +1488,9 @@ export interface ProcessServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<SetLogLevelResponse>>;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-   * being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect(
     request: InspectRequest,
@@ -1515,9 +1515,9 @@ export interface ProcessClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<SetLogLevelResponse>;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is
-   * being answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect(request: DeepPartial<InspectRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<InspectResponse>;
 }

@@ -64,7 +64,7 @@ export namespace TargetOrigin {
 export interface Target {
   /**
    * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a
-   * media each: `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   * media each: `<nil id>@<address>/<slot>`, with the first 64 bits of an IPv6 address.
    */
   name: string;
   /** Where it comes from. */
