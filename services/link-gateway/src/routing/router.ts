@@ -144,7 +144,8 @@ export class Router implements RelayRouting {
 
   closing(relay: Relay): EndingJob | null {
     const { route } = relay;
-    // What is stacked on it (circuit) is cut by the endpoint, which tells the other halves (joined.ts).
+    // The endpoint ends the transactions that are stacked on the relay (circuit), and so their other halves
+    // (joined.ts).
     const rest = relay.use?.relayClosing() ?? null;
     this.#returnPaths.forget(relay);
     if (route !== null) {
