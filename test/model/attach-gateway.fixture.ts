@@ -26,10 +26,10 @@ import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 
 /** Parts of snapshots and deltas, so small that most have several. */
 const PART_BYTES = 900;
-/** More than a connection may have queued before relays wait. */
+/** More bytes than a connection may have queued before relays wait. */
 const MUCH_BYTES = 1e9;
 
-/** Of a connection, what relays need: transactions that are open on the wire are those in `open`. */
+/** The part of a connection that relays need. `open`: the transactions that are open on the wire. */
 export interface ModelConnection {
   readonly id: number;
   readonly dialect: Dialect;
@@ -49,8 +49,8 @@ export interface ModelLink {
 }
 
 /**
- * The gateway's side of Attach as it is (tables, relays, reports, commands, snapshots), between peers that are mere sets of open transactions
- * and a leader whose stream is in memory: each message on it arrives when it is told to.
+ * The real gateway's side of Attach (tables, relays, reports, commands, snapshots). Its peers are only sets of open
+ * transactions, and the leader's stream is in memory: each message on it arrives when the test says so.
  */
 export class ModelGateway {
   readonly name: string;
@@ -60,7 +60,9 @@ export class ModelGateway {
   readonly links = new Map<number, ModelLink>();
   /** Return paths in use. */
   readonly backs: Relay[] = [];
-  /** Other gateways that it was told of, that it cannot reach, and that it has trunks to. */
+  /**
+   * Other gateways: those that topology has named to it, those that it cannot reach, and those that it has trunks to.
+   */
   readonly peers = new Set<string>();
   readonly unreachable = new Set<string>();
   readonly established = new Set<string>();
@@ -215,7 +217,7 @@ export class ModelGateway {
     return all;
   }
 
-  /** Transactions that are open on the wire and are nobody's. */
+  /** Transactions that are open on the wire and belong to no object. */
   get strays(): number {
     let strays = 0;
     for (const { open } of this.connections.values())
@@ -228,7 +230,10 @@ export class ModelGateway {
     if (tx !== null) this.relays.onMessage(tx, { cmd: (DELETE | LNK_ERROR) >>> 0 } as never);
   }
 
-  /** A message has come over a link of that number, of this gateway or of another one: a way back to it is opened on the connection. */
+  /**
+   * A message has come that names this link, of this gateway or of another one, as its source: a return path to it is
+   * opened on the connection.
+   */
   useBack(owner: ModelGateway, { link }: ModelLink, connection: ModelConnection): void {
     const { dialect, payload } = link.source;
     const source = owner === this ? link.source : this.tables.learnRemote(owner.id, link.id, dialect, payload);
@@ -241,7 +246,7 @@ export class ModelGateway {
     this.backs.push(relay);
   }
 
-  /** A way back is not used any more. */
+  /** A return path is not used any more. */
   releaseBack(index: number): void {
     const [relay] = this.backs.splice(index % this.backs.length, 1);
     if (relay === undefined || relay.closed || this.backs.includes(relay)) return;
@@ -340,7 +345,7 @@ export class ModelGateway {
     this.reports.begin();
   }
 
-  /** A turn's work at the snapshot: a piece of one unit. */
+  /** Makes the part of the snapshot that is made in one turn: one unit of work. */
   #cut(): void {
     if (this.#cutting === null) return;
     const { job, parts, lastNumber } = this.#cutting;
@@ -364,7 +369,10 @@ export class ModelGateway {
     this.#obeyed = commands.n;
   }
 
-  /** It was declared dead: it goes on under another id. Its trunks belong to the former one. */
+  /**
+   * The gateway was declared dead and continues under another id. Its trunks belonged to the former id, so they are
+   * gone.
+   */
   #rename(): void {
     const before = this.id;
     this.boot = ((Number.parseInt(this.boot, 16) + 0x100000) >>> 0).toString(16).padStart(8, '0');
@@ -377,7 +385,7 @@ export class ModelGateway {
     return { established: [...this.established], unreachable: [...this.unreachable] };
   }
 
-  /** As they arrive, with what is said last. */
+  /** The parts as they arrive at the leader; the last one has the fields that only a last part has. */
   #finished(parts: StateChange[], lastNumber = this.tables.lastNumber): StateChange[] {
     const all = parts.length === 0 ? [StateChange.create()] : parts;
     const last = all.at(-1);

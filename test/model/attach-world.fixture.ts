@@ -53,7 +53,7 @@ export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 const SETTLE_ROUNDS = 400;
 const NAMES = ['a', 'b', 'c'] as const;
 
-/** Three gateways and a leader, to which things happen. */
+/** Three gateways and a leader, on which events are played. */
 export class AttachWorld {
   readonly gateways: ModelGateway[];
   leader = new FakeLeader();
@@ -170,7 +170,7 @@ export class AttachWorld {
     }
   }
 
-  /** Every fault is over, and everything that is on its way arrives, until nothing moves. */
+  /** Ends every fault, and delivers all messages, until nothing changes any more. */
   heal(): void {
     const { presence, clock } = this.leader;
     presence.flowingSince ??= clock.now();
@@ -206,14 +206,15 @@ export class AttachWorld {
         while (gateway.deliverDown()) moved = true;
       }
       this.leader.core.flush();
-      // One that has to wait (its name is taken, or whom it names is not here yet) waits for time to pass.
+      // A gateway that must wait (its name is taken, or a gateway that it names has not attached yet) waits until time
+      // passes.
       if (!moved && this.gateways.every((gateway) => gateway.hasReadAll)) return;
       if (round > SETTLE_ROUNDS / 4) this.leader.clock.advance(1000);
     }
     throw new Error('never quiet');
   }
 
-  /** What is not as it should be, once healed. */
+  /** The faults that are found after all messages have arrived. */
   faults(): string[] {
     const found: string[] = [];
     const { state, roster, graves, presence } = { ...this.leader.core, presence: this.leader.presence };
@@ -295,7 +296,7 @@ export class AttachWorld {
     if (!known.commanded) found.push(`${id} is not commanded`);
   }
 
-  /** What should be relayed where (architecture.md, "Relay selection"), worked out from scratch. */
+  /** The relays that should be open (architecture.md, "Relay selection"), computed from scratch. */
   #selection(): Map<ModelGateway, Set<string>> {
     const all = this.gateways.flatMap((owner) => [...owner.links.values()].map((one) => ({ ...one, owner })));
     const wanted = new Map<ModelGateway, Set<string>>();
@@ -341,7 +342,7 @@ export class AttachWorld {
     const gateway = new ModelGateway(name, (++this.#boots).toString(16).padStart(8, '0'));
     gateway.onRenamed = (before) => {
       this.#endTrunks(before);
-      // The leader may have taken the old one out of the registry again.
+      // The leader may have removed the entry of the old boot from the registry again.
       this.leader.presence.signsEnd(before);
       if (this.#hasBus) this.#sign(gateway);
     };
@@ -367,7 +368,7 @@ export class AttachWorld {
     const old = this.#gateway(index);
     old.disconnect();
     this.leader.presence.silence(old.name);
-    // The leader may have taken it out of the registry again; its process is gone either way.
+    // The leader may have removed the gateway's entry from the registry again; its process is gone in any case.
     this.leader.presence.signsEnd(old.id);
     const young = this.#furnished(old.name);
     this.gateways[index % NAMES.length] = young;

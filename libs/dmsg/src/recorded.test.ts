@@ -36,7 +36,7 @@ import { AUX_CRC_AT, CMD_AT, padded, SALT_AT, sealHeader, swapCoreHeader } from 
 import { encodeMessage } from './wire/message.ts';
 import { readU32, writeU32 } from './wire/words.ts';
 
-/** The frame's payload, decoded and encoded again. Of a message whose payload is not known: its bytes. */
+/** The frame's payload, decoded and encoded again. For a message whose payload is not known: its bytes. */
 function payloadAgain(frame: Frame, rules: DialectRules): Uint8Array {
   const out = new Uint8Array(frame.headBytes - 64);
   switch (frame.cmd & BASE_MASK) {

@@ -19,9 +19,9 @@ export type DialectName = keyof typeof DIALECTS;
 /** All of them, as people write them. */
 export const DIALECT_NAMES = Object.keys(DIALECTS) as readonly DialectName[];
 
-/** All of them for a sentence: LINKID or CIRCUIT. */
+/** The names of all dialects for a sentence: LINKID or CIRCUIT. */
 export const DIALECT_WORDS: string = DIALECT_NAMES.map((name) => name.toUpperCase()).join(' or ');
-/** What is wrong with a request that names none of them. */
+/** What is wrong with a request that names no dialect. */
 export const NO_SUCH_DIALECT: string = `There is no such dialect: leave it unspecified, or give ${DIALECT_WORDS}.`;
 
 /** The APIs' number of a dialect; `auto`: unspecified. */
@@ -29,7 +29,7 @@ export function apiDialect(dialect: DialectName | 'auto'): Dialect {
   return dialect === 'auto' ? Dialect.DIALECT_UNSPECIFIED : DIALECTS[dialect].number;
 }
 
-/** The other way; null: unspecified, or of a newer version. */
+/** The dialect of the APIs' number; null: unspecified, or of a newer version. */
 export function dialectOf(dialect: number | undefined): DialectName | null {
   return DIALECT_NAMES.find((name) => DIALECTS[name].number === dialect) ?? null;
 }

@@ -45,7 +45,10 @@ interface ListRule<T> {
   readonly bytes: (entry: T) => number;
   /** Whether a snapshot has this list; a delta has every list. */
   readonly inSnapshot: boolean;
-  /** Divides an entry into several that say the same, none too large for a message; most entries never are. */
+  /**
+   * Divides an entry that is too large for a message into several with the same meaning; missing for lists whose
+   * entries are never too large.
+   */
   readonly divide?: (entry: T) => Iterable<T>;
   /** The number of things in an entry that count against a snapshot's limit; default: 1. */
   readonly count?: (entry: T) => number;
@@ -58,7 +61,9 @@ interface ValueRule<T> {
   readonly bytes: (value: T) => number;
   /** The value that two messages, one after the other, give together. */
   readonly merge: (before: T, after: T) => T;
-  /** Whether it goes into the last of the parts that are cut together; otherwise wherever it fits. */
+  /**
+   * Whether the field goes into the last of the parts that are made together; otherwise into any part that has room.
+   */
   readonly isLast: boolean;
 }
 
@@ -71,8 +76,8 @@ const relays = {
 };
 
 /**
- * In the order in which parts are told, so that the receiver can apply one after the other: an opening comes before
- * what is opened on it, closings come last, and a part that holds something comes before the one that releases it.
+ * In the order in which the parts of a change are sent, so that the receiver can apply one part after the other: an
+ * opening comes before anything that is opened on it, closings come last, and a hold comes before its release.
  */
 const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
   connectionsOpened: {
@@ -105,7 +110,7 @@ const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
   trunks: {
     isSet: (trunks) => trunks !== undefined,
     bytes: (trunks) => ENTRY_BYTES + GATEWAY_BYTES * (trunks!.established.length + trunks!.unreachable.length),
-    // Each message that has it tells it whole.
+    // A message that has this field has the complete value, so a later one replaces it.
     merge: (before, after) => after ?? before,
     isLast: false,
   },
@@ -113,7 +118,7 @@ const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
     isSet: (withheld) => withheld !== undefined,
     bytes: (withheld) =>
       (withheld?.principals ?? []).reduce((sum, { length }) => sum + TEXT_BYTES + 4 * length, ENTRY_BYTES),
-    // Told whole each time.
+    // The list is always complete, so a later one replaces it.
     merge: (before, after) => after ?? before,
     isLast: false,
   },
@@ -127,7 +132,7 @@ const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
   obeyed: { isSet: (obeyed) => obeyed > 0, bytes: number, merge: Math.max, isLast: true },
 };
 
-/** The names of the lists, in the order in which parts are told. */
+/** The names of the lists, in the order in which they are sent. */
 export const LIST_NAMES = Object.keys(LISTS) as readonly ListName[];
 const VALUE_NAMES = Object.keys(VALUES) as readonly ValueName[];
 
@@ -147,7 +152,7 @@ export function appendSnapshot(to: StateChange, part: StateChange): number {
   return count;
 }
 
-/** Appends a delta to the one before: the result says what both say, one after the other. */
+/** Appends a delta to the one before: the result has the same effect as the two, one after the other. */
 export function append(to: StateChange, delta: StateChange): void {
   for (const name of LIST_NAMES) appendList(name, to, delta);
   for (const name of VALUE_NAMES) mergeValue(name, to, delta);
@@ -174,12 +179,12 @@ export class StateChangeParts {
     else for (const entry of divide(whole)) this.#put(name, entry, bytes(entry));
   }
 
-  /** Puts in how the gateway is connected with the others. */
+  /** Puts in the gateway's trunks to other gateways. */
   trunks(trunks: StateChange['trunks']): void {
     this.#set('trunks', trunks);
   }
 
-  /** Whose links at other gateways the gateway relays none of. */
+  /** Puts in the principals whose links at other gateways the gateway does not relay. */
   withheld(withheld: StateChange['withheld']): void {
     this.#set('withheld', withheld);
   }
@@ -188,7 +193,7 @@ export class StateChangeParts {
     this.#set('stopping', stopping);
   }
 
-  /** Puts in everything of a change except fields that are told last, which the sender of the parts adds. */
+  /** Puts in all fields of a change except those of the last part (`isLast`), which the sender of the parts adds. */
   putAll(change: StateChange): void {
     for (const name of LIST_NAMES) this.#putList(name, change);
     for (const name of VALUE_NAMES) if (!VALUES[name].isLast) this.#set(name, change[name]);
@@ -207,7 +212,7 @@ export class StateChangeParts {
     if (isSet(value)) this.#room(bytes(value))[name] = value;
   }
 
-  /** The part into which an entry of so many bytes goes. */
+  /** The part that has room for an entry of this size; a new part if the current one is full. */
   #room(bytes: number): StateChange {
     if (this.all.length === 0 || this.#bytes + bytes > this.#maxBytes) {
       this.#part = StateChange.create();

@@ -9,7 +9,10 @@ export const SECONDS: readonly number[] = [
  */
 export class Distribution {
   readonly bounds: readonly number[];
-  /** Number of values up to each bound and above the one before; the last number: above all bounds. */
+  /**
+   * The histogram's buckets: for each bound the number of values up to it and above the previous bound; last the number
+   * of values above all bounds.
+   */
   readonly counts: Float64Array;
   /** The sum is in an array, so that adding to it allocates no number on the heap. */
   readonly #sum = new Float64Array(1);

@@ -1,6 +1,6 @@
 import type { FakeClock } from './fake-clock.ts';
 
-/** Lets everything go on that waits for an answer from this process. */
+/** Lets all code go on that waits for an answer from this process. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

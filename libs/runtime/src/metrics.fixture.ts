@@ -1,6 +1,9 @@
 import type { Metrics } from './metrics.ts';
 
-/** What of ours a scrape has: name (with labels) without `spanmesh_` → value. Buckets of histograms are left out. */
+/**
+ * The product's own samples in a scrape: name (with labels) without `spanmesh_` → value. Buckets of histograms are left
+ * out.
+ */
 export async function samples(metrics: Pick<Metrics, 'text'>): Promise<Record<string, number>> {
   const lines = (await metrics.text()).split('\n').flatMap((line) => /^spanmesh_(.+) (\S+)$/.exec(line) ?? []);
   const found: Record<string, number> = {};
@@ -11,7 +14,7 @@ export async function samples(metrics: Pick<Metrics, 'text'>): Promise<Record<st
   return found;
 }
 
-/** By how much samples differ once something was done; those that do not are left out. */
+/** By how much each sample has changed after an action; unchanged ones are left out. */
 export async function changes(metrics: Pick<Metrics, 'text'>, cause: () => unknown): Promise<Record<string, number>> {
   const before = await samples(metrics);
   await cause();

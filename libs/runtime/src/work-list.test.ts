@@ -58,7 +58,7 @@ describe('short work', () => {
 });
 
 describe('long work', () => {
-  it('is done in turns of so many units, and later work waits in order', () => {
+  it('is done in turns of a limited number of units, and later work waits in order', () => {
     const { work, said, steps, turn } = list();
     work.run(steps('long', 5));
     work.do(() => said.push('short'));

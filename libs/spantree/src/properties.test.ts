@@ -264,7 +264,10 @@ class Twins {
     }
   }
 
-  /** Flushes only the tree: each open, close and gone must fit the caller's beliefs, and leave them right. */
+  /**
+   * Flushes only the tree. Each open, close and gone must fit the relays that the caller believes to be open, and the
+   * caller's list must be right afterwards.
+   */
   flushTree(): void {
     this.opened = new Set();
     this.closed = new Set();

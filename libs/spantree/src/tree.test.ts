@@ -441,7 +441,7 @@ describe('objects that come and go', () => {
     expect([linkid.relaysOf(first.node), linkid.has(first)]).toEqual([[], false]);
     tree.removeLnkConn(lnkConn);
     expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
-    // What has its slot now has relays of its own.
+    // The LNK_CONN that has the slot now has relays of its own.
     const next = tree.addLnkConn(tree.addConnection('g', 11), 11, filter);
     tree.flush(ignored);
     expect([next.slot, next.has(first)]).toEqual([lnkConn.slot, true]);

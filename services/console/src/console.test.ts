@@ -355,7 +355,7 @@ describe('its port', () => {
   });
 
   // Limits: console/src/console.ts MAX_CONNECTIONS
-  it('takes so many connections; beyond that the one that has been idle for longest is closed', async () => {
+  it('accepts a limited number of connections; beyond that the one idle for longest is closed', async () => {
     const one = await world();
     const sockets: Socket[] = [];
     const gone: number[] = [];

@@ -321,7 +321,7 @@ export class Console {
     const ended = (code: status): void => {
       release();
       const { user } = session;
-      // The API itself reports the act: it was told for whom the console calls.
+      // The API itself reports the act: the console's call names the user's host.
       const act = { user, peer, method: path, code: status[code] };
       if (method.role === 'operate') this.#deps.logger.debug(act, 'console: an act of an operator');
       // The token was withdrawn: the page asks for another one.

@@ -9,7 +9,7 @@ function sessions(): Sessions {
 }
 
 // Limits: console/src/sessions.ts MAX_SESSIONS
-it('there are so many sessions; beyond that the one that was used longest ago ends', () => {
+it('there is a limited number of sessions; beyond that the one that was used longest ago ends', () => {
   const all = sessions();
   const ids = Array.from({ length: MAX_SESSIONS }, () => all.begin(NOBODY).id);
   const [first = '', second = '', third = ''] = ids;
@@ -22,7 +22,7 @@ it('there are so many sessions; beyond that the one that was used longest ago en
 });
 
 // Limits: console/src/sessions.ts MAX_STREAMS
-it('all sessions together have so many streams, until one of them ends', () => {
+it('all sessions together have a limited number of streams: another one can begin when one has ended', () => {
   const all = sessions();
   const releases: ((() => void) | null)[] = [];
   while (releases.length < MAX_STREAMS) {
@@ -41,7 +41,7 @@ it('all sessions together have so many streams, until one of them ends', () => {
 });
 
 // Limits: console/src/sessions.ts MAX_CALLS_PER_SESSION
-it('a session has so many open calls, streams or not, until one of them ends', () => {
+it('a session has a limited number of open calls, streams included: another one can begin when one has ended', () => {
   const all = sessions();
   const { session } = all.begin(NOBODY);
   const releases = Array.from({ length: MAX_CALLS_PER_SESSION }, (_, n) => all.take(session, n < 2));

@@ -45,7 +45,7 @@ export class ConsoleWorld {
   readonly console: Console;
   /** Streams of WatchTargets that are open at the API. */
   readonly streams = new Set<ServerWritableStream<unknown, unknown>>();
-  /** The calls, with the users that the API's handlers were told. */
+  /** The calls, with the user's name that each handler of the API received. */
   readonly calls: { readonly method: string; readonly user: string }[] = [];
   readonly read = createApiToken({ name: 'rita', role: 'read' });
   readonly operate = createApiToken({ name: 'olga', role: 'operate' });

@@ -24,9 +24,9 @@ export interface ServiceCall {
 }
 
 /**
- * Loads a service and runs it with the flags given, which its settings declare. With --check a variable that is no setting of anything is
- * an error, too; a service that is run only warns of it.
- * @throws Failure, SettingError: as the settings are
+ * Loads a service and runs it with the flags given, which its settings declare. With --check, a variable that looks
+ * like a setting and is none is an error, too; without it the service only warns of such a variable.
+ * @throws Failure, SettingError: the settings cannot be used
  */
 export async function runNamedService(
   { name, description, load, args }: ServiceCall,

@@ -131,7 +131,7 @@ export class FakeTopology {
   readonly trafficAsked: ListTrafficRequest[] = [];
   readonly nodesAsked: ListNodesRequest[] = [];
   explain: (request: ExplainRequest) => ExplainResponse = () => ExplainResponse.fromPartial({});
-  /** What is done with each watch, in turn; the last one stays open. */
+  /** How the API handles each call of Watch, in the order of the calls; the last call stays open. */
   readonly watches: ((call: WatchCall) => void)[] = [];
   readonly watched: WatchRequest[] = [];
   #server = new Server();

@@ -85,7 +85,7 @@ export interface GatewayDependencies {
    */
   readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
   readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
-  /** How much ends at once of what ends because something else has; default: as `Endings` says. */
+  /** How much work of endings (shares/endings.ts) is done in one turn of the event loop; default: that of `Endings`. */
   readonly endings?: EndingsOptions;
   /** Traces of the effects of links and commands; default: none. */
   readonly tracing?: Pick<Tracing, 'tracer'>;
@@ -303,7 +303,7 @@ export class GatewayParts {
     };
   }
 
-  /** A job of `Endings` has thrown: not all that should be told of an ending was told. */
+  /** A job of `Endings` has thrown: some transactions or peers were not told what has ended. */
   #failed(err: unknown): void {
     this.counters.internalErrors++;
     this.#deps.logger.error({ err }, 'not everybody was told what has ended');

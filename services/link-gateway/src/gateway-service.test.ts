@@ -15,7 +15,7 @@ import { RELAY_PACE_BYTES } from './limits.ts';
 import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './testing/gateway.fixture.ts';
 import { RawPeer, word } from './testing/raw-peer.fixture.ts';
 
-/** Whom events name for a limit, and of what. */
+/** The principals and resources that limit events name. */
 function limitsTold({ told }: TestGateway): string[] {
   return told
     .filter(({ kind }) => kind === EventKind.EVENT_KIND_LIMIT_HIT)
@@ -272,7 +272,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     });
     const first = await peer.next();
     made.attach.attach();
-    // As when the other gateway becomes unreachable and then reachable again.
+    // Topology does this when the other gateway becomes unreachable and then reachable again.
     made.attach.command({ relays: [{ ...remote, open: [], close: [lnkConn] }] });
     expect(word(await peer.next())).toBe('400fff01');
     made.attach.command({ relays: [{ ...remote, open: [lnkConn], close: [] }] });

@@ -2,7 +2,7 @@
 
 /** Connections of one gateway: each costs up to 32 KiB of memory when idle, and a file descriptor. */
 export const DEFAULT_MAX_CONNECTIONS = 20_000;
-/** Connections from one address: a host out of control leaves room for the others. */
+/** Connections from one address: a host that opens ever more connections leaves room for others. */
 export const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS = 10_000;
 /**
  * Links that one connection may have open: 1200 bytes each here, 1600 in topology (measured: `npm run bench --
@@ -105,7 +105,7 @@ export const MAX_TOPOLOGY_ADDRESSES = 16;
 export const MAX_DEAD_GATEWAYS = 4096;
 /**
  * Relays open on demand (return paths, linkid) on one LNK_CONN: as many as one connection may have routes. They are
- * closed when unused for a while; until then a peer that opens ever new spans must not make them grow.
+ * closed when unused for a while; until then their number must not grow with each new span that a peer opens.
  */
 export const MAX_RETURN_PATHS = 10_000;
 

@@ -3,8 +3,9 @@ import { CLOSE_REASONS, type CloseReason } from './connection/close-reason.ts';
 import { REFUSALS, type Refusal } from './entrance/admission.ts';
 
 /**
- * Why a relay has closed: `command`: of topology; `link`, `lnk_conn`: its link or LNK_CONN has closed; `refused`: its
- * peer has closed it; `connection`: its connection was lost; `unused`: it was a return path that no route used.
+ * Why a relay has closed. `command`: topology has ordered it. `link`, `lnk_conn`: the relay's link or LNK_CONN has
+ * closed. `refused`: its peer has closed it. `connection`: its connection was lost. `unused`: it was a return path that
+ * no route used.
  */
 export type RelayClosing = 'command' | 'link' | 'lnk_conn' | 'refused' | 'connection' | 'unused';
 
@@ -21,7 +22,9 @@ export class GatewayMetrics {
   bytesIn = 0;
   bytesOut = 0;
   messagesIn = 0;
-  /** Of these, messages for the gateway itself. A message that is passed on costs a tenth of one. */
+  /**
+   * Received messages that were for the gateway itself. Each costs ten times as much as a message that is passed on.
+   */
   handled = 0;
 
   links = 0;
@@ -38,9 +41,9 @@ export class GatewayMetrics {
     connection: 0,
     unused: 0,
   };
-  /** Of one link in SAMPLED_LINKS: time until its first relay was queued, seconds. */
+  /** For one link in SAMPLED_LINKS: time until its first relay was queued, seconds. */
   readonly firstRelay = new Distribution();
-  /** Of one routed transaction in SAMPLED_TRANSACTIONS: time until both directions had ended, seconds. */
+  /** For one routed transaction in SAMPLED_TRANSACTIONS: time until both directions had ended, seconds. */
   readonly routed = new Distribution();
   /** Duration of completed handshakes, seconds. */
   readonly handshake = new Distribution();
@@ -61,8 +64,8 @@ export class GatewayMetrics {
   /** Messages for other peers that could not be passed on. */
   routedDropped = 0;
   /**
-   * Reads that waited for the answer to another peer's same read; of these, the ones that got none and were sent to the
-   * node after all.
+   * Reads that waited for the answer to another peer's equal read; and those of them that got no answer and were sent
+   * to the node after all.
    */
   readsConsolidated = 0;
   readsAskedAgain = 0;

@@ -38,10 +38,10 @@ async function sample(made: TestGateway, name: string): Promise<number | undefin
   return (await samples(made.metrics))[`gateway_${name}`];
 }
 
-/** Words of the log, with what is told besides. */
+/** The lines of the log with this text, with their fields. */
 const logged = (made: TestGateway, msg: string) => made.log.filter((line) => line.msg === msg);
 
-/** All that the peer has said was taken (circuit). */
+/** The gateway has handled everything that the peer has sent (circuit). */
 async function barrier(peer: RawPeer): Promise<void> {
   peer.say({ cmd: 0x00000101 });
   while (word(await peer.next()) !== '20000101');
@@ -427,7 +427,7 @@ describe('gateways that pass messages on show', () => {
     a.node.flush();
     await mesh.settled();
     expect(await sample(mesh.gateway, 'on_demand_relays')).toBe(0);
-    // Nor does anything wait for a later look.
+    // No return path is left in the table for the next sweep either.
     expect(await sample(mesh.gateway, 'open{table="returnPathsOnDemand"}')).toBe(0);
   });
 

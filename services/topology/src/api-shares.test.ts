@@ -25,7 +25,7 @@ function shares() {
 const exhausted = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
 
 // Limits: api/limits.ts MAX_TREES_PER_USER
-it('a user may ask for so many trees at a time, and leaves room for others', () => {
+it('a user may ask for a limited number of trees at a time, and leaves room for others', () => {
   const { of, log } = shares();
   const ends = Array.from({ length: MAX_TREES_PER_USER }, () => of.begin('trees', 'user:greedy'));
   expect(() => of.begin('trees', 'user:greedy')).toThrow(exhausted);

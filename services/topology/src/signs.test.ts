@@ -33,7 +33,7 @@ function world() {
   return { leader, a, b, come, offer, pass, changed };
 }
 
-/** What was told since it was asked last. */
+/** Events that were reported since the last call. */
 function told({ told: all }: FakeLeader, ...kinds: EventKind[]): string[] {
   const found = all.filter(({ kind }) => kinds.includes(kind)).map(({ subject }) => subject);
   all.length = 0;

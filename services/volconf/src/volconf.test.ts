@@ -845,7 +845,7 @@ describe('the API', () => {
   });
 
   // Limits: volconf/src/limits.ts MAX_WATCHES_PER_USER
-  it('gives a user his share of watches, and ends one of the user with most for a newcomer', async () => {
+  it('gives a user a limited share of watches, and ends one of the user with most for a newcomer', async () => {
     world = await World.start();
     const watch = (host: string): FakeTargetStream => {
       const stream = new FakeTargetStream(host);

@@ -11,7 +11,7 @@ function limit({ perAddress = 4, perKey = 8 } = {}) {
 }
 
 // Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS
-it('allows so many failures of an address, reports the limit once, and regains them evenly', () => {
+it('allows a limited number of failures of an address, reports the limit once, and regains them evenly', () => {
   const { failures, clock, told } = limit();
   for (let n = 0; n < 4; n++) {
     expect(failures.limited('a', 'k')).toBeNull();
@@ -31,7 +31,7 @@ it('allows so many failures of an address, reports the limit once, and regains t
 });
 
 // Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_KEY
-it('allows so many failures with a key, from whichever addresses', () => {
+it('allows a limited number of failures with a key, from all addresses together', () => {
   const { failures, told } = limit();
   for (const address of ['a', 'b', 'c', 'd']) for (let n = 0; n < 2; n++) failures.count(address, 'k');
   expect([failures.limited('e', 'k'), failures.limited('e', 'other')]).toEqual(['key', null]);

@@ -20,8 +20,8 @@ const NOT_NAMED =
   'not named ADDRESS.pub, ADDRESS_BITS.pub, .none, .refused, .untagged, .bound or .exponent; it is ignored';
 
 /**
- * Something wrong with one file. Peers that it decides about are refused or not affected; other files are. The text
- * contains nothing of keys.
+ * A problem with one file. The peers that the file decides about, if any, are refused; other peers are not affected.
+ * The text contains nothing of keys.
  */
 export interface KeyProblem {
   /** Relative to the directory. */

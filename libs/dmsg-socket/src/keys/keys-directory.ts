@@ -98,7 +98,7 @@ export class KeysDirectory {
 
   /** Looks now whether anything has changed, and if so puts it into force. Never rejects. */
   look(): Promise<void> {
-    // One look after the other: an older one must not overwrite the result of a newer one.
+    // Looks run one after the other: an older look must not overwrite the result of a newer one.
     this.#looking = this.#looking.then(() => this.#look());
     return this.#looking;
   }

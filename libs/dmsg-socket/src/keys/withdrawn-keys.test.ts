@@ -6,7 +6,7 @@ import { type SeenKey, WithdrawnKeys } from './withdrawn-keys.ts';
 const NOTHING = { peers: [], problems: [] };
 
 // Limits: keys/limits.ts MAX_WITHDRAWN_KEYS
-it('so many withdrawn keys are remembered; beyond that the first is forgotten', () => {
+it('a limited number of withdrawn keys is remembered; beyond that the first is forgotten', () => {
   const given: SeenKey[] = Array.from({ length: MAX_WITHDRAWN_KEYS + 1 }, (_, n) => {
     return { prefix: parsePrefix(`${n >> 8}.${n & 255}.0.0/16`), besideNone: false };
   });

@@ -32,8 +32,8 @@ export interface Destination extends Pressure {
  */
 export class Flow {
   /**
-   * Number of the read that is going on, 0 between reads. Who notes something once a read compares it with the number
-   * noted last.
+   * Number of the read that is going on, 0 between reads. Code that notes something once for each read compares this
+   * number with the one that it noted last.
    */
   read = 0;
   /** Number of this turn if it counts as crowded, because the last counted turn was. 0: it does not. */

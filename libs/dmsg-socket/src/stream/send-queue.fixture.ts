@@ -1,6 +1,6 @@
 import type { SendQueueOwner } from './send-queue.ts';
 
-/** An owner of a queue that notes what it is told, in words. */
+/** An owner of a queue that records the calls of the queue as texts. */
 export function notingOwner(): { readonly owner: SendQueueOwner; readonly heard: string[] } {
   const heard: string[] = [];
   const note = (what: string) => () => void heard.push(what);

@@ -127,7 +127,10 @@ export class SendQueue {
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
-  /** Bytes that the kernel has not taken: of this turn, waiting, here or for their turn, and in the socket. */
+  /**
+   * Bytes that the kernel has not taken yet: queued in this turn, waiting (for their turn, or here for the socket), and
+   * in the socket.
+   */
   get bytes(): number {
     return this.out.bytes + this.out.waitingBytes + this.#sliceBytes + this.#socket.writableLength;
   }
@@ -140,7 +143,7 @@ export class SendQueue {
     const isLess = waitingBytes < this.#outside;
     this.#outside = waitingBytes;
     if (this.#tell() > this.#options.limitBytes) this.#owner.overLimit();
-    // No `drain` need follow, and somebody may wait.
+    // A `drain` event need not follow, and a caller may be waiting for this queue.
     else if (isLess && !this.#isBlocked) this.#owner.drained();
   }
 
@@ -240,7 +243,7 @@ export class SendQueue {
     this.#slices = [];
     this.#next = 0;
     this.#kept = 0;
-    // There will be no `drain` event, so whoever waits for this queue is told here.
+    // There will be no `drain` event, so the callers that wait for this queue are called here.
     if (written < 0) return;
     this.out.reuse();
     this.#owner.drained();

@@ -16,7 +16,7 @@ export interface HandshakeKeys {
   readonly peer: KeyObject;
 }
 
-/** Offset of the bytes that are counted up until the signed block fits. */
+/** Offset of the bytes that are incremented until the signed block fits. */
 const COUNT_AT = 4;
 /** A number below 2^2046 (top two bits clear) is below the modulus of either key, so both keys can process it. */
 const TOP_BITS = 0xc0;
@@ -25,7 +25,7 @@ const MAX_TRIES = 250;
 
 /**
  * Signs a block with the own key, then encrypts it for the peer (protocol.md, "Crypto": Handshake). Bytes 4..7 of
- * `plain` are counted up until the number between the two steps has its top two bits clear; two to four tries on
+ * `plain` are incremented until the number between the two steps has its top two bits clear; two to four tries on
  * average, each a private operation (a quarter of a millisecond).
  * @param plain 256 bytes; top two bits clear.
  * @throws DmsgError KEYXCHGFAIL
@@ -91,7 +91,7 @@ function rsa(step: () => Uint8Array): Uint8Array {
 }
 
 /**
- * One RSA operation, done in any case: if the number is above the modulus, on the number with its top bits cleared. The
+ * One RSA operation, which is done in any case: if the number is above the modulus, its top bits are cleared first. The
  * extra time is no secret, since the sender knows the number. Only the first step can meet such a number.
  */
 function attempt(bytes: Uint8Array, step: (bytes: Uint8Array) => Uint8Array): { bytes: Uint8Array; wrong: number } {

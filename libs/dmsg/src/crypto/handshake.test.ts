@@ -69,7 +69,7 @@ describe('making a handshake', () => {
       expect(plain[80 + i]).toBe(session[4 * i]! ^ session[4 * i + 1]! ^ session[4 * i + 2]! ^ session[4 * i + 3]!);
     }
     expect(plain.subarray(96, 128).toString('latin1')).toBe('spanmesh'.padEnd(32, '\0'));
-    // The rest is random, except for bytes 4..7 of each block, which are counted up.
+    // The rest is random, except for bytes 4..7 of each block, which are incremented.
     expect(plain.subarray(128, 136).toString('latin1')).toBe('for key:');
     expect(plain.subarray(136, 168)).toEqual(
       createHmac('sha256', session)

@@ -63,7 +63,7 @@ export function makeHandshake(keys: HandshakeKeys, random: RandomBytes): OwnHand
   return { wire: encryptHandshake(plain, keys), session };
 }
 
-/** Encrypts the 512 bytes of a plain handshake; counts bytes 4..7 of its two blocks up where they are. */
+/** Encrypts the 512 bytes of a plain handshake; increments bytes 4..7 of its two blocks in place. */
 export function encryptHandshake(plain: Uint8Array, keys: HandshakeKeys): Uint8Array {
   return Buffer.concat([
     encryptBlock(plain.subarray(0, BLOCK_BYTES), keys),
@@ -89,7 +89,7 @@ export interface ReadOptions {
 }
 
 /**
- * Reads the peer's half. Whoever made it has the peer's private key, or recorded a handshake made with it (see
+ * Reads the peer's half. Its sender has the peer's private key, or has recorded a handshake made with that key (see
  * ReplayMemory). Does four RSA operations and every check whatever is wrong, and looks at one flag at the end
  * (handshake-block.ts says why).
  * @param wire 512 bytes.

@@ -1,11 +1,11 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** Hashes already computed, since each takes a tenth of a millisecond. An entry goes with its key. */
+/** Hashes already computed, since each takes a tenth of a millisecond. An entry is dropped together with its key. */
 const known = new WeakMap<KeyObject, Buffer>();
 
 /**
- * SHA-256 of a public key in DER (SPKI); of a private key, that of its public half. 32 bytes that the caller must not
- * change.
+ * SHA-256 of a public key in DER (SPKI); for a private key, the hash of its public half. 32 bytes that the caller must
+ * not change.
  */
 export function publicKeyHash(key: KeyObject): Buffer {
   const before = known.get(key);

@@ -33,10 +33,11 @@ export class StreamOpener implements Opener {
       return;
     }
     const kernel = chunkKernel();
-    // The kernel's memory is taken if a sink has called this, and too small for more than one read.
+    // The chunk kernel's memory is in use if a sink has called this method, and is too small for more than one read.
     const own = kernel.isLent || chunks > OPENED_CHUNKS ? Buffer.allocUnsafeSlow(chunks * CHUNK_BYTES) : null;
     const verified = this.#decrypt(wire, chunks, own);
-    // All is done with the kernel and with the state before anybody else is called: the sink may seal, or call us.
+    // The kernel and this object's state are not needed any more when the sink is called: the sink may seal, or call
+    // this method.
     if (verified > 0) {
       if (own === null) kernel.lend(verified, sink);
       else sink.onPlain(own.subarray(0, verified * CHUNK_BYTES));
@@ -48,8 +49,8 @@ export class StreamOpener implements Opener {
   }
 
   /**
-   * Opens `chunks` chunks, of which the partial one is the beginning, and keeps the rest; returns how many were verified. They are in
-   * the kernel's memory, or in `own`.
+   * Opens `chunks` chunks, the first of which begins with the partial chunk that was kept, and keeps the rest of
+   * `wire`. Returns how many chunks were verified. Their plaintext is in the chunk kernel's memory, or in `own`.
    */
   #decrypt(wire: Uint8Array, chunks: number, own: Uint8Array | null): number {
     this.#checkCounter(chunks);

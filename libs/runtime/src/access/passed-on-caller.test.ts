@@ -32,7 +32,7 @@ function issuedWithBytes(bytes: number): X509Certificate {
 }
 
 describe('the caller of a call that is passed on', () => {
-  it('is named by his certificate or token, to the process that answers, and to no process after that', () => {
+  it('is identified by certificate or token to the process that answers, and to no process after that', () => {
     const certificate = issued(['operate.clients.spanmesh']);
     const headers = passingOn({ certificate, token: 'spm_x', address: '2001:db8::7' });
     const taken = takePassedOn(headers);

@@ -11,7 +11,7 @@ export interface Caller {
   readonly token: string | null;
 }
 
-/** The caller of a call that is passed on, at the process that he called first. */
+/** The caller of a call that is passed on, as the process saw it that was called first. */
 export interface PassedOnCaller extends Caller {
   /** The certificate that was shown there: the process that answers decides whether to trust it. */
   readonly certificate: X509Certificate | null;

@@ -56,7 +56,7 @@ describe('a call that a service passes on', () => {
     );
   });
 
-  it('is of the API: users may call nothing else, whoever passes the call on', () => {
+  it('is of the API: users may call nothing else, whichever service passes the call on', () => {
     expect(outcome(DIAL, VOLCONF_NAME, operator.token)).toBe('PERMISSION_DENIED');
     expect(outcome(DIAL, VOLCONF_NAME, operator.token, open)).toBe('PERMISSION_DENIED');
     expect(outcome('/spanmesh.v1.GatewayControl/Attach', LINK_GATEWAY_NAME, operator.token)).toBe('PERMISSION_DENIED');

@@ -42,7 +42,7 @@ async function codeOf(promise: Promise<unknown>): Promise<BusErrorCode | 'no err
 /**
  * The tests that every Bus must pass; each implementation's test runs them. `make` opens a bus; names are unique for
  * each run, so it may be the same server every time. `thrown` is called (through the implementation's onError) with the
- * exceptions of subscribers.
+ * exceptions that subscribers throw.
  */
 export function busContract(name: string, make: (thrown: (error: unknown) => void) => Promise<Bus>): void {
   describe(`${name}: messages`, () => {

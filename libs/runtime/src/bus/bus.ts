@@ -1,6 +1,6 @@
 /** A subscription or a watch. */
 export interface Subscription {
-  /** Ends it: nothing is delivered after this returns. Calling it again is harmless. */
+  /** Ends the subscription or watch: nothing is delivered after this returns. Calling it again is harmless. */
   unsubscribe(): void;
 }
 

@@ -9,7 +9,7 @@ export interface LastingWatchDependencies {
   /** The key to watch; undefined: every key. */
   readonly key?: string;
   readonly clock: Clock;
-  /** Called with every entry that is there, then with each change. Not after `stop`. */
+  /** Called with every current entry, then with each change. Not called after `stop`. */
   readonly note: (entry: KvEntry) => void;
   /** Called once the current entries have been passed on for the first time. */
   readonly opened?: () => void;

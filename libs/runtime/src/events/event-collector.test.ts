@@ -27,7 +27,7 @@ function world() {
 }
 
 describe('The events that a replica has received', () => {
-  it('are taken once each, whichever way they came', () => {
+  it('are added once each, whichever way they came', () => {
     const { collector, ids } = world();
     collector.begin([]);
     for (const id of [`${A}.1`, `${B}.7`, `${A}.1`, `${A}.2`, `${B}.7`, `${A}.1`]) collector.take(event(id));
@@ -59,14 +59,14 @@ describe('The events that a replica has received', () => {
 
   // Limits: events/event-collector.ts MAX_SOURCES
   // Causes: metric spanmesh_topology_events_lost_total
-  it('remembers so many processes, and forgets who has been silent for longest', () => {
+  it('remembers a limited number of processes, and forgets the one that has been silent for longest', () => {
     const { collector } = world();
     const source = (n: number) => n.toString(16).padStart(32, '0');
     collector.begin([]);
     for (let n = 0; n < MAX_SOURCES; n++) collector.take(event(`${source(n)}.1`));
     collector.take(event(`${source(0)}.3`));
     expect(collector.lost).toBe(1);
-    // One process too many: the second is forgotten, as the first has been heard since.
+    // One process more than the limit: the second is forgotten, because the first has reported since.
     collector.take(event(`${source(MAX_SOURCES)}.1`));
     collector.take(event(`${source(1)}.3`));
     collector.take(event(`${source(0)}.5`));

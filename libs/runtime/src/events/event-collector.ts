@@ -13,7 +13,7 @@ const ID = /^([0-9a-f]{32})\.(\d{1,15})$/;
 export class EventCollector {
   /** Events that are known to have been lost on their way. */
   lost = 0;
-  /** How often each kind of event has happened, as far as this replica was told, by the kind's name. */
+  /** Number of events of each kind that were reported to this replica, by the kind's name. */
   readonly counts: Record<string, number> = Object.fromEntries([...EVENT_KINDS.keys()].map((kind) => [kind, 0]));
   readonly #history: EventHistory;
   /** The highest event number of each process, in the order in which processes were last heard. */

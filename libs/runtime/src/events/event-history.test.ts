@@ -46,7 +46,7 @@ describe('The history of events', () => {
   });
 
   // Limits: events/event-history.ts MAX_EVENTS_PER_KIND
-  it('keeps so many events of a kind, whoever caused them, and all of other kinds', () => {
+  it('keeps a limited number of events of a kind from all principals together, and all of other kinds', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(ACT, 'gw', 'operator'));
     const add = (n: number) => history.add(event(DOWN, `gw.1:${n}`, `peer ${n}`));

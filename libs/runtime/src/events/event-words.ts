@@ -38,7 +38,7 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
     delete fields.service;
   }
   if (typeof fields.dialect === 'number') fields.dialect = dialectOf(fields.dialect) ?? undefined;
-  // `since`: when the first of those happened that are told together.
+  // `since`: when the first of the events happened that are reported together.
   if (count > 1) Object.assign(fields, { count, since: firstTime });
   return { fields, words: WORDS[kind] ?? 'event' };
 }

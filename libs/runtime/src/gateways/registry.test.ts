@@ -231,7 +231,7 @@ describe('gateway registry', () => {
   });
 
   // Limits: gateways/registry.ts MAX_GATEWAYS
-  it('keeps so many gateways, and follows the changes of those', async () => {
+  it('keeps a limited number of gateways, and follows the changes of those', async () => {
     const entries = Array.from({ length: 4097 }, (_, i) => ({ ...gw1, name: `gw-${i}` }));
     const put = (record: GatewayRecord) => kv.put(record.name, new TextEncoder().encode(JSON.stringify(record)));
     for (const record of entries) await put(record);

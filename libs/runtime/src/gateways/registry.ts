@@ -42,10 +42,10 @@ const decoder = new TextDecoder();
 
 /**
  * A gateway's entry in the registry: written when it joins and when its content changes, deleted when the gateway
- * stops. The entry is read now and then, not watched: a user who may watch a bucket that it writes could have NATS
- * deliver what it wrote anywhere (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a leader has
- * declared the gateway dead) is written again, with the gateway's id of that time. An entry replaced by another boot of
- * the same name is left alone until `renew`: a leader decides which of the two boots is accepted.
+ * stops. The entry is read at intervals, not watched: a NATS user that may both write and watch a bucket could have
+ * NATS deliver what it wrote to any subject (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a
+ * leader has declared the gateway dead) is written again, with the gateway's current id. An entry replaced by another
+ * boot of the same name is left alone until `renew`: a leader decides which of the two boots is accepted.
  */
 export class GatewayRegistration {
   readonly #record: () => Omit<GatewayRecord, 'draining'>;

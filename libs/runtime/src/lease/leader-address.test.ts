@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 describe('the address of the leader', () => {
-  it('is that of the role, and whoever asked for it is told when it changes', async () => {
+  it('is that of the lease of the role, and `changed` is called when it changes', async () => {
     const bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
     cleanups.push(() => bus.close());
     const kv = await bus.kv(LEASES_BUCKET);

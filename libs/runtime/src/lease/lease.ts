@@ -225,11 +225,11 @@ export class Lease {
   }
 
   /**
-   * Raises our epoch to at least this (architecture.md "Lease": a leader that is told of a higher epoch, by a gateway
-   * that knew an earlier life of the store, takes that + 1 before it commands: pass that + 1). The lease is not valid
-   * until the store has the new epoch. Resolves when it has, or when we do not hold the lease any more; it then applies
-   * to the next takeover. Rejects with RangeError for an impossible epoch: more than ten years ahead of ours and of the
-   * clock.
+   * Raises our epoch to at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway
+   * that knew an earlier life of the store, takes that epoch + 1 before it commands: the caller passes that epoch + 1).
+   * The lease is not valid until the store has the new epoch. Resolves when it has, or when we do not hold the lease
+   * any more; it then applies to the next takeover. Rejects with RangeError for an impossible epoch: more than ten
+   * years ahead of ours and of the clock.
    */
   raiseEpoch(atLeast: number): Promise<void> {
     const known = Math.max(this.#epoch, this.#highest);
@@ -257,8 +257,8 @@ export class Lease {
   }
 
   /**
-   * Watches the record while we are a standby. The holder learns of others' writes when it renews, and need not be told
-   * of its own.
+   * Watches the record while we are a standby. The holder notices others' writes when it renews, and needs no notice of
+   * its own.
    */
   #listen(): void {
     const listens = this.#running && this.#state.kind === 'standby';

@@ -50,9 +50,9 @@ export class Sightings {
   }
 
   /**
-   * Notes that the store has answered. While it did not, the holder could hardly renew either, so the holder gets a
-   * whole ttl again. Otherwise a store that returns (NATS after an election) would give the lease to whoever asks
-   * first.
+   * Notes that the store has answered. While the store did not answer, the holder could hardly renew either, so the
+   * holder gets a whole ttl again. Otherwise, when a store returns (NATS after an election), the first contender that
+   * asks would get the lease.
    */
   answered({ revision }: Stored): void {
     const now = this.#clock.now();

@@ -20,7 +20,7 @@ export class HttpConnections {
   /** Connections that were closed to make room. */
   displaced = 0;
 
-  /** `limited`: told each time that an address had to give way. */
+  /** `limited`: called each time that an address had to give way. */
   constructor({ limit }: { readonly limit: number }, { limited }: { readonly limited: (limit: PoolLimit) => void }) {
     this.#limit = limit;
     this.#limited = limited;

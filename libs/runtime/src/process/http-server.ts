@@ -22,7 +22,7 @@ const LOOK_MS = 2000;
 /** Connections at one time; health checks and scrapes need a few. Beyond it the one idle for longest is closed. */
 const MAX_CONNECTIONS = 256;
 
-/** How often it is said of one address that it had to give way, ms. */
+/** Time within which it is logged only once that one address had to give way, ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 /** Answers requests that are not this server's own; false when it does not know the path either. */

@@ -2,7 +2,7 @@ import type { ProcessInfo, SetLogLevelRequest } from '@spanmesh/proto/v1/process
 import { DEFAULT_LOG_LEVEL_MS, MAX_LOG_LEVEL_MS } from '../log/log-level-control.ts';
 import { LOG_LEVELS, type LogLevel } from '../log/log-levels.ts';
 
-/** Longest name of a service or a process in an order, and longest name of who gives it, characters. */
+/** Longest name of a service or a process in an order, and longest name of the operator who gives it, characters. */
 export const MAX_NAME_CHARS = 300;
 
 /** An operator's order, after its check. */

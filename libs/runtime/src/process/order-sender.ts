@@ -23,8 +23,8 @@ const MAX_AT_A_TIME = 64;
 /** Longest wait for one answer, ms. */
 const ANSWER_MS = 2000;
 /**
- * After this time no further process gets the order, ms: the number of processes, and their addresses, come from
- * whoever can write to NATS.
+ * After this time no further process gets the order, ms: the number of processes, and their addresses, come from any
+ * process that can write to NATS.
  */
 const LONGEST_MS = 8000;
 

@@ -232,7 +232,7 @@ describe('ProcessControl', () => {
     expect(await inspect('x'.repeat(301))).toBe('INVALID_ARGUMENT');
   });
 
-  it('says by whom, and believes nobody who says it himself', async () => {
+  it('logs who has ordered it, and ignores a name that the caller claims', async () => {
     const ann = createApiToken({ name: 'ann', role: 'operate' });
     const tokens = parseApiTokens('tokens', Buffer.from(ann.line));
     const userOf = apiUserOf(() => tokens);

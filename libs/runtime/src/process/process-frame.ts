@@ -194,8 +194,8 @@ export function createByName<T extends Readonly<Record<string, Setting<unknown>>
 }
 
 /**
- * Says of each variable that nothing reads that it is not used. It ends nothing: an environment may be made for a newer version, to which
- * this one is rolled back.
+ * Logs each variable that nothing reads as not used. The process goes on: the environment may have been made for a
+ * newer version, from which this installation was rolled back.
  */
 export function warnOfUnknown(settings: object, logger: Pick<Logger, 'warn'>): void {
   for (const { variable, meant } of unknownRead(settings)) {

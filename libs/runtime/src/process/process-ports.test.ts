@@ -123,7 +123,7 @@ describe('the ports of a process show', () => {
   });
 
   // Causes: metric spanmesh_public_calls_refused_total
-  it('calls of the health service past so many of one connection', async () => {
+  it('calls of the health service beyond the limit of one connection', async () => {
     const { made, metrics } = await ports();
     const { connect: http2 } = await import('node:http2');
     const session = http2(`http://127.0.0.1:${made.apiPort}`);

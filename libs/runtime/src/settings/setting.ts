@@ -38,7 +38,7 @@ export interface ReadSetting {
   readonly secret: boolean;
 }
 
-/** What the values that readSettings has returned were read from: to show what is in force, and why. */
+/** Where readSettings read its values from: to show which settings are in force, and why. */
 const readFrom = new WeakMap<
   object,
   { readonly read: readonly ReadSetting[]; readonly unknown: readonly UnknownSetting[] }
@@ -49,7 +49,7 @@ export function settingsRead(values: object): readonly ReadSetting[] {
   return readFrom.get(values)?.read ?? [];
 }
 
-/** What stood beside them in the environment as if it were a setting, in order of names. */
+/** Variables of the environment that look like settings and are none, in order of names. */
 export function unknownRead(values: object): readonly UnknownSetting[] {
   return readFrom.get(values)?.unknown ?? [];
 }

@@ -3,15 +3,24 @@ import { PRODUCT_SETTINGS } from './product-settings.ts';
 const PREFIX = 'SPANMESH';
 /** Longest name that is compared, characters. */
 const MAX_NAME_CHARS = 100;
-/** Letters that a name may differ by from the one that was meant: so many, or this part of what stands behind the prefix. */
+/**
+ * Letters by which a name may differ from the one that was meant: this number, or this part of the letters after the
+ * prefix, whichever is more.
+ */
 const MEANT_LETTERS = 2;
 const MEANT_PART = 1 / 3;
-/** What Kubernetes tells a container of a Service whose name begins with `spanmesh`, unless `enableServiceLinks` is false. */
+/**
+ * Variables that Kubernetes sets in a container for a Service whose name begins with `spanmesh`, unless
+ * `enableServiceLinks` is false.
+ */
 const SERVICE_LINK =
   /^SPANMESH_(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
 const SERVICE_URL = /^(?:tcp|udp|sctp):\/\//;
 
-/** Read by the command line, by docker-compose.yml, by scripts or tests: services may be started where they are set. */
+/**
+ * Variables that the command line, docker-compose.yml, scripts or tests read: they may be set where services are
+ * started.
+ */
 const OTHERS: ReadonlySet<string> = new Set([
   'SPANMESH_ADDRESS',
   'SPANMESH_CA',
@@ -47,8 +56,8 @@ export function isKnownSetting(variable: string): boolean {
 }
 
 /**
- * Variables that nothing reads though they are called as settings are. Processes share an environment, and each has settings that the
- * others do not have: the names of all are known to each. `own`: names that are known besides.
+ * Variables that nothing reads although they are named like settings. Processes may share an environment, and each has
+ * settings that others do not have: so each process knows the names of all settings. `own`: further known names.
  */
 export function unknownSettings(
   env: Readonly<Record<string, string | undefined>>,
@@ -66,7 +75,7 @@ export function unknownSettings(
   return found.sort((a, b) => (a.variable < b.variable ? -1 : 1));
 }
 
-/** One of them in words; its value may be a secret, and is not shown. */
+/** One such variable in words; its value is not shown, because it may be a secret. */
 export function unknownText({ variable, meant }: UnknownSetting): string {
   return `${variable} is no setting${meant === null ? '' : ` (did you mean ${meant}?)`}`;
 }

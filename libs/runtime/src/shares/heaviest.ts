@@ -9,7 +9,7 @@ export interface Weighed {
   rank: number;
 }
 
-/** An entry that gets heavier is ranked above its weight by one such part of it (an eighth). */
+/** An entry that gets heavier is ranked above its weight by 1 / AHEAD of the weight. */
 const AHEAD = 8;
 
 /**

@@ -33,7 +33,7 @@ describe('principals at a limit', () => {
     expect(limits.all).toMatchObject([{ principal: 'bob', times: 1, forMs: 0 }]);
   });
 
-  it('is named first, and for as long as it is so, if he is kept from something for it', () => {
+  it('is listed first, and for as long as something is withheld, if something is withheld because of the limit', () => {
     const { clock, limits } = hits();
     clock.ms = 50;
     limits.note('a', limit('ann'));
@@ -47,7 +47,7 @@ describe('principals at a limit', () => {
     expect(limits.all[0]).toMatchObject({ principal: 'ann', withheld: true, forMs: MAX_LIMITS_HIT, agoMs: 0 });
     clock.ms = 10 * AT_LIMIT_MS;
     expect(limits.all).toMatchObject([{ principal: 'ann', withheld: true, forMs: 10 * AT_LIMIT_MS - 50 }]);
-    // Once more, for which the first one's end is none.
+    // Withheld a second time: the end of the first time does not end this one.
     const again = limits.withhold('a', limit('ann'));
     end();
     expect(limits.all).toHaveLength(1);

@@ -1,7 +1,8 @@
 import type { PoolLimit } from './pool.ts';
 
 /**
- * Principals that are kept, each for each limit; those that have not reached their limit for longest are dropped first.
+ * Entries that are kept, one for each principal and limit; those that have not reached their limit for longest are
+ * dropped first.
  */
 export const MAX_LIMITS_HIT = 16;
 /** A principal that has not reached a limit for this time is not at the limit any more, ms. */
@@ -15,7 +16,7 @@ export interface LimitHit extends PoolLimit {
   readonly forMs: number;
   /** How long ago it last reached the limit, ms. */
   readonly agoMs: number;
-  /** It is kept from something for it, for as long as it is named. */
+  /** The limit withholds something from the principal for as long as the principal is listed. */
   readonly withheld: boolean;
 }
 
@@ -27,13 +28,14 @@ interface Hit {
 }
 
 /**
- * Who is at a limit now, for `spanmesh status`: events and the log say it once an interval, and are elsewhere. As many are named as there are
- * MAX_LIMITS_HIT, those first that are kept from something for it.
+ * The principals that are at a limit now, for `spanmesh status`: events and the log report a limit only once an
+ * interval, and may be kept on another host. At most MAX_LIMITS_HIT are listed, first those from which something is
+ * withheld.
  */
 export class LimitsHit {
   /** By limit and principal; those that have not reached their limit for longest come first. */
   readonly #hits = new Map<string, Hit>();
-  /** Who is kept from something, by limit and principal. */
+  /** Principals from which something is withheld, by limit and principal. */
   readonly #withheld = new Map<string, { readonly limit: PoolLimit; readonly since: number }>();
   readonly #now: () => number;
 
@@ -60,7 +62,7 @@ export class LimitsHit {
     if (oldest !== undefined) this.#hits.delete(oldest);
   }
 
-  /** The principal is kept from something because of the limit, until what is returned is called. */
+  /** Something is withheld from the principal because of the limit, until the returned function is called. */
   withhold(name: string, limit: PoolLimit): () => void {
     const withheld = { limit, since: this.#now() };
     this.#withheld.set(name, withheld);
@@ -69,7 +71,7 @@ export class LimitsHit {
     };
   }
 
-  /** Principals that are at a limit now: who is kept from something, then the most often refused. */
+  /** Principals that are at a limit now: first those from which something is withheld, then the most often refused. */
   get all(): LimitHit[] {
     const now = this.#now();
     for (const [name, { last }] of this.#hits) if (now - last >= AT_LIMIT_MS) this.#hits.delete(name);

@@ -5,7 +5,7 @@ import type { Logger, Throttle } from '../log/logger.ts';
 import { type LimitsHit, limitsHit } from './limits-hit.ts';
 import type { PoolLimit } from './pool.ts';
 
-/** Names of a principal and a resource that the log has, and events tell of, in one interval. The others are counted. */
+/** Pairs of principal and resource that the log and events report in one interval. Further ones are only counted. */
 export const MAX_NAMED = 20;
 /** After this time others are named, ms. */
 export const NAMES_INTERVAL_MS = 10_000;
@@ -13,8 +13,8 @@ export const NAMES_INTERVAL_MS = 10_000;
 const ADVICE = 'look at what connects from there; raise the total, or the share, if it is right';
 
 /**
- * Reports that a principal has reached a limit: the only place that makes a log line, and an event, of it. Many
- * principals together cannot flood either: past MAX_NAMED in an interval one line at its end says how many more there were.
+ * Reports that a principal has reached a limit. Only this class makes log lines and events of that. Many principals
+ * together cannot flood either: past MAX_NAMED in an interval one line at its end says how many more there were.
  */
 export class ShareLog {
   readonly #clock: Pick<Clock, 'now' | 'after'>;
@@ -62,7 +62,10 @@ export class ShareLog {
     );
   }
 
-  /** It is kept from something because of that, as `spanmesh status` says until what is returned is called. */
+  /**
+   * Something is withheld from the principal because of the limit: `spanmesh status` says so until the returned
+   * function is called.
+   */
   withholds(limit: PoolLimit): () => void {
     return this.#hits.withhold(nameOf(limit), limit);
   }

@@ -44,7 +44,7 @@ describe('the certificate of a gateway', () => {
     expect(mayBeGateway(certificate(TOPOLOGY_NAME, gatewayCertificateName('*')), 'gw')).toBe(false);
   });
 
-  it('is checked by whoever calls a gateway', () => {
+  it('is checked by the callers of a gateway', () => {
     const peer = (shown: X509Certificate) => ({ raw: shown.raw }) as Parameters<typeof checkServiceIdentity>[1];
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('a')))).toBeUndefined();
     expect(checkServiceIdentity(gatewayCertificateName('a'), peer(gateway('b')))).toMatchObject({
@@ -53,7 +53,7 @@ describe('the certificate of a gateway', () => {
         'not of a.link-gateway.spanmesh',
     });
     expect(checkServiceIdentity(LINK_GATEWAY_NAME, peer(gateway('b')))).toBeUndefined();
-    // A name that is none can come from a registry into which somebody has written.
+    // A text that is no valid name can come from a registry that somebody else has written to.
     expect(checkServiceIdentity(gatewayCertificateName('b.x\0'), peer(gateway('*')))).toBeInstanceOf(Error);
   });
 

@@ -15,7 +15,8 @@ export function isGatewayPattern(text: string): boolean {
 
 /**
  * The name that a gateway's certificate carries besides the service's (subjectAltName, DNS): its holder may be the
- * gateway with this name, or any that matches the pattern. For a text that is neither, a name that no certificate has.
+ * gateway with this name, or any that matches the pattern. If the text is neither a name nor a pattern: a name that no
+ * certificate has.
  */
 export function gatewayCertificateName(gateway: string): string {
   return `${isGatewayPattern(gateway) ? gateway : '-'}${ENDING}`;
@@ -38,13 +39,15 @@ export function mayBeGateway(certificate: X509Certificate, gateway: string): boo
   return false;
 }
 
-/** Whether somebody may speak for the gateway with a name: null, or why not. */
+/** Whether a caller may act as the gateway with this name. null: yes; otherwise why not. */
 export type GatewayCheck = (gateway: string) => string | null;
 
 /** Allows all gateways: there are no certificates. */
 export const ANY_GATEWAY: GatewayCheck = () => null;
 
-/** For which gateways the caller of a call may speak. Without TLS for all, since callers are then not identified. */
+/**
+ * Checks as which gateways the caller of a call may act. Without TLS for all, since callers are then not identified.
+ */
 export function gatewaysOfCaller(call: AuthenticatedCall): GatewayCheck {
   const certificate = certificateOf(call);
   if (certificate === null) return ANY_GATEWAY;

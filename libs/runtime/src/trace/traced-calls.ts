@@ -23,8 +23,8 @@ export function traceOf(metadata: Metadata): Uint8Array | null {
 }
 
 /**
- * A server interceptor that makes each call of the API a step of a trace, that of the caller if he sends one. It puts
- * nothing between a call and its messages.
+ * A server interceptor that makes each call of the API a step of a trace: of the caller's trace, if the call carries
+ * one. It puts nothing between a call and its messages.
  */
 export function traceCalls(tracing: Pick<Tracing, 'tracer'>): ServerInterceptor {
   return ({ path }, call) => {

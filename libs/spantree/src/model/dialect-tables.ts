@@ -27,9 +27,9 @@ export class DialectTables implements RowKeys {
   readonly dirtyLnkConns: Set<LnkConn> = new Set();
   linkCount = 0;
   lnkConnCount = 0;
-  /** Number of open relays; the code that fills the rows' cells keeps it. */
+  /** Number of open relays; the code that writes the rows' cells (tree.ts, selection.ts) counts them here. */
   openRelays = 0;
-  /** Number of relays that peers have refused; the code that fills the rows' cells keeps it. */
+  /** Number of relays that peers have refused; counted by the same code. */
   refusals = 0;
   readonly #clusters = new Map<string, Cluster>();
   readonly #sortedClusters = new SortedList<Cluster>(() => this.#clusters.values(), compareClusters);

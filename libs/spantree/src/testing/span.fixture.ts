@@ -28,5 +28,5 @@ export const FILTER: LnkConnFilter = {
   clusterId: NIL_UUID,
 };
 
-/** For whoever does not look at what is opened and closed. */
+/** A RelayDelta for tests that do not look at the relays that are opened and closed. */
 export const IGNORED: RelayDelta = { open: () => {}, close: () => {} };

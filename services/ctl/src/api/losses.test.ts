@@ -46,7 +46,7 @@ describe('a watch that is lost', () => {
     expect(notes).toEqual(['the stream broke; trying again', 'watching again']);
   });
 
-  it('is no error and no news to whoever has ended it', async () => {
+  it('is neither thrown nor noted when its own signal has ended the watch', async () => {
     abort.abort();
     expect(losses.isOver).toBe(true);
     await losses.lost(new TypeError('cancelled'));

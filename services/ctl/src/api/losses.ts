@@ -17,7 +17,7 @@ const FINAL: ReadonlySet<number> = new Set([
 
 export interface LossesOptions {
   readonly context: CallContext;
-  /** What is said when it works again: `watching again`. */
+  /** The note that is printed when the watch works again: `watching again`. */
   readonly again: string;
   /** Ends the watch. */
   readonly signal: AbortSignal | undefined;

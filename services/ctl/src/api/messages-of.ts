@@ -5,12 +5,15 @@ import { cancelWith } from './cancel-with.ts';
 export interface MessagesOptions {
   /** Ends the call. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether the next message must come in time; default: the first one only. Once it need not, none must. */
+  /**
+   * Whether the next message must also come in time; by default only the first one must. If it returns false once,
+   * later messages need not come in time either.
+   */
   readonly hurries?: () => boolean;
 }
 
 /**
- * The messages of a call, in order. Whoever stops reading ends the call.
+ * The messages of a call, in order. The call ends when its reader stops.
  * @throws Failure; late: none came within the context's time-out
  */
 export async function* messagesOf<T>(

@@ -16,7 +16,7 @@ describe('the pages of a list', () => {
     expect(asked).toEqual(['', '1', '2'].map((pageToken) => ({ pageSize: PAGE_SIZE, pageToken })));
   });
 
-  it('are asked for when the one before has been read, and not for whoever stops', async () => {
+  it('are asked for when the one before has been read, and not after the reader has stopped', async () => {
     asked.length = 0;
     for await (const { page } of pagesOf(fetch)) {
       expect(asked).toHaveLength(page + 1);

@@ -45,8 +45,8 @@ export class TcpFrames {
   }
 
   /**
-   * The packets of one message, of which `data` is the beginning and `length` the size. `missed`: bytes of this
-   * direction before it that are not known.
+   * The packets of one message, of which `data` is the beginning and `length` the size. `missed`: number of bytes
+   * before the message, in the same direction, that were not captured.
    */
   frames(sent: boolean, data: Uint8Array, { length, missed }: { length: number; missed: number }): TcpFrame[] {
     const [from, to] = sent ? [this.#local, this.#remote] : [this.#remote, this.#local];

@@ -50,7 +50,7 @@ async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQu
   const rows: Row[] = [];
   /** Processes that have answered, but have no settings to show. */
   const without: string[] = [];
-  /** What each has in its environment that is no setting, if anything. */
+  /** For each process, the variables in its environment that look like settings and are none. */
   const unknown = new Map<string, readonly UnknownSetting[]>();
   let alone = false;
   for await (const report of api.inspect(wanted)) {

@@ -101,7 +101,7 @@ describe('spanmesh events', () => {
     expect(terminal.noted).toBe('spanmesh: 3 more were lost on their way to this replica\n');
   });
 
-  it('prints the last so many events', async () => {
+  it('prints a given number of events, the last ones', async () => {
     expect(await run('--limit', '2')).toBe(0);
     expect(terminal.printed.split('\n').map((line) => line.split(' ')[2])).toEqual(['keys-bad', 'kind-63', undefined]);
     expect(await run('--limit', '2', '--follow')).toBe(2);

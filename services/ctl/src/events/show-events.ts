@@ -15,11 +15,12 @@ export interface EventsAsked {
   /** Names of kinds; none: all. */
   readonly kinds: readonly string[];
   /**
-   * Only events of the last so many ms; undefined: all events that are known (when they are followed: only new ones).
+   * Only events of this many ms before now; undefined: all events that are known (when they are followed: only new
+   * ones).
    */
   readonly sinceMs?: number | undefined;
   readonly subject: string;
-  /** Only the last so many events; 0: all. */
+  /** Only this number of events, the last ones; 0: all. */
   readonly limit: number;
   /** Go on with new events, until the signal is aborted. */
   readonly follow: boolean;

@@ -39,7 +39,8 @@ export async function drainGateway(query: DrainQuery, options: ApiOptions, termi
       try {
         for await (const told of api.drain(request)) {
           lostAt = null;
-          // The id, not the name: another boot with the same name would not know the order, and begin to drain.
+          // From now on ask by the gateway's id: another boot with the same name would not know the order, and would
+          // begin a drain.
           request.gateway = told.gateway;
           if (isDocument(options.output))
             await writeDocumentOfStream(options.output, terminal.out, protobufJson(DrainGatewayResponse, told));

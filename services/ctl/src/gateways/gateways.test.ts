@@ -20,7 +20,7 @@ type DrainCall = ServerWritableStream<DrainGatewayRequest, DrainGatewayResponse>
 let server: FakeServer;
 let terminal: RecordingTerminal;
 let asked: DrainGatewayRequest[];
-/** What is done with each drain, in turn. */
+/** How the API handles each call of DrainGateway, in the order of the calls. */
 let drains: ((call: DrainCall) => void)[];
 let closes: CloseConnectionRequest[];
 let connection: Connection;

@@ -108,7 +108,7 @@ describe('spanmesh ping', () => {
       if (transaction === 1) route.say({ transaction, command: LNK_PING, create: true, delete: true });
       else route.fail(status.UNAVAILABLE, 'LOSTLINK \x1b[2J');
     };
-    // The route goes with the last PING: how many more were sent before it went would depend on timing.
+    // The route is lost at the last PING: if it were lost earlier, timing would decide how many more PINGs are sent.
     expect(await ping('--count', '2')).toBe(1);
     expect(lines()[2]).toBe('DATA: 2 sent, 1 answered, round trip min/avg/max T/T/T ms');
     expect(terminal.noted).toBe('spanmesh: the route to DATA is gone: LOSTLINK \\x1b[2J\n');

@@ -17,9 +17,9 @@ import { Failure } from '../failure.ts';
 import { printableLabel, printableSentence } from '../output/label.ts';
 
 const SERVICE = 'spanmesh.v1.Messaging';
-/** How much longer than it was told the service may wait for a link, in milliseconds. */
+/** How much longer the service may wait for a link than the request says, in milliseconds. */
 const GRACE_MS = 1000;
-/** Longest time that the service can be told to wait, in milliseconds: a limit of the service. */
+/** Longest time to wait that a request may name, in milliseconds: a limit of the service. */
 const LONGEST_WAIT_MS = 3_600_000;
 
 export interface RouteOptions extends ApiTarget {

@@ -195,7 +195,7 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
   // Limits: sim/peer-service.ts MAX_BLOCKS
   it('holds no more blocks than the budget', () => {
     const pair = new Pair(dialect);
-    // All blocks but these are held by other peers.
+    // Other peers hold all blocks of the budget except these.
     pair.budget.blocks = blockBudget().blocks - (MAX_BLOCKS - 1);
     pair.open(BLK_WRITE | DELETE, io(0, 1024), new Uint8Array(1024));
     pair.open(BLK_WRITE | DELETE, io(0, 512), new Uint8Array(512));

@@ -70,7 +70,7 @@ it('writes, reads back and compares; finds no error in a service that keeps its 
   expect(world.counts).toEqual({ ok: 500, lost: 0, errors: 0 });
   expect(world.requester.pending).toBe(0);
   expect(new Set(world.asked.map(({ cmd }) => cmd)).size).toBe(3);
-  // It writes only to its own places: no two requesters share one.
+  // A requester writes only to its own places: no two requesters share a place.
   const [from, to] = [3 * PLACES * PLACE_BYTES, 4 * PLACES * PLACE_BYTES];
   expect(world.asked.every(({ offset, bytes }) => offset >= from && offset + bytes <= to)).toBe(true);
 });

@@ -34,7 +34,7 @@ export function missingProblems({ missing, gateways }: GetStatusResponse): strin
     });
 }
 
-/** Processes that topology has refused and not taken on since, a sentence each. */
+/** Processes that topology has refused and not accepted since, a sentence each. */
 export function refusedProblems({ refused }: GetStatusResponse): string[] {
   return refused.map((process) => {
     const remedy = REMEDIES[process.cause] ?? '';

@@ -69,12 +69,12 @@ export function clusterText(key: ClusterKey | undefined): string {
   return [dialectName(key.dialect), type, printable(key.id), quoted(key.peerLabel)].filter(Boolean).join(' ');
 }
 
-/** A node's dialect, if the key says it. */
+/** A node's dialect, if its key has one. */
 export function dialectOf(node: NodeKey | undefined): Dialect | undefined {
   return node?.cluster?.dialect;
 }
 
-/** When a link came up, by its age stamp (microseconds since 1970); empty if that is no time of day. */
+/** When a link came up, by its age stamp (microseconds since 1970); empty if the stamp is no valid time. */
 export function stampText(link: Link): string {
   const ms = Number(link.stamp / 1000n);
   return link.stamp === 0n || ms > 8.64e15 ? '' : timeText(new Date(ms));

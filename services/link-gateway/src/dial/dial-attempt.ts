@@ -167,7 +167,7 @@ const SAYS: Readonly<Record<DialFailure, string>> = {
   unanswered: 'the peer connected but did not answer our LNK_CONN',
 };
 
-/** The error of an order that failed. `cause`: of the dial; `reason`: why the connection was closed. */
+/** The error of an order that failed. `cause`: the error of the dial; `reason`: why the connection was closed. */
 function failed(
   failure: DialFailure,
   cause?: LinkGatewayError<'dial'>,

@@ -61,7 +61,7 @@ describe('orders to dial', () => {
     server = new DialServer(options, { orders, events, tables: tables as never, clock, logger });
   });
 
-  /** Dials, and gives the status that is answered. */
+  /** Dials, and returns the status of the answer. */
   function dial(more: Partial<DialRequest> = {}): Promise<status> {
     const order = { owner: 'a', epoch: 1, generation: 1, host: '192.0.2.1', port: 987, ...more };
     return new Promise((resolve) => {

@@ -9,7 +9,7 @@ import type { Asking } from './names/look-ups.ts';
 it('a dial that was given up before it began is over at once', async () => {
   const clock = new FakeClock();
   const metrics = new GatewayMetrics();
-  /** Whether each look-up was asked for when the dial was given up already. */
+  /** For each look-up: whether the dial had already been given up when the look-up was asked for. */
   const lookUps: boolean[] = [];
   const dialler = new Dialler({
     clock,

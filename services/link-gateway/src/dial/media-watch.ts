@@ -39,9 +39,9 @@ export interface MediaWatchDependencies {
 }
 
 /**
- * One call of WatchMedia: the snapshot, then changes, written as fast as the stream takes them. What waits is bounded:
- * of several LNK_VOLCONFs for one slot the last is kept, and a watcher that leaves too much unread is ended: it comes
- * back for a snapshot.
+ * One call of WatchMedia: the snapshot, then changes, written as fast as the stream takes them. The queue of changes is
+ * bounded: of several LNK_VOLCONFs for one slot only the last is kept, and a watch whose client leaves too much unread
+ * is ended. The client then opens a new watch, which begins with a snapshot.
  */
 export class MediaWatch implements MediaListener {
   readonly #deps: MediaWatchDependencies;
@@ -54,7 +54,7 @@ export class MediaWatch implements MediaListener {
   #blocked = false;
   #ended = false;
 
-  /** `lnkConns` and `dialled` are read at once: what changes after this call is told as a change. */
+  /** `lnkConns` and `dialled` are read within this call: everything that changes later is sent as a change. */
   constructor(open: MediaSnapshot, deps: MediaWatchDependencies) {
     this.#deps = deps;
     this.#turn = new Turn(() => this.#pump());

@@ -18,8 +18,8 @@ interface Owner {
 }
 
 /**
- * What volconf has ordered, by owner (dial.proto, "Dial"): one connection an owner, the order with the highest (epoch,
- * generation) counts, whatever order they arrive in and however often.
+ * The orders of volconf, by owner (dial.proto, "Dial"). An owner has one connection. The order with the highest (epoch,
+ * generation) counts, in whatever sequence orders arrive, and however often.
  */
 export class Orders {
   readonly #deps: { readonly dialler: Dialler; readonly events: MediaEvents; readonly clock: Clock };

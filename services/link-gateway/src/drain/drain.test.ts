@@ -188,7 +188,7 @@ describe('a drain', () => {
       begun.push(made.attach.delta.connectionsClosing.length);
       made.clock.advance(20);
     }
-    // 10 in 20 ms are 500 a second.
+    // 10 connections in 20 ms are 500 a second.
     expect(begun.slice(0, 6)).toEqual([10, 20, 30, 40, 50, 60]);
     made.clock.advance(5_000);
     await stopped;

@@ -89,7 +89,7 @@ export class Drains {
     }
     const { metrics, tables, random } = this.#deps;
     if (!this.#makeRoom()) {
-      // No correct leader has so many orders at a time.
+      // No correct leader orders more drains than this at a time.
       metrics.commandsStale++;
       return;
     }

@@ -36,7 +36,7 @@ describe('the accept filter', () => {
     const { core, metrics, lines, limited } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
     expect(new AcceptFilter(core).check('::ffff:192.0.2.1')).toBe(true);
     expect(metrics.refused['too-many-from-address']).toBe(1);
-    // Told by an event and by status, too.
+    // The refusal is also reported by an event and by status.
     expect(limited).toEqual([expect.stringMatching(/ share$/)]);
     expect(lines).toMatchObject([{ peer: '192.0.2.1', refusal: 'too-many-from-address' }]);
   });

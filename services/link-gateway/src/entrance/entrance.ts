@@ -29,7 +29,7 @@ export interface EntranceDependencies {
   readonly logger: Logger;
   readonly events?: EventTeller;
   readonly shares: Pick<GatewayShares, 'connections'>;
-  /** Told when an address has come to its share of handshakes. */
+  /** Called when an address has reached its share of handshakes. */
   readonly limited: (limit: PoolLimit) => void;
 }
 
@@ -119,7 +119,8 @@ export class Entrance {
 }
 
 /**
- * Tells that a key file is in use now, or bad. `directory` is the principal, so that many bad files are told together.
+ * Reports that a key file is in use now, or bad. The principal is `directory`, so that many bad files are reported
+ * together.
  */
 function tellKeys(events: EventTeller, directory: string, { file, problem, inUse }: KeysChange): void {
   const kind = problem === null ? EventKind.EVENT_KIND_KEYS_RELOADED : EventKind.EVENT_KIND_KEYS_BAD;

@@ -13,7 +13,7 @@ function setUp({ limit, other }: { limit: number | null; other: number }) {
       return made.other + made.sockets;
     },
   });
-  /** Lets `many` peers in, or fewer if no descriptor is left; gives how many are in. */
+  /** Admits `many` peers, or fewer if no descriptor is left; returns how many were admitted. */
   const letIn = (many: number) => {
     for (let i = 0; i < many && !files.isFull(made.sockets); i++) made.sockets++;
     return made.sockets;

@@ -59,7 +59,7 @@ const CHECK_ADVICE: Readonly<Record<string, string>> = {
   unbound: 'the peer does not name our key, and its .bound file says that it must: it is no spanmesh, or was passed on',
 };
 
-/** Told what has become of a socket: a peer, or why it was refused; `failure`: of the handshake. */
+/** Called with the outcome for a socket: a peer, or why it was refused; `failure`: that of the handshake. */
 type Done = (result: Peer | Refusal, failure?: HandshakeFailure) => void;
 
 /** What decides which sockets become connections, and what makes peers of those. */
@@ -80,7 +80,7 @@ export interface Arrival {
   /** null: the peer's first messages tell. */
   readonly dialect: Dialect | null;
   readonly origin: Origin;
-  /** The peer's address and port, if a balancer is between. */
+  /** The peer's address and port, if the peer has connected through a balancer. */
   readonly remote?: HostPort;
 }
 

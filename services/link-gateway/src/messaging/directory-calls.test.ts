@@ -60,7 +60,7 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     expect(await failure(ask(MAX_QUESTIONS))).toBe(status.RESOURCE_EXHAUSTED);
     const others = Array.from({ length: MAX_QUESTIONS_PER_USER - 1 }, (_, n) => ask(1000 + n, undefined, 'b'));
-    // This question is being asked already, so it counts for nobody else.
+    // This question is being asked already for another user, so it does not count for this one.
     expect(await failure(ask(0, undefined, 'c'))).toBeNull();
     expect(await failure(ask(2000, undefined, 'c'))).toBeNull();
     expect(calls.waiting).toBe(MAX_QUESTIONS + 1);

@@ -44,7 +44,7 @@ function world({ total = MAX_HANDLES, share = MAX_HANDLES_PER_USER } = {}) {
     },
   });
   const handles = of('ann');
-  /** The changes that topology is told at the end of the turn. */
+  /** The changes that are reported to topology at the end of the turn. */
   const told = async () => {
     await turn();
     const [{ clustersHeld, clustersReleased } = StateChange.create()] = reports.take(PART_BYTES);
@@ -145,7 +145,7 @@ describe('handles', () => {
   it('are in the snapshot, and only later changes are told', async () => {
     const { handles, held, told } = world();
     const { handle } = handles.acquire(cluster(1), 0);
-    // The snapshot is cut in the same turn: a hold in it is not told again.
+    // The snapshot is made in the same turn: a hold in it is not reported again.
     expect(cut(held)).toEqual([cluster(1)]);
     expect(await told()).toEqual({ held: [], released: [] });
     handles.release(handle);
@@ -184,7 +184,7 @@ describe('handles', () => {
     expect(() => ann.renew([...anns.values()])).toThrow(
       expect.objectContaining({ code: status.NOT_FOUND, details: expect.stringMatching(new RegExp(`: ${gone}$`)) }),
     );
-    // Each user has as many: nobody gives way.
+    // All users have the same number of handles: nobody gives way.
     expect(() => bob.acquire(cluster(13), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
     ann.clear();
     expect(ann.size).toBe(0);

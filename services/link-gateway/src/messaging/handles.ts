@@ -51,7 +51,7 @@ export class Handles {
   acquire(cluster: ClusterKey, leaseMs: number, principal: string): { handle: string; leaseMs: number } {
     if (leaseMs > MAX_LEASE_MS) throw invalid(`A lease has at most ${MAX_LEASE_MS} ms: renew it instead.`);
     const lease = leaseMs === 0 ? DEFAULT_LEASE_MS : leaseMs;
-    // It cannot be guessed: anybody who knows a handle can release it.
+    // The handle is random, so that it cannot be guessed: anybody who knows a handle can release it.
     const id = randomUUID();
     const handle: Handle = {
       cluster,

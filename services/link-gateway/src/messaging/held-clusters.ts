@@ -8,13 +8,13 @@ interface Held {
   readonly key: ClusterKey;
   /** Number of handles on the cluster. */
   holds: number;
-  /** Topology has been told that it is held. */
+  /** It was reported to topology that the cluster is held. */
   told: boolean;
 }
 
 /**
- * The clusters that clients of this gateway hold, told to topology once each, however many handles are on one. A
- * cluster that is held and released within a turn is not told at all, because a delta has no order
+ * The clusters that clients of this gateway hold. Each is reported to topology once, however many handles are on it. A
+ * cluster that is held and released within a turn is not reported at all, because a delta has no order
  * (gateway_control.proto).
  */
 export class HeldClusters {

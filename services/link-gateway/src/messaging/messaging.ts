@@ -37,7 +37,7 @@ export interface MessagingDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Told when a user has come to a limit; default: only the log says so. */
+  /** Called when a user reaches a limit; default: only the log reports it. */
   readonly events?: EventTeller;
 }
 

@@ -57,7 +57,7 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
     return this.#end();
   }
 
-  /** It is over: what was stacked on it has told the link's side. */
+  /** The route transaction is over, and the transactions stacked on it have told the link's side. */
   gone(): void {
     this.#closed = true;
     if (this.#isOver) return;
@@ -65,7 +65,10 @@ export class ArrivedRoute implements RouteEnd, LinkUser, ReturnPathUser {
     this.#deps.ended(this);
   }
 
-  /** What is left to be done: until it is the way back is used, from which what ends on the link's side is addressed. null: nothing. */
+  /**
+   * Ends the route. Returns the job that is left to run; null: none. linkid: the return path is needed until the job is
+   * done, because its msgid is the source of the ends that are sent to the link's peer.
+   */
   #end(): EndingJob | null {
     this.#closed = true;
     const { endpoint } = this.tx;

@@ -24,7 +24,7 @@ export interface ArrivedRoutesDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly joins: Joins;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
   /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;
@@ -70,8 +70,8 @@ export class ArrivedRoutes implements RouteTerminal {
       const sender = tables.source(gateway, number) ?? new RelaySource(gateway, number, dialect, Buffer.from(payload));
       const back = returnPaths.open(sender, found.peer, arrived, clock.now());
       if (back === null) return null;
-      // The sender's link is kept only once its return path is open: otherwise a peer elsewhere could fill this table
-      // by opening spans that can have none.
+      // The sender's link is kept only once its return path is open: otherwise a peer of another gateway could fill
+      // this table with spans for which no return path can be opened.
       tables.keepRemote(sender);
       arrived.back = back;
       arrived.address = addressOf(back, found);

@@ -11,7 +11,7 @@ afterEach(() => mesh.stop());
 
 /** A one-way message that gateways pass on and do not answer themselves. */
 const ONE_WAY = 0x00700a01;
-/** 64 peers ask for spans, and so many links are offered that it takes five turns to close all their relays. */
+/** 64 peers ask for spans. Enough links are offered that closing all their relays takes five turns. */
 const LNK_CONNS = 64;
 const LINKS = Math.ceil((5 * ENDED_PER_TURN) / LNK_CONNS);
 const RELAYS = LNK_CONNS * LINKS;

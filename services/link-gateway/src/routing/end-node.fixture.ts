@@ -9,7 +9,7 @@ import { PeerEnd } from '@spanmesh/dmsg-socket/stream/peer-end';
 import { lnkConnPayload } from '../testing/gateway.fixture.ts';
 
 /**
- * A peer with an endpoint of its own, which treats any message against the rules of protocol.md as a fault of the
+ * A peer with an endpoint of its own, which counts any message that breaks a rule of protocol.md as a fault of the
  * router. It keeps its LNK_CONN open, accepts every relay, and otherwise answers as the test tells it.
  */
 export class EndNode {

@@ -149,7 +149,7 @@ export async function play(
   gateways: 1 | 2,
   steps: readonly { who: number; what: string; pick: number }[],
 ): Promise<void> {
-  // In every other one what ends because something else does takes turns, one step in each.
+  // In every other history, endings (shares/endings.ts) are done in slices of one unit a turn.
   const endings = steps.length % 2 === 0 ? { perTurn: 1 } : {};
   const mesh = await Mesh.start({ SPANMESH_ON_DEMAND_IDLE: `${IDLE_MS}ms` }, gateways, endings);
   try {

@@ -31,11 +31,14 @@ export type RouteWay =
     };
 
 export interface LinkidRouteEvents {
-  /** It is closed: no message finds it any more. */
+  /** The route is closed: no message finds it any more. */
   closed(route: LinkidRoute): void;
-  /** Nothing runs over it any more: what it has used is not needed. Once, after `closed`. */
+  /**
+   * No transaction runs over the route any more: the link, trunk or return path that it has used is not needed. Called
+   * once, after `closed`.
+   */
   over(route: LinkidRoute): void;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
@@ -65,18 +68,21 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
     this.#events = events;
   }
 
-  /** What still runs over it is going to end: nothing passes. */
+  /** The route passes nothing on any more. Transactions joined over it may still be ending. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Ends what runs over it, on both sides. */
+  /** Closes the route, and ends the transactions joined over it on both sides. */
   close(): void {
     const rest = this.closing();
     if (rest !== null) this.#events.inSlices(this.relay.lnkConn.connection.principal, rest);
   }
 
-  /** `close`, for whoever goes on when it is over: what is left to be done; null: nothing. */
+  /**
+   * Like `close`, for a caller that runs the job itself: returns the job that ends the transactions; null: there are
+   * none.
+   */
   closing(): EndingJob | null {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -155,7 +161,7 @@ export class LinkidJoin {
     abort(this.far);
   }
 
-  /** One of the two is over in both directions and has left its endpoint's table. */
+  /** One of the two transactions is over in both directions and has left its endpoint's table. */
   left(): void {
     if (--this.#left === 0) this.detach();
   }

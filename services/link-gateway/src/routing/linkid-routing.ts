@@ -24,7 +24,7 @@ export interface LinkidRoutingDependencies {
   readonly classes: RouteClasses;
   readonly relays: Pick<Relays, 'relayOf'>;
   readonly links: Pick<Links, 'linkOf'>;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 

@@ -414,7 +414,7 @@ describe('given a client in this process', () => {
     route.open(BLK_READ, null, log);
     b.node.destroy();
     await a.node.until(() => a.node.relays.length === 0);
-    // It does not matter whether the link or the return path goes first.
+    // The order in which the link and the return path close does not matter.
     expect([lost.length, log.words, route.isOpen]).toEqual([1, ['lost 21'], false]);
     expect(mesh.gateway.gateway.clients.openRoute(spanB.link, 'linkid', quiet)).toBe(null);
     expect(mesh.gateway.gateway.clients.openRoute(spanA.link, 'circuit', quiet)).toBe(null);

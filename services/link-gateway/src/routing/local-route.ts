@@ -24,8 +24,8 @@ import type { RouteUser } from './trunk-routes.ts';
 export type LostReason = 'link' | 'trunk' | 'return-path';
 
 /**
- * A client in this process (gRPC Messaging): told of the transactions and messages that the node begins, and of the
- * route's end.
+ * A client in this process (gRPC Messaging). Its methods are called for the transactions and messages that the node
+ * begins, and for the route's end.
  */
 export interface LocalRouteHandlers {
   /**
@@ -61,8 +61,8 @@ export interface LocalWay {
   readonly address: LinkAddress | null;
   readonly pressure: Pressure;
   /**
-   * Told of what the route sends, because writes affect consolidated reads; null: the link's reads are not
-   * consolidated.
+   * Called for each message that the route sends, because writes affect consolidated reads; null: the link's reads are
+   * not consolidated.
    */
   readonly blocks: Pick<LinkReads, 'opened' | 'said' | 'saidOneWay' | 'gone'> | null;
 }

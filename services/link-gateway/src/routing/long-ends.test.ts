@@ -12,11 +12,14 @@ import { Mesh } from './mesh.fixture.ts';
 const OPEN = 1_200;
 const STACKED = 600;
 const ALL = OPEN + STACKED;
-/** Units in a turn, less than the gateway's own so that fewer transactions will do. */
+/** Units of work in a turn: fewer than by default, so that fewer transactions are enough for the test. */
 const ENDED_PER_TURN = 200;
-/** Units at once, and of what had waited, with what a slice may be longer; each is an end on either side. */
+/**
+ * Two turns' units (the first part, and a slice of what waits), each up to 64 longer; a unit sends an end on either
+ * side.
+ */
 const MOST_IN_TURN = 2 * 2 * (ENDED_PER_TURN + 64);
-/** After which ways back that nobody uses close: less than a trunk is silent before it is probed. */
+/** Milliseconds after which unused return paths close; shorter than the silence after which a trunk is probed. */
 const IDLE_MS = 500;
 const KINDS = [TrafficKind.TRAFFIC_KIND_CONNECTION, TrafficKind.TRAFFIC_KIND_TRUNK];
 
@@ -38,7 +41,7 @@ class Ends implements TransactionHandler {
     this.#ended(tx);
   }
 
-  /** Each that is stacked on another one ended before that. */
+  /** Every transaction ended before the one that it is stacked on. */
   get isLeavesFirst(): boolean {
     return this.order.every(({ circuit }, i) => circuit === null || (this.#at.get(circuit) ?? Number.MAX_VALUE) > i);
   }
@@ -49,7 +52,9 @@ class Ends implements TransactionHandler {
   }
 }
 
-/** An owner with a span, and a requester who has opened all that on its relay; on one gateway, or on two. */
+/**
+ * An owner with a span, and a requester that has opened all those transactions on its relay; on one gateway, or on two.
+ */
 async function many(gateways: 1 | 2 = 1, dialect: Dialect = 'circuit') {
   mesh = await Mesh.start({ SPANMESH_ON_DEMAND_IDLE: `${IDLE_MS}ms` }, gateways, { perTurn: ENDED_PER_TURN });
   const owner = await mesh.join(dialect, mesh.gateways[gateways - 1]);
@@ -77,7 +82,7 @@ async function many(gateways: 1 | 2 = 1, dialect: Dialect = 'circuit') {
   return { owner, requester, span, relay, atOwner, atRequester };
 }
 
-/** Messages that a gateway has sent, or that wait. */
+/** Number of messages that a gateway has sent or queued. */
 function sentBy({ gateway }: TestGateway): number {
   const { counters } = gateway.traffic.list(ListGatewayTrafficRequest.fromPartial({ kinds: KINDS }));
   return counters.reduce((sum, { messagesOut }) => sum + messagesOut, 0);
@@ -87,7 +92,10 @@ function isEnding({ gateway }: TestGateway): boolean {
   return gateway.tables().endings !== 0;
 }
 
-/** Most messages that a gateway sends in one turn of the event loop while something is ending; `between`: called in between, with their number. */
+/**
+ * The most messages that a gateway sends in one turn of the event loop while endings are under way; `between`: called
+ * between turns, with the number of turns so far.
+ */
 async function mostSent(gateway: TestGateway, between: (turns: number) => void = () => {}): Promise<number> {
   let most = 0;
   let turns = 0;
@@ -103,7 +111,7 @@ async function mostSent(gateway: TestGateway, between: (turns: number) => void =
   return most;
 }
 
-/** Nothing is left of all that, and nobody was at fault. */
+/** No transaction is left open, and no gateway or peer has seen a protocol error. */
 function expectNone(): void {
   const { transactions, connections, lnkConns, links, relays } = mesh.counts;
   // Our LNK_CONN on each connection, those of the peers, and the spans and relays.
@@ -115,20 +123,20 @@ function expectNone(): void {
 }
 
 describe('very many transactions that are stacked on a relay', () => {
-  it('end in turns of so many when it closes, leaves first on both sides, and it last', async () => {
+  it('end in limited slices when the relay closes: leaves first on both sides, and the relay last', async () => {
     const { owner, requester, span, relay, atOwner, atRequester } = await many();
     mesh.unrelay(span.link, requester);
     let looked = false;
     const most = await mostSent(mesh.gateway, (turns) => {
       if (turns !== 1) return;
-      // Nobody is answered, and nothing passes, over what has no way any more.
+      // The relay is closing: a transaction opened on it now is neither passed on nor answered yet.
       const late = requester.node.endpoint.open(BLK_OPEN, relay, atRequester);
       requester.node.flush();
       looked = !late.ended && requester.node.relays.length === 1;
     });
     expect([most <= MOST_IN_TURN, looked]).toEqual([true, true]);
     await until(() => requester.node.relays.length === 0);
-    // The relay's end has come: all that was on it has ended before, what was opened too late as well.
+    // The relay's end comes last: all transactions on it have ended before, the one that was opened too late included.
     expect([atRequester.order.length, atRequester.isLeavesFirst]).toEqual([ALL + 1, true]);
     await until(() => atOwner.order.length === ALL);
     expect(atOwner.isLeavesFirst).toBe(true);
@@ -182,7 +190,7 @@ describe('very many transactions that are stacked on a relay', () => {
       await until(() => atOwner.order.length === ALL);
       await mesh.settled();
       expect([owner.node.closed, requester.node.closed]).toEqual([false, false]);
-      // The way back was opened on demand, and goes when it has not been used for a while.
+      // The return path was opened on demand, and closes when it has been idle for a while.
       for (let i = 0; i < 6; i++) {
         mesh.gateway.clock.advance(IDLE_MS + 1);
         await mesh.settled();
@@ -191,7 +199,7 @@ describe('very many transactions that are stacked on a relay', () => {
     },
   );
 
-  it.each(['the relay closes', 'the trunk is lost'])('end in turns of so many over a trunk when %s', async (what) => {
+  it.each(['the relay closes', 'the trunk is lost'])('end in limited slices over a trunk when %s', async (what) => {
     const { owner, requester, span, atOwner, atRequester } = await many(2);
     const isLost = what === 'the trunk is lost';
     if (isLost) mesh.gateway.gateway.trunks?.renamed();

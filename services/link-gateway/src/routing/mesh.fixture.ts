@@ -187,15 +187,15 @@ export class Mesh {
   async #barriers(): Promise<void> {
     for (;;) {
       await Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
-      // What ends in slices is said after that.
+      // The ends that are sent in slices come after that.
       if (this.gateways.every(({ gateway }) => gateway.tables().endings === 0)) return;
       await turn();
     }
   }
 
   /**
-   * Does as topology: tells the other gateway of each link that has ended, and tells it again if that gateway reports
-   * only later that it knows the link.
+   * Does the work of topology: tells the other gateway of each link that has ended, and tells it again if that gateway
+   * only reports later that it knows the link.
    */
   #tellEnds(): void {
     for (const gateway of this.gateways) {

@@ -66,7 +66,7 @@ async function crowd(gateways: 1 | 2 = 1) {
     }
   }
   const { gateway } = mesh.gateway;
-  // Not all twenty need be paused: some had everything taken before the pressure was high.
+  // Not all twenty senders need be paused: some had sent everything before the pressure was high.
   await until(() => gateway.counters.pauses >= SENDERS / 2);
   return { stuck, works, other, otherRelay, finals, gateway, senders };
 }

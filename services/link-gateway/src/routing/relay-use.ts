@@ -7,7 +7,7 @@ import type { ReturnPathUser } from './return-path-user.ts';
 export class LinkidUse implements RelayUse {
   /** Routes whose messages name the relay as their target, by the sender's span. */
   readonly routes = new Map<RelaySource, LinkidRoute>();
-  /** Those that are closed, and not over: what ran over them is being ended. */
+  /** Such routes that are closed and whose joined transactions are still being ended. */
   readonly closing = new Set<LinkidRoute>();
   /** Users of the relay as a return path. */
   readonly returns = new Set<ReturnPathUser>();

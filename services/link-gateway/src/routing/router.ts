@@ -36,7 +36,7 @@ export interface RouterDependencies {
   readonly links: Pick<Links, 'linkOf'>;
   readonly flow: Flow;
   readonly trunks: Trunks;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
@@ -144,7 +144,8 @@ export class Router implements RelayRouting {
 
   closing(relay: Relay): EndingJob | null {
     const { route } = relay;
-    // What is stacked on it (circuit) is cut by the endpoint, which tells the other halves (joined.ts).
+    // The endpoint ends the transactions that are stacked on the relay (circuit), and so their other halves
+    // (joined.ts).
     const rest = relay.use?.relayClosing() ?? null;
     this.#returnPaths.forget(relay);
     if (route !== null) {
@@ -175,7 +176,7 @@ export class Router implements RelayRouting {
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
     if (gateway === '') return null;
     const served = relay.lnkConn.peer.id;
-    // Of a trunk that is lost, or that has ended it: of that it may not have been told yet.
+    // The route transaction was lost with its trunk, or is ending; the relay may not have been told of that yet.
     if (relay.route !== null) this.#trunkRoutes.release(relay.route, relay);
     relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, served, relay);
     return relay.route;

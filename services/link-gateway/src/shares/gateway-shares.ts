@@ -50,7 +50,7 @@ export type ShareOptions = Pick<
 >;
 
 export interface GatewaySharesDependencies {
-  /** Called each time that a principal has come to a limit. */
+  /** Called each time that a principal reaches a limit. */
   readonly limited: (limit: PoolLimit) => void;
   readonly endings: Pick<Endings, 'size' | 'whenIdle'>;
 }
@@ -145,12 +145,14 @@ export class GatewayShares {
     this.offered.close(holdings.offered);
   }
 
-  /** A principal has come to a bound that is no pool's: of one connection, or of what may be asked for at all. */
+  /**
+   * A principal has reached a limit that is no pool's: the limit of one connection, or of what can be asked for at all.
+   */
   limited(limit: PoolLimit): void {
     this.#limited(limit);
   }
 
-  /** A connection of this principal was refused: he has his share of them, or all are taken. */
+  /** A connection of this principal was refused: the principal has its share of connections, or all are taken. */
   connectionRefused(principal: string, bound: PoolBound): void {
     const { resource, [bound]: limit } = this.connections.options;
     this.#limited({ resource, bound, principal, held: this.connections.heldBy(principal), limit });
@@ -182,9 +184,9 @@ export class GatewayShares {
   }
 
   /**
-   * True if the principal whose links have most relays must give way, and not the one that asks for most: there are
-   * many relays because of its links, not because of the other's LNK_CONNs. An honest peer that asks for all spans
-   * holds one relay for each link that others offer.
+   * True if the principal whose links have most relays must give way, and not the principal that asks for most relays:
+   * there are many relays because of its links, not because of the other's LNK_CONNs. An honest peer that asks for all
+   * spans holds one relay for each link that others offer.
    */
   get #manyOffered(): boolean {
     const { offered, asked } = this;

@@ -21,7 +21,10 @@ export const DEFAULT_RECEIVE_LIMIT_BYTES = 128 * 1024 * 1024;
 export const DEFAULT_SEND_TOTAL_BYTES = 256 * 1024 * 1024;
 /** Percent of each of these that one principal may hold. */
 export const DEFAULT_SHARE_PERCENT = 50;
-/** Principals whose links at other gateways are not relayed that topology is told of: of more, relays are shown as open that are not. */
+/**
+ * Principals that the gateway can report to topology as withheld (their links at other gateways are not relayed). If
+ * there are more, the relays of the others are shown as open although they are not.
+ */
 export const MAX_WITHHELD_TOLD = 1024;
 /**
  * Bytes of state changes that wait for topology at which connections that bring further changes are not read any more.
@@ -31,7 +34,10 @@ export const REPORTS_HIGH_BYTES = 128 * 1024;
 export const REPORTS_LOW_BYTES = 64 * 1024;
 /** Bytes of one delta: topology takes in a whole delta without a pause. */
 export const DELTA_BYTES = 64 * 1024;
-/** Deltas sent to topology that it has not taken in yet: some 250 spans, which a new span waits behind. */
+/**
+ * Deltas sent to topology that it has not applied yet. They hold some 250 spans, so a new span waits behind no more
+ * than these.
+ */
 export const MAX_DELTAS_UNDER_WAY = 2;
 /** Connections that are read again in one turn of the event loop. */
 export const RESUMED_PER_TURN = 4;
@@ -50,6 +56,7 @@ export const HANDLED_UNNOTICED = 64;
 export const READ_TURN_MS = 5;
 /**
  * Units of endings (a transaction whose connection is lost, a relay whose link or LNK_CONN is gone) that are done at
- * once in one turn of the event loop, and as many again that have waited: 1 to 3 µs each, some 10 ms.
+ * once in one turn of the event loop. In the same turn, as many units that have waited may be done: 1 to 3 µs each,
+ * some 10 ms.
  */
 export const ENDED_PER_TURN = 2048;

@@ -108,7 +108,7 @@ function showConnection(
   return { id: `${gateway}:${id}`, address: remote, dialect: apiDialect(dialect), ...traffic };
 }
 
-/** The sort key of an id. Of a connection it is its number, whatever gateway the id names; 0 for malformed ids. */
+/** The sort key of an id. For a connection it is its number, whatever gateway the id names; 0 for malformed ids. */
 function keyOf(kind: TrafficKind, id: string): number | string {
   if (kind !== TrafficKind.TRAFFIC_KIND_CONNECTION) return id;
   return Number(/:(\d{1,15})$/.exec(id)?.[1] ?? 0);

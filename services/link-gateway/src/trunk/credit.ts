@@ -121,7 +121,7 @@ export class InWindow {
   }
 }
 
-/** Has all that wait check again; they may go on waiting. */
+/** Makes all waiting routes check again whether they may send; they may have to go on waiting. */
 export function release(waiting: Set<Waiter>): void {
   if (waiting.size === 0) return;
   const all = [...waiting];

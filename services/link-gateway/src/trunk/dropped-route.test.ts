@@ -31,7 +31,7 @@ function openMany(route: RouteTransaction): void {
   for (let n = 0; n < OPEN; n++) route.endpoint.open(BLK_READ, route, DISCARD);
 }
 
-/** The other side names a window so once more. */
+/** Opens routes until the other side has given this name to a window again. */
 async function usedAgain(name: number): Promise<void> {
   for (let link = 3; ; link++) {
     const route = pair.route(link);

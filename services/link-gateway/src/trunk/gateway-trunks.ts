@@ -45,9 +45,12 @@ export interface TrunkHost {
   readonly sendLimit: number;
   /** Messages passed on from a trunk's read, or onto a trunk, are written at the end of the read. */
   readonly flow: Flow;
-  /** Does what ends on the trunk to a gateway because something else has, some at once and the rest in later turns of the event loop. */
+  /**
+   * Runs the job, which ends things on the trunk to `gateway`: some at once, the rest in later turns of the event
+   * loop.
+   */
   readonly inSlices: (gateway: GatewayId, job: EndingJob) => void;
-  /** Told each time that a principal has come to a bound. */
+  /** Called each time that a principal reaches a limit. */
   readonly limited: (limit: PoolLimit) => void;
   /**
    * A trunk was established or lost, or a gateway has become unreachable or reachable; `state` returns the new state.

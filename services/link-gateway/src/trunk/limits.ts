@@ -7,7 +7,7 @@ export const TRUNK_VERSION = 1;
 export const TOKEN_BYTES = 32;
 /** Milliseconds that a token is good for (trunk.proto). */
 export const TOKEN_TTL_MS = 10_000;
-/** Tokens that may be issued and unused at once, one a gateway: as many as the gateways that a leader takes. */
+/** Tokens that may be issued and unused at once, one for each gateway: as many as a leader accepts gateways. */
 export const MAX_TOKENS = 4096;
 /** Milliseconds within which a connection must send its token. */
 export const UNAUTHENTICATED_MS = 2_000;
@@ -15,8 +15,8 @@ export const UNAUTHENTICATED_MS = 2_000;
 export const MAX_UNAUTHENTICATED = 64;
 
 /**
- * Other gateways that one gateway knows, each with at most one trunk: twice as many as a leader takes. A gateway that
- * has taken another id is known under both until topology says that the former one is gone.
+ * Other gateways that one gateway knows, each with at most one trunk: twice as many as a leader accepts, because a
+ * gateway that has taken another id is known under both ids until topology says that the former one is gone.
  */
 export const MAX_TRUNKS = 8192;
 /** Milliseconds that opening a trunk may take: OpenTrunk, connecting and the other side's greeting together. */

@@ -26,7 +26,10 @@ import { GREETING } from './trunk-listener.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 
 export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended' | 'self' | 'inSlices'> {
-  /** Does what ends on the trunk to a gateway because something else has, some at once and the rest in later turns of the event loop. */
+  /**
+   * Runs the job, which ends things on the trunk to `gateway`: some at once, the rest in later turns of the event
+   * loop.
+   */
   readonly inSlices: (gateway: GatewayId, job: EndingJob) => void;
   /** Id of this gateway, `<name>.<boot>`; read at each use. */
   readonly self: () => string;
@@ -74,7 +77,7 @@ type State =
 export class PeerTrunk {
   /** Id of the other gateway, `<name>.<boot>`. */
   readonly gateway: GatewayId;
-  /** The other gateway counts as unreachable: topology relays none of its links from here. */
+  /** The other gateway counts as unreachable: topology selects no relays of its links on this gateway. */
   isUnreachable = false;
   readonly #deps: PeerTrunkDependencies;
   readonly #throttle: Throttle;
@@ -154,7 +157,7 @@ export class PeerTrunk {
   asked(): Uint8Array {
     const state = this.#state;
     if (state.kind === 'closed') throw new LinkGatewayError('trunk', { why: 'stopping' });
-    // trunk.proto, OpenTrunk: of two attempts the one of the smaller id stays.
+    // trunk.proto, OpenTrunk: if both sides open a trunk at once, the attempt of the gateway with the smaller id stays.
     if (state.kind === 'opening' && this.#deps.self() < this.gateway)
       throw new LinkGatewayError('trunk', { why: 'already-exists' });
     const token = this.#deps.tokens.issue(this.gateway);

@@ -4,7 +4,7 @@ import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import type { Route } from './route.ts';
 
-/** The routes of one trunk end. Those that we opened can be found by link, dialect, source and destination. */
+/** The routes of one trunk end. Routes that this side opened can be found by link, dialect, source and destination. */
 export class RouteTable {
   readonly #transactions = new Map<Route, Transaction<Route>>();
   /** Routes that we opened, by link, then by destination; few have both in common. */
@@ -15,7 +15,7 @@ export class RouteTable {
     return [...this.#transactions.values()];
   }
 
-  /** The open route that we opened for these. */
+  /** The open route that this side opened with these fields. */
   find(
     link: LinkId,
     dialect: Dialect,
@@ -26,7 +26,7 @@ export class RouteTable {
     for (const route of alike) {
       if (route.dialect !== dialect || !isSameSource(route.source, source)) continue;
       const tx = this.#transactions.get(route);
-      // One that is ending may stand beside it.
+      // There may also be a route with the same fields that is ending.
       if (tx !== undefined && !tx.txDeleted && !tx.ended) return tx;
     }
     return undefined;

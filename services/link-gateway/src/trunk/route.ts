@@ -19,7 +19,7 @@ export interface RouteOwner {
   readonly out: Pick<TrunkOutbox, 'window'>;
   /** Tells which connection's read a message is sent in, and pauses that connection if needed. */
   readonly flow: Pick<Flow, 'read' | 'sentInto'>;
-  /** Does it, some at once and the rest later. */
+  /** Runs the job: some of it at once, the rest in later turns of the event loop. */
   readonly inSlices: (job: EndingJob) => void;
   /** The other side has accepted the route and names the window that our messages are charged to. */
   routeTaken(route: Route, window: number): void;
@@ -124,7 +124,8 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
   }
 
   drop(tx: Transaction): void {
-    // The other halves of what the other side has stacked on it are for this side to end; of its own, whoever drops it has.
+    // Transactions that the other side has stacked on the route have other halves at this gateway: they are ended here.
+    // On a route that this side opened, the user that drops it has ended them.
     const rest = tx.openedByPeer ? tx.endpoint.cutting(tx, ErrorCode.LOSTLINK) : tx.endpoint.ending(tx);
     if (rest === null) this.close();
     else this.#owner.inSlices(this.#closing(rest));
@@ -140,7 +141,7 @@ export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
     this.recheck();
   }
 
-  /** It is over when what was stacked on it has ended. */
+  /** Ends the transactions stacked on the route, then closes the route. */
   *#closing(rest: EndingJob): EndingJob {
     yield* rest;
     this.close();

@@ -62,13 +62,13 @@ export interface TrunkEndDependencies {
   readonly shares: WindowShares;
   /** Messages that follow from a read are written at its end. */
   readonly flow: Flow;
-  /** Does what ends because something else has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things on this trunk: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (job: EndingJob) => void;
   /** The trunk's transport (TLS) protects its bytes. */
   readonly isProtected: boolean;
-  /** Has this end flushed at the end of this turn. */
+  /** Asks for a flush of this end at the end of the turn. */
   readonly flushLater: (end: TrunkEnd) => void;
-  /** It has ended by itself; what runs on it is told after this returns, perhaps not all in this turn. */
+  /** This end was lost, or has failed. Its transactions are told after this call returns, perhaps in later turns. */
   readonly ended: (end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -363,7 +363,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#inWindows.clear();
   }
 
-  /** Whatever goes wrong in it costs this trunk only. */
+  /** An exception in it ends this trunk only. */
   *#guarded(job: EndingJob): EndingJob {
     try {
       yield* job;
@@ -372,7 +372,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     }
   }
 
-  /** Takes the route back: routing has refused it, and is not told of its end. */
+  /** Removes a route that routing has refused; routing is not told of its end. */
   #refuse(route: Route, tx: Transaction): void {
     this.#endpoint.end(tx, ErrorCode.LOSTLINK);
     route.isClosed = true;

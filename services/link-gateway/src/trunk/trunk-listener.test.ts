@@ -61,7 +61,7 @@ describe('the port for other gateways', () => {
   }
 
   // Limits: trunk/limits.ts MAX_UNAUTHENTICATED
-  it('waits for the tokens of so many at a time, and closes others at once', async () => {
+  it('waits for the tokens of a limited number of connections, and closes further ones at once', async () => {
     const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, () => dial()));
     await expect.poll(() => listener.unauthenticated).toBe(MAX_UNAUTHENTICATED);
     expect(metrics.tokensRefused).toBe(0);

@@ -24,7 +24,7 @@ export interface TrunkListenerDependencies {
   /** This gateway's certificate; null: plain TCP. */
   readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
-  /** Told each time that an address has too many connections without a token. */
+  /** Called each time that an address has too many connections without a token. */
   readonly limited: (limit: PoolLimit) => void;
   /**
    * Called when a connection's token was good; `rest`: the bytes after it. The called function must send the greeting.
@@ -33,8 +33,9 @@ export interface TrunkListenerDependencies {
 }
 
 /**
- * The port that other gateways connect to with their tokens. Whoever reaches it may connect: when as many are waited for as may be, one goes
- * of the address that has most of them, not a newcomer of another one.
+ * The port that other gateways connect to with their tokens. Any host that reaches the port may connect. When the limit
+ * of connections that wait for a token is reached, one of the address with most of them is closed, not a new connection
+ * of another address.
  */
 export class TrunkListener {
   readonly #listen: HostPort;

@@ -182,7 +182,7 @@ export class TestGatewayEnd {
   asked = 0;
   /** Awaited before each OpenTrunk call is delivered. */
   hold: Promise<void> = Promise.resolve();
-  /** What ends because something else has waits in `ends` until the test does it. */
+  /** Jobs that end things wait in `ends` until the test runs them. */
   holdsEnds = false;
   readonly ends: EndingJob[] = [];
   /** The port that OpenTrunk's answers name instead of the real one. */
@@ -269,7 +269,7 @@ export class TestPair {
     return route;
   }
 
-  /** Does what has waited in `ends` on either side. */
+  /** Runs the jobs that wait in `ends` on either side. */
   goOn(): void {
     for (const end of [this.a, this.b]) {
       end.holdsEnds = false;

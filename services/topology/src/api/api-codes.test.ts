@@ -123,7 +123,7 @@ describe('at a leader whose lease does not hold', () => {
   });
 });
 
-describe('a user who has used up his share', () => {
+describe('a user that has used up the share of one user', () => {
   it.each([
     ['listClusters', 'answers', MAX_ANSWERS_PER_USER],
     ['listTraffic', 'answers about traffic', MAX_TRAFFIC_ANSWERS_PER_USER],

@@ -45,7 +45,7 @@ export const READS: ReadonlySet<string> = new Set(
   Object.entries(TopologyService).flatMap(([name, { path }]) => (METHOD_ROLES[path] === 'read' ? [name] : [])),
 );
 
-/** Without the index signature, by which any method would be one. */
+/** Without the index signature of api.TopologyServer, which would allow a method of any name. */
 type TopologyHandlers = Pick<api.TopologyServer, keyof TopologyService>;
 
 export interface ApiDeps {
@@ -66,7 +66,7 @@ export interface ApiDeps {
   readonly traffic: Pick<Traffic, 'list'>;
   /** All known processes, including this one. */
   readonly processes: () => ProcessesKnown;
-  /** Where a user who exceeds his share is reported; default: nowhere. */
+  /** Where a user that exceeds the share of one user is reported; default: nowhere. */
   readonly events?: EventTeller;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -62,7 +62,7 @@ describe('the reason why a link is relayed, or not', () => {
     expect(verdictsFor(`${b.id}:${connection}`)).toEqual([[1, 'UNREACHABLE false', 'TOO_FAR false']]);
   });
 
-  it('is that whoever offers it is withheld at the gateway of the LNK_CONN, and nobody else is', () => {
+  it('is that the principal that offers it is withheld at the gateway of the LNK_CONN; links of others are not', () => {
     const { a, b, verdictsFor } = installation();
     const greedy = '198.51.100.66';
     const offering = a.openConnection('circuit', `${greedy}:1000`);

@@ -1,7 +1,7 @@
 // What all users of the API together, and each of them, may use at one replica. A user is known by token or
 // certificate, otherwise by address.
 
-/** Watches at a time; each may be a batch behind. Beyond it the user with most watches loses his newest one. */
+/** Watches at a time; each may be a batch behind. Beyond it the user with most watches loses the newest one. */
 export const MAX_WATCHES = 1000;
 /** Watches of one user. */
 export const MAX_WATCHES_PER_USER = 500;

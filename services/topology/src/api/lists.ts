@@ -16,7 +16,7 @@ import * as keys from '../trees/keys.ts';
 import { linkId } from '../trees/show-ids.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** What a list answers, but for the revision: the caller's to add, as it is when the job ends. */
+/** The answer of a list without its revision. The caller adds the revision that is current when the job ends. */
 type Listed<Response extends { readonly revision: string }> = Job<Omit<Response, 'revision'>>;
 
 // The lists of topology.proto. The objects that a request names are searched in slices; then the page is made in one

@@ -113,7 +113,7 @@ describe('parts of a tree', () => {
   });
 });
 
-/** Calls `looked` each time the node's links are read. */
+/** Calls `looked` each time that the links of the node are read. */
 function count(node: Node, looked: () => void): void {
   const { links: all } = node;
   Object.defineProperty(node, 'links', {

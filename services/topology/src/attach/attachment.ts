@@ -23,7 +23,7 @@ export interface AttachStream extends PausableStream {
  *   greeting   opened, no Hello yet
  *   waiting    Hello came; the leader is taking a higher epoch because of it
  *   snapshot   Welcome was sent, chunks come
- *   live       the snapshot was complete: deltas come, commands go
+ *   live       the snapshot was complete: deltas come, commands are sent
  *   ended      by either side; nothing is done any more
  */
 export type AttachmentState =
@@ -54,7 +54,7 @@ export class Attachment {
   named: readonly string[] = [];
   /** The addresses of replicas in Welcome. */
   replicas: readonly string[] = [];
-  /** Checks for which gateways the peer of the stream may speak. */
+  /** Checks as which gateways the caller of the stream may attach. */
   readonly mayBe: GatewayCheck;
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;

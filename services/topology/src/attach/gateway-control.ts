@@ -162,7 +162,7 @@ export class GatewayControl implements AttachmentHost {
     }
     const older = this.#byName.get(name);
     if (older !== undefined) this.#drop(older, status.ABORTED, 'A newer stream of this gateway has replaced this one.');
-    // Only one boot of a name can live, and now it is this one.
+    // Only one boot of a gateway's name can be alive: from now on it is this one.
     for (const rival of roster.rivals(hello)) yield* reaper.declaringDead(rival);
     const id = gatewayId({ name, boot });
     this.#greeting.delete(attachment);

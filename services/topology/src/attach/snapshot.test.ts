@@ -2,7 +2,7 @@ import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { expect, it } from 'vitest';
 import { MAX_SNAPSHOT_ENTRIES, Snapshot } from './snapshot.ts';
 
-/** A part of a snapshot with so many entries: one link, relayed to all the others. */
+/** A part of a snapshot with this number of entries: one link, and its relays on LNK_CONNs for all others. */
 function part(entries: number): StateChange {
   const lnkConns = { length: entries - 1 } as unknown as number[];
   return Object.assign(StateChange.create(), { relaysOpen: [{ linkGateway: '', link: 1, lnkConns }] });

@@ -232,7 +232,7 @@ describe('the directory', () => {
   // Limits: directory/directory.ts MAX_WAITING
   // Causes: code directory/directory.ts RESOURCE_EXHAUSTED
   // Causes: metric spanmesh_topology_directory_waiting
-  it('keeps so many calls waiting, and one more when one has gone', () => {
+  it('keeps a limited number of calls waiting, and one more when one has ended', () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);
     const calls = Array.from({ length: MAX_WAITING }, () => asked(leader, exactly(5)));

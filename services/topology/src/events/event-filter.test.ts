@@ -28,7 +28,7 @@ describe('a filter of events', () => {
 
   // Limits: events/limits.ts MAX_KINDS, events/limits.ts MAX_SUBJECT_CHARS
   // Causes: code events/event-filter.ts INVALID_ARGUMENT
-  it('names so many kinds and a subject so long, and no more', () => {
+  it('has a limited number of kinds, and a subject of limited length', () => {
     const kinds = (count: number) => Array.from({ length: count }, () => UP);
     expect(eventFilter({ kinds: kinds(MAX_KINDS), subject: '' })(event)).toBe(true);
     expect(() => eventFilter({ kinds: kinds(MAX_KINDS + 1), subject: '' })).toThrow(invalid);

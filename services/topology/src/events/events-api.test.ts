@@ -255,7 +255,7 @@ describe('WatchEvents', () => {
   });
 
   // Causes: metric spanmesh_topology_event_watches
-  it('ends with the replica, and when whoever watches goes', () => {
+  it('ends when the replica stops, and when its client goes', () => {
     const { api, watch, clock } = world();
     const [gone, left] = [watch(), watch()];
     gone.emit('cancelled');

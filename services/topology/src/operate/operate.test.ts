@@ -103,7 +103,7 @@ describe('DrainGateway', () => {
 
   // Limits: operate/drains.ts MAX_DRAIN_MS
   // Causes: code operate/drains.ts INVALID_ARGUMENT
-  it('takes a deadline of a day, and names that bound to whoever asks for more', async () => {
+  it('accepts a deadline of a day, and names that limit in the error for a longer one', async () => {
     const { leader, a, b, client } = await installation();
     const longer = await drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_001 }).ended;
     expect([longer?.code, longer?.details]).toEqual([status.INVALID_ARGUMENT, expect.stringContaining('86400000 ms')]);
@@ -133,7 +133,7 @@ describe('DrainGateway', () => {
       code: status.RESOURCE_EXHAUSTED,
       details: expect.stringContaining(`runs ${MAX_RUNNING}`),
     });
-    // A running drain may be followed by more calls.
+    // Further calls may follow a drain that is running.
     const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
     await until(() => again.got.length === 1);
     a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });

@@ -50,7 +50,10 @@ export interface FollowerOptions {
   readonly installation: string;
   /** The settings that must be equal at all replicas, as text. */
   readonly settings: string;
-  /** Those of the leader, or it refuses this replica: they are among the settings that must be equal. */
+  /**
+   * The same options as the leader's: they are among the settings that must be equal, so a leader with others refuses
+   * this replica.
+   */
   readonly widths: Widths;
   readonly history?: HistoryLimits | undefined;
   /** The version of replication that the standby claims to speak; other than REPLICATION_VERSION only in tests. */

@@ -140,7 +140,7 @@ class Replicated extends RandomHistory {
     expect(answersOf(ours)).toEqual(answersOf(theirs));
     if (this.#watchers?.some(({ hasEnded }) => hasEnded) === false) {
       const [atLeader, atStandby] = this.#watchers;
-      // Only if no watch was told to list again, as one is after some breaks: then both have sent the same.
+      // After some breaks a watch must list again. If no watch had to, both must have sent the same.
       expect(atStandby.seen).toEqual(atLeader.seen);
     }
     this.#watchers = [new Watcher(theirs, this.leader.clock), new Watcher(ours, this.leader.clock)];

@@ -62,7 +62,7 @@ export class Publisher implements StandbyHost {
   #changes: TreeChange[] = [];
   /** Something has changed since the last selection that the journal recorded. */
   #unselected = false;
-  /** Standbys have been sent a part of a batch; the rest follows. */
+  /** A part of a batch was sent to standbys; the rest follows. */
   #isInParts = false;
   #unsubscribe: (() => void) | undefined;
   #timer: Timer | undefined;

@@ -173,7 +173,7 @@ export class FakeGateway {
     this.#delta.trunks = this.#trunks();
   }
 
-  /** Whose links at other gateways it relays none of, all of them. */
+  /** Sets all principals whose links at other gateways this gateway does not relay. */
   withhold(principals: readonly string[]): void {
     this.withheld = principals;
     this.#delta.withheld = { principals: [...principals] };

@@ -71,7 +71,7 @@ export class FakeLeader {
     if (leads) this.lead();
   }
 
-  /** What it measures. Made when it is asked for: most never are. */
+  /** The leader's metrics. They are made at first use, because most tests never read them. */
   get metrics(): Metrics {
     if (this.#metrics === undefined) {
       this.#metrics = new Metrics();
@@ -80,7 +80,7 @@ export class FakeLeader {
     return this.#metrics;
   }
 
-  /** A turn passes that its work waits for, if it does. */
+  /** Lets one turn pass, if the leader's work waits for one. */
   turn(): void {
     this.turns.shift()?.();
   }

@@ -8,7 +8,7 @@ import type { Presence } from '../attach/presence.ts';
 export class FakePresence implements Presence {
   readonly records = new Map<string, GatewayRecord>();
   readonly alive = new Set<string>();
-  /** When the last sign of a process came that is not alive any more. */
+  /** For processes that are not alive any more: when the last sign of life came. */
   readonly signs = new Map<string, number>();
   /** Service ports of topology replicas that give signs of life. */
   readonly replicas: string[] = [];

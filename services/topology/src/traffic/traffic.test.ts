@@ -69,7 +69,7 @@ class FakeService {
   }
 }
 
-/** A leader with gateways named `names`, each with so many connections. */
+/** A leader with gateways named `names`, each with this number of connections. */
 async function installation(names: readonly string[], connections = 3) {
   const leader = new FakeLeader();
   const addresses = new Map<string, string>();

@@ -47,7 +47,10 @@ export function linkData(link: Link): LinkData {
   return link.data as LinkData;
 }
 
-/** The relay is to be open, and the LNK_CONN's gateway has none of it (Gateway.withheld); what is open on demand is. */
+/**
+ * Whether the relay is selected but not open, because the LNK_CONN's gateway withholds it (Gateway.withheld). A relay
+ * on demand is open all the same.
+ */
 export function isWithheld(link: Link, lnkConn: LnkConn): boolean {
   const { gateway } = lnkConnData(lnkConn);
   if (gateway.withheld.size === 0) return false;
@@ -80,30 +83,36 @@ export class Gateway {
   readonly links: Map<number, Link> = new Map();
   /** Ids of the gateways to which it has trunks; only while it is attached. */
   established: ReadonlySet<string> = new Set();
-  /** Who offers links at other gateways that it relays none of, of what is to be relayed: principals of connections. Changed by Trees only. */
+  /**
+   * Principals (of connections) whose links at other gateways this gateway does not relay, although relays of them are
+   * selected. Changed by Trees only.
+   */
   withheld: ReadonlySet<string> = new Set();
-  /** Links of other gateways that it knows; only while it is attached. */
+  /** Links of other gateways that this gateway knows; only while it is attached. */
   knows: KnownLinks | undefined = undefined;
   /** The highest number that it has given to an object, as far as it has reported. */
   lastNumber = 0;
-  /** Commands that it may not have obeyed yet. Recorded only while it is attached, kept until its next snapshot. */
+  /**
+   * Commands that the gateway may not have obeyed yet. Recorded only while it is attached, kept until its next
+   * snapshot.
+   */
   readonly inFlight: InFlight = new InFlight();
   /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader knows. */
   readonly refused: Map<Link, Set<number>> = new Map();
   /** Clusters that its clients hold, by their key as text. Changed by ClusterHolds only. */
   readonly held: Map<string, Cluster> = new Map();
-  /** A complete snapshot of it has come at least once. */
+  /** A complete snapshot of the gateway has come at least once. */
   known = false;
-  /** It has a stream to the leader, and its snapshot is in. */
+  /** The gateway has a stream to the leader, and its snapshot was applied. */
   attached = false;
   /**
-   * Selection opens and closes relays on it; otherwise they are left as they are. Implies `attached`. Only Trees
-   * changes it.
+   * Selection opens and closes relays on the gateway; otherwise they are left as they are. Implies `attached`. Only
+   * Trees changes it.
    */
   commanded = false;
-  /** It has been removed. Gateways that know its links are told that the gateway is gone, not link by link. */
+  /** The gateway was removed. Gateways that know its links are told that the gateway is gone, not that each link is. */
   gone = false;
-  /** It is going to stop and takes no more connections. */
+  /** The gateway is going to stop and takes no more connections. */
   draining = false;
   /** Names of its capabilities beyond the protocol's version (gateway_control.proto, Hello). */
   capabilities: ReadonlySet<string> = new Set();

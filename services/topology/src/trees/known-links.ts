@@ -1,7 +1,10 @@
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Link } from '@spanmesh/spantree/tree';
 
-/** A known link whose gateway has not reported it yet. LNK_CONNs are numbers of the gateway that knows the link. */
+/**
+ * A known link whose own gateway has not reported it yet. LNK_CONNs are given by their numbers at the gateway that
+ * knows the link.
+ */
 export interface WaitingLink {
   /** Relays of the link that the snapshot has shown. */
   open: number[];
@@ -12,9 +15,9 @@ export interface WaitingLink {
 }
 
 /**
- * Links of other gateways that one gateway knows, because topology has named them to it or because it has said so. When
- * such a link is gone, the gateway is told once. The table is valid for one stream: the next snapshot lists all links
- * anew.
+ * Links of other gateways that one gateway knows, because topology has named them or because the gateway has reported
+ * that it knows them. When such a link is gone, the gateway is told once. The table is valid for one stream: the next
+ * snapshot lists all links anew.
  */
 export class KnownLinks {
   readonly #links = new Set<Link>();

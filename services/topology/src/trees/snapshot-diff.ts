@@ -4,8 +4,8 @@ import type { Job } from '@spanmesh/runtime/grpc/slices';
 const NUMBERS_PER_UNIT = 16;
 
 /**
- * The values whose numbers the list does not contain. In slices of so many units; between them neither `held` nor the
- * list may change.
+ * The values whose numbers the list does not contain. Works in slices of `sliceUnits` units; between them neither
+ * `held` nor the list may change.
  */
 export function* missing<T>(
   held: ReadonlyMap<number, T>,

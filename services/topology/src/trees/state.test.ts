@@ -72,7 +72,7 @@ describe('what a gateway may tell', () => {
   it('is a limited number of links of gateways that are not here', () => {
     const { gateway, apply, told } = rig();
     gateway.knows = new KnownLinks();
-    // Pretends that so many wait already: each would take some 300 bytes.
+    // Pretends that this number of links wait already, because each would take some 300 bytes.
     let waiting = MAX_WAITING_LINKS - 1;
     Object.defineProperty(gateway.knows, 'waitingCount', { get: () => waiting });
     apply({ linksKnown: [{ gateway: 'b.00000001', link: 1 }] });

@@ -23,7 +23,7 @@ const MAX_DRAINS = 64;
 export const MAX_WAITING_LINKS = 1_000_000;
 /** Gateways in one of a gateway's sets of trunks: more than an installation can have. */
 const MAX_TRUNKS = 8192;
-/** Principals that one gateway withholds relays of: as many as one tells of. */
+/** Principals whose relays one gateway withholds: as many as a gateway reports. */
 const MAX_WITHHELD = 1024;
 
 /** A gateway reports more than a limit of the leader allows. */
@@ -72,8 +72,8 @@ export class State {
   }
 
   /**
-   * Forgets the links that are expected of a gateway that will not come. Gateways that know links of it are told that
-   * the gateway is gone, not link by link.
+   * Forgets the links that are expected of a gateway that will not attach. Gateways that know its links are told that
+   * the gateway is gone, not that each link is.
    */
   forgetWaiting(id: GatewayId): void {
     for (const { knows } of this.gateways.values()) knows?.endWaits(id);

@@ -92,7 +92,10 @@ export class Trees {
     this.put(gateway);
   }
 
-  /** Whether relays on the gateway are selected. While it is not commanded nobody could tell it the result. */
+  /**
+   * Sets whether relays on the gateway are selected. They are not while the gateway is not commanded, because the
+   * result could not be sent to it.
+   */
   setCommanded(gateway: Gateway, commanded: boolean): void {
     if (gateway.commanded === commanded) return;
     gateway.commanded = commanded;
@@ -215,7 +218,9 @@ export class Trees {
     if (!changed.isSubsetOf(unreachable)) this.#tell({ of: 'reachable', gateway });
   }
 
-  /** Whose links at other gateways the gateway relays none of, all of them. What is selected stays as it is. */
+  /**
+   * Sets all principals whose links at other gateways the gateway does not relay. The selected relays stay as they are.
+   */
   setWithheld(gateway: Gateway, principals: readonly string[]): void {
     if (principals.length === 0 && gateway.withheld.size === 0) return;
     gateway.withheld = new Set(principals);

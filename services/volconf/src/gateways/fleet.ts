@@ -20,7 +20,7 @@ export interface FleetDependencies {
   /** When the lease became valid for the last time, by the monotonic clock; null: it is not valid. */
   readonly leadingSince: () => number | null;
   readonly sink: LinkSink;
-  /** A gateway is gone: its stream and its entry in the registry are. */
+  /** A gateway is gone: it has neither a stream nor an entry in the registry. */
   readonly gone: (link: GatewayLink) => void;
   /** A gateway continues under another id, because topology has declared the previous one dead. */
   readonly renamed: (link: GatewayLink) => void;

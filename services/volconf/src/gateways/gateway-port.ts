@@ -5,7 +5,7 @@ import type { DialRequest, DialResponse, HangupRequest, WatchMediaResponse } fro
  *   failed       it tried: there is no connection
  *   stale-epoch  it has heard of a leader of the epoch `epoch`
  *   superseded   it has heard a later order for the owner
- *   unknown      anything else: what has become of the order is not known
+ *   unknown      anything else: the outcome of the order is not known
  */
 export type OrderErrorCode = 'failed' | 'stale-epoch' | 'superseded' | 'unknown';
 

@@ -50,7 +50,7 @@ describe('targets whose attempt is due', () => {
     queue.add(target('c'));
     queue.add(target('d'));
     expect(begun(queue)).toEqual(['b/0', 'c/0']);
-    // With one of b's ended there is one try more, and the turn is that of d, not of b again.
+    // One attempt of b has ended, so one more may begin: it is d's turn, not b's again.
     queue.add(target('greedy', 99));
     queue.end('b');
     queue.add(target('b', 2));

@@ -1,7 +1,7 @@
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Target } from './target.ts';
 
-/** Part of the attempts that is reserved for principals that have none under way. */
+/** Share of all concurrent attempts that is reserved for principals that have no attempt under way. */
 const RESERVED_PART = 1 / 16;
 
 /**

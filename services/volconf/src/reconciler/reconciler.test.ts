@@ -526,7 +526,7 @@ describe('a connection that a gateway reports', () => {
       1,
       1,
     ]);
-    // Nor is an unwanted connection kept beside another one, though not all gateways are loaded yet.
+    // A second, unwanted connection is not kept either, although not all gateways are loaded yet.
     made.is.allHeard = false;
     made.reconciler.up('gw.1', up('b', 1));
     made.reconciler.up('other.1', up('b', 2));

@@ -223,7 +223,7 @@ export class Reconciler {
       });
       return;
     }
-    // Of two connections the one of the later order is kept; the earlier one is at a gateway that was cut off.
+    // The connection of the later order is kept; the earlier one is at a gateway that was cut off.
     if (
       state.kind === 'running' &&
       comparePlaced(state.placed, placed) < 0 &&

@@ -71,9 +71,9 @@ export class Target implements Timed {
   wanted: Destination | null = null;
   /** Id of the media whose slot it is; empty: an operator's target. */
   mediaId = '';
-  /** An operator has set it, so any destination is allowed (dial.proto). */
+  /** An operator has set the target, so any destination is allowed (dial.proto). */
   byOperator = false;
-  /** A slot or an operator's target refers to it. */
+  /** A slot or an operator's target refers to this target. */
   shown = false;
   /** Set by Reconciler only. */
   state: TargetState = { kind: 'stopped' };
@@ -95,7 +95,9 @@ export class Target implements Timed {
   heapIndex = -1;
   heapAt = 0;
 
-  /** Begins anew for another slot or operator's target, whose attempts and errors are its own. */
+  /**
+   * Resets the counts of attempts and errors, because another slot or operator's target uses this target from now on.
+   */
   begin(): void {
     this.attempts = 0;
     this.failures = 0;

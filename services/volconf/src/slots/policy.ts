@@ -12,8 +12,8 @@ export function groupOf(slot: Slot): string {
  * The slots of a group that must be connected; all slots of the group have a destination.
  *
  * priority: from the best slot downwards, up to the first that is up or has not failed yet. So a worse slot is tried
- * while the better one is down, and given up when the better one is up again. Slots of one priority with the
- * round-robin flag count as one and share; of the others the one with the lowest index comes first.
+ * while the better one is down, and hung up when the better one is up again. Slots of one priority with the round-robin
+ * flag count as one and share; of the others the one with the lowest index comes first.
  */
 export function chosen(policy: Policy, slots: readonly Slot[]): Set<Slot> {
   if (policy === 'all') return new Set(slots);

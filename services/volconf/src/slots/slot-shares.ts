@@ -55,7 +55,7 @@ export class SlotShares {
     let most: Slot[] = [];
     for (const all of this.#of.values()) if (all.length > most.length) most = all;
     if (most.length <= own + 1) return undefined;
-    // One of its newest slots: old ones are disturbed last.
+    // It gives up one of its newest slots, so that old slots are disturbed last.
     const slot = most.at(-1);
     if (slot !== undefined) this.delete(slot);
     return slot;

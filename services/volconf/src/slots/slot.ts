@@ -96,8 +96,7 @@ export class Slot implements SlotId {
   }
 
   /**
-   * Whether the slot's latest copy is older than this one. Of two that seem simultaneous the one reported first is
-   * kept.
+   * Whether the slot's latest copy is older than this one. If two seem simultaneous, the one reported first is kept.
    */
   isOlderThan(told: Told): boolean {
     return told.gateway === this.told.gateway ? told.stamp > this.told.stamp : told.at > this.told.at;

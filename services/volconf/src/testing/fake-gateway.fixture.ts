@@ -34,7 +34,7 @@ interface Owner {
 const GIVE_UP_MS = 1500;
 
 /**
- * A gateway that behaves as dial.proto says, without sockets: the test decides how hosts behave and what becomes of
+ * A gateway that behaves as dial.proto says, without sockets: the test decides how hosts behave and what happens to
  * orders.
  */
 export class FakeGateway {
@@ -48,7 +48,7 @@ export class FakeGateway {
   readonly owners = new Map<string, Owner>();
   /** Orders as received: `dial owner 1.2 host:port`, `hangup owner 1.2`. */
   readonly log: string[] = [];
-  /** What becomes of the next orders; after these all are `ok`. */
+  /** The fates of the next orders; after these all are `ok`. */
   fates: Fate[] = [];
   /** By how much its monotonic clock is ahead of ours, ms. */
   clockAhead = 0;

@@ -131,16 +131,16 @@ export interface MediaLnkConn {
   /** Label of the LNK_CONN, for people. */
   label: string;
   /**
-   * Who opened it: `key:` and a hash of the peer's key, or of a peer without one its address without port, of an IPv6
-   * address the first 64 bits. At most 64 characters, and no `/`. A media belongs to who had it first; the nil media id
-   * is a different media for each.
+   * The principal that opened the LNK_CONN: `key:` and a hash of the peer's key; for a peer without a key its address
+   * without the port (for IPv6 only the first 64 bits). At most 64 characters, and no `/`. A media belongs to the
+   * principal that had it first; the nil media id is a different media for each principal.
    */
   principal: string;
   /** When it was opened, microseconds of the gateway's monotonic clock (`clock_us`). */
   openedUs: number;
 }
 
-/** A LNK_VOLCONF. Of several for one slot within a short time, only the last one need be reported. */
+/** A LNK_VOLCONF. If several come for one slot within a short time, only the last one need be reported. */
 export interface SlotReceived {
   /** The LNK_CONN that it came in. */
   lnkConn: number;
@@ -1683,19 +1683,19 @@ export const DialledDown: MessageFns<DialledDown> = {
  * Served by every gateway.
  *
  * Fencing: every order carries the epoch of volconf's leader. A gateway refuses (FAILED_PRECONDITION) an epoch below
- * the highest that it has seen; the metadata `spanmesh-epoch` has that one. With a higher one come to an end: what a
- * leader before has begun and not completed, and its watches. An owner (a slot or an operator's target) has at most one
- * connection on a gateway; the order with the highest (epoch, generation) counts, Hangup included: lower ones are
- * ABORTED.
+ * the highest that it has seen; the metadata `spanmesh-epoch` has that one. When a higher epoch comes, the gateway ends
+ * what an earlier leader has begun and not completed, and that leader's watches. An owner (a slot or an operator's
+ * target) has at most one connection on a gateway; the order with the highest (epoch, generation) counts, Hangup
+ * included: lower ones are ABORTED.
  */
 export type DialService = typeof DialService;
 export const DialService = {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial: {
     path: "/spanmesh.v1.Dial/Dial" as const,
@@ -1708,7 +1708,7 @@ export const DialService = {
   },
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup: {
     path: "/spanmesh.v1.Dial/Hangup" as const,
@@ -1737,16 +1737,16 @@ export const DialService = {
 
 export interface DialServer extends UntypedServiceImplementation {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial: handleUnaryCall<DialRequest, DialResponse>;
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup: handleUnaryCall<HangupRequest, HangupResponse>;
   /**
@@ -1759,11 +1759,11 @@ export interface DialServer extends UntypedServiceImplementation {
 
 export interface DialClient extends Client {
   /**
-   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that
-   * stands. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed
-   * (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes
-   * the metadata `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error
-   * leaves the outcome open.
+   * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the established
+   * connection. An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake
+   * failed (the reason is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either
+   * comes the metadata `spanmesh-dial-failure`, one word: it says for certain that no connection was left. After an
+   * error without it, the outcome is unknown.
    */
   dial(request: DialRequest, callback: (error: ServiceError | null, response: DialResponse) => void): ClientUnaryCall;
   dial(
@@ -1779,7 +1779,7 @@ export interface DialClient extends Client {
   ): ClientUnaryCall;
   /**
    * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given;
-   * answers when its socket is closed. What is gone already is no error.
+   * answers when its socket is closed. If the connection or attempt is gone already, that is no error.
    */
   hangup(
     request: HangupRequest,

@@ -570,14 +570,14 @@ export const FindClusterResponse: MessageFns<FindClusterResponse> = {
 };
 
 /**
- * Served by the topology leader. One whose lease is not valid answers only gateways whose stream it has, which know of
- * nobody better; others get UNAVAILABLE: find the one that leads.
+ * Served by the topology leader. A leader whose lease is not valid answers only gateways that are attached to it,
+ * because these know no other leader; others get UNAVAILABLE, and must find the replica that leads.
  */
 export type DirectoryService = typeof DirectoryService;
 export const DirectoryService = {
   /**
-   * Waits until a node has a link that can be used from a gateway, within the call's deadline.
-   * NOT_FOUND never: what does not exist may come. INVALID_ARGUMENT: the selector fits several nodes (they are named).
+   * Waits until a node has a link that can be used from a gateway, within the call's deadline. Never NOT_FOUND: a node
+   * that does not exist may come later. INVALID_ARGUMENT: several nodes match the selector (the error names them).
    */
   findNode: {
     path: "/spanmesh.v1.Directory/FindNode" as const,
@@ -602,8 +602,8 @@ export const DirectoryService = {
 
 export interface DirectoryServer extends UntypedServiceImplementation {
   /**
-   * Waits until a node has a link that can be used from a gateway, within the call's deadline.
-   * NOT_FOUND never: what does not exist may come. INVALID_ARGUMENT: the selector fits several nodes (they are named).
+   * Waits until a node has a link that can be used from a gateway, within the call's deadline. Never NOT_FOUND: a node
+   * that does not exist may come later. INVALID_ARGUMENT: several nodes match the selector (the error names them).
    */
   findNode: handleUnaryCall<FindNodeRequest, FindNodeResponse>;
   /** Waits until a cluster has nodes, within the call's deadline. */
@@ -612,8 +612,8 @@ export interface DirectoryServer extends UntypedServiceImplementation {
 
 export interface DirectoryClient extends Client {
   /**
-   * Waits until a node has a link that can be used from a gateway, within the call's deadline.
-   * NOT_FOUND never: what does not exist may come. INVALID_ARGUMENT: the selector fits several nodes (they are named).
+   * Waits until a node has a link that can be used from a gateway, within the call's deadline. Never NOT_FOUND: a node
+   * that does not exist may come later. INVALID_ARGUMENT: several nodes match the selector (the error names them).
    */
   findNode(
     request: FindNodeRequest,

@@ -41,7 +41,10 @@ export const EventKind = {
   EVENT_KIND_TARGET_CONNECTING: 4,
   /** EVENT_KIND_TARGET_UP - A target is connected. */
   EVENT_KIND_TARGET_UP: 5,
-  /** EVENT_KIND_TARGET_FAILED - A target could not be reached. The first failure is told at once, later ones once an interval with their count. */
+  /**
+   * EVENT_KIND_TARGET_FAILED - A target could not be reached. The first failure is reported at once, later ones once in an interval with their
+   * count.
+   */
   EVENT_KIND_TARGET_FAILED: 6,
   /** EVENT_KIND_GATEWAY_JOINED - A gateway has attached to the leader. */
   EVENT_KIND_GATEWAY_JOINED: 7,
@@ -220,7 +223,7 @@ export function eventKindToJSON(object: EventKind): string {
 
 /** One entry. */
 export interface Event {
-  /** Its place in the history of the replica that answers: rises with every new entry and with every repetition. */
+  /** Number of the entry in the history of the replica that answers; it rises with every new entry and every repetition. */
   number: number;
   /** What kind it is. */
   kind: EventKind;
@@ -229,7 +232,7 @@ export interface Event {
    * <address>`, a file, a principal, a method.
    */
   subject: string;
-  /** When it happened; of one that was repeated, the last time. By the clock of the process that saw it. */
+  /** When the event happened, by the clock of the process that saw it; for a repeated event, the last time. */
   time:
     | Date
     | undefined;
@@ -237,7 +240,7 @@ export interface Event {
   firstTime:
     | Date
     | undefined;
-  /** How often it has happened from first_time to time; at least 1. */
+  /** How often the event has happened from first_time to time; at least 1. */
   count: number;
   /** The process that saw it: a gateway's id, or `<service>-<host>-<pid>`. */
   reporter: string;
@@ -286,7 +289,7 @@ export interface PeerEvent {
   address: string;
   /** Its dialect; unspecified: not known (yet). */
   dialect: Dialect;
-  /** Name of the key that it proved to have; empty: none. */
+  /** Name of the key that the peer has proved to have; empty: none. */
   keyName: string;
   /** PEER_DOWN: why, in words. */
   reason: string;
@@ -322,7 +325,7 @@ export interface MemberEvent {
 export interface DrainEvent {
   /** Id of the order; empty: the gateway stops. */
   order: string;
-  /** True: it is done; false: it has begun. */
+  /** True: the drain is done; false: it has begun. */
   done: boolean;
   /** Connections that were chosen. */
   chosen: number;
@@ -2268,9 +2271,10 @@ export const EventsService = {
     responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
   },
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+   * missed between a list and a watch from the list's token. A token of one replica is valid at another one, which may
+   * send some entries again, with the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches
+   * already.
    */
   watchEvents: {
     path: "/spanmesh.v1.Events/WatchEvents" as const,
@@ -2287,9 +2291,10 @@ export interface EventsServer extends UntypedServiceImplementation {
   /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, too long a subject, too many kinds. */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+   * missed between a list and a watch from the list's token. A token of one replica is valid at another one, which may
+   * send some entries again, with the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches
+   * already.
    */
   watchEvents: handleServerStreamingCall<WatchEventsRequest, WatchEventsResponse>;
 }
@@ -2312,9 +2317,10 @@ export interface EventsClient extends Client {
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
-   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
+   * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is
+   * missed between a list and a watch from the list's token. A token of one replica is valid at another one, which may
+   * send some entries again, with the same `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches
+   * already.
    */
   watchEvents(request: WatchEventsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchEventsResponse>;
   watchEvents(

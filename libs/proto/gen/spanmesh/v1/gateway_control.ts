@@ -249,32 +249,33 @@ export interface StateChange {
    * Links that the leader itself has named (`links`) are not reported. In a snapshot: all known ones.
    */
   linksKnown: LinkRef[];
-  /** Who offers links at other gateways that this one relays none of; unset: as before. In a snapshot unset: nobody. */
+  /** Principals whose links at other gateways this gateway does not relay; unset: as before. In a snapshot unset: none. */
   withheld:
     | WithheldOfferers
     | undefined;
   /**
-   * Highest number that the gateway had given to anything when this message was cut; only in the last of the parts that were cut
-   * together. What another gateway knows by a higher number comes yet, what it knows by a lower one and was not told of is gone.
+   * Highest number that the gateway had given to any object when this message was made; only in the last of the parts
+   * that were made together. A link that another gateway knows by a higher number is still to be reported; one with a
+   * lower number that was not reported is gone.
    */
   lastNumber: number;
   /**
-   * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that
-   * come after this message can no longer be crossed by those commands.
+   * Highest `n` of the leader's epoch whose Commands were obeyed before this message was made; 0: none. Refusals that
+   * come after this message are newer than those commands.
    */
   obeyed: number;
 }
 
 /**
- * Whose links at other gateways a gateway relays none of, because they had too many relays there: told whole. Of these relays
- * topology still says that they are to be open, and they are not.
+ * Principals whose links at other gateways a gateway does not relay, because those links had too many relays there:
+ * always the whole list. Topology has selected these relays, but they are not open.
  */
 export interface WithheldOfferers {
   /** `principal` of the connections of these links. At most 1024. */
   principals: string[];
 }
 
-/** A connection stands (its dialect is known). */
+/** A connection is established (its dialect is known). */
 export interface ConnectionOpened {
   /** Its number. */
   id: number;
@@ -467,11 +468,11 @@ export interface Welcome {
    */
   replicas: string[];
   /**
-   * Whether the leader reports how many deltas it has applied (Taken). The gateway then has only a few deltas under
-   * way, and later changes wait at the gateway, where its peers take turns.
+   * Whether the leader reports how many deltas it has applied (Taken). The gateway then sends only a few deltas ahead
+   * of these reports. Later changes wait at the gateway, where its peers take turns.
    */
   tellsTaken: boolean;
-  /** If traces are sent, and a term has just begun: the trace of that beginning, as in LinkOpened. */
+  /** If traces are sent and the leader's term has just begun: the trace of the beginning of the term, as in LinkOpened. */
   trace?: Buffer | undefined;
 }
 
@@ -487,7 +488,7 @@ export interface Commands {
   linksGone: LinkRef[];
   /** Relays to open and close, by link. */
   relays: RelayCommand[];
-  /** Connections to probe with a PING because a second one of the same peer has come. */
+  /** Connections to probe with a PING because a second connection of the same peer has come. */
   probe: number[];
   /** Connections to close. */
   close: CloseConnection[];
@@ -555,8 +556,8 @@ export interface CloseConnection {
   /** Why, for the log and the peer. */
   reason: string;
   /**
-   * True: in order (relays, LNK_CONNs, FIN); false: as if the peer had gone. Only to a gateway that has said `drain` in
-   * Hello.
+   * True: close it in order (relays, LNK_CONNs, FIN); false: close it as if the peer had gone. Only to a gateway that
+   * has said `drain` in Hello.
    */
   inOrder: boolean;
 }

@@ -30,7 +30,7 @@ export interface OrderLogLevelRequest {
   order:
     | SetLogLevelRequest
     | undefined;
-  /** The operator and his host, for the log; at most 300 characters. */
+  /** The operator and the operator's host, for the log; at most 300 characters. */
   by: string;
 }
 

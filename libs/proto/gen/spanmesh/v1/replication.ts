@@ -94,8 +94,8 @@ export interface FollowResponse {
     | Position
     | undefined;
   /**
-   * The leader's numbers of objects once this message is applied, for comparison; unset in messages after which more of
-   * the same turn follows.
+   * The number of objects of each kind at the leader once this message is applied, for comparison; unset if more
+   * messages of the same turn follow.
    */
   counts:
     | ObjectCounts
@@ -119,8 +119,8 @@ export interface FollowResponse {
 }
 
 /**
- * A snapshot begins. The widths are for standbys of the version before: now they are known, since a leader refuses a standby with other
- * settings.
+ * A snapshot begins. The widths are for standbys of the version before: now they are known, since a leader refuses a
+ * standby with other settings.
  */
 export interface SnapshotBegin {
   /** Most links of one node that the leader relays to one LNK_CONN, linkid. */
@@ -138,8 +138,8 @@ export interface TreeChanges {
 }
 
 /**
- * One thing that the leader has taken in, found out, or done. A standby passes over a kind of change that it does not
- * know: one that makes the trees different comes with a higher version.
+ * One change that the leader has received, decided or made. A standby ignores a kind of change that it does not know: a
+ * new kind that changes the trees comes with a higher version.
  */
 export interface TreeChange {
   /** The leader's number of the gateway that it concerns; 0: none. */
@@ -228,7 +228,10 @@ export interface TreeChange {
   connectionClosing?:
     | ConnectionClosing
     | undefined;
-  /** The leader takes a snapshot of the gateway in: all relays that are open on it will be listed again. */
+  /**
+   * The leader begins to apply a snapshot of the gateway: all relays that are open on the gateway will be listed
+   * again.
+   */
   relaysForgotten?:
     | boolean
     | undefined;
@@ -250,13 +253,13 @@ export interface ReplicatedGateway {
   serviceAddress: string;
   /** Version of its software. */
   version: string;
-  /** Its stream to the leader is established, and its snapshot is complete. */
+  /** The gateway's stream to the leader is established, and its snapshot is complete. */
   attached: boolean;
-  /** It is going to stop and takes no more connections. */
+  /** The gateway is going to stop and takes no more connections. */
   draining: boolean;
   /**
-   * The leader selects relays on it: its stream is established, and each gateway that it has named has reported, or its
-   * time to report is over.
+   * The leader selects relays on the gateway: its stream is established, and each gateway that it has named in Hello
+   * has reported, or the time for that is over.
    */
   commanded: boolean;
 }

@@ -89,9 +89,9 @@ export interface TrafficCounters {
   /** The kind of thing that is counted. */
   kind: TrafficKind;
   /**
-   * A connection's id; of a trunk the id of the gateway at its other end; of a class of routes its name: `local`
-   * between two peers of this gateway, `trunk` between a peer of this gateway and another gateway, `client` between a
-   * peer and a client of this gateway's API.
+   * For a connection its id; for a trunk the id of the gateway at the other end; for a class of routes its name:
+   * `local` between two peers of this gateway, `trunk` between a peer of this gateway and another gateway, `client`
+   * between a peer and a client of this gateway's API.
    */
   id: string;
   /** Id of the gateway that counts. */
@@ -102,29 +102,29 @@ export interface TrafficCounters {
   dialect: Dialect;
   /** Label of the first LNK_CONN on a connection that has one, as the replica that answers knows it; otherwise empty. */
   label: string;
-  /** Messages that came in. Of a class: from another gateway (`trunk`), to a client (`client`); all of them (`local`). */
+  /** Messages that came in. For a class: from another gateway (`trunk`), to a client (`client`); all of them (`local`). */
   messagesIn: number;
   /**
-   * Messages that went out, or wait to. Of a class: to another gateway (`trunk`), from a client (`client`); all of them
-   * (`local`).
+   * Messages that went out, or are queued. For a class: to another gateway (`trunk`), from a client (`client`); all of
+   * them (`local`).
    */
   messagesOut: number;
   /**
-   * Bytes that came in: as on the wire, encryption included, the handshake not. Of a class: of its messages, headers
-   * and padding included, before encryption.
+   * Bytes that came in: as on the wire, encryption included, the handshake not. For a class: bytes of its messages,
+   * headers and padding included, before encryption.
    */
   bytesIn: number;
-  /** Bytes that went out, or wait to; counted as `bytes_in`. */
+  /** Bytes that went out, or are queued; counted like `bytes_in`. */
   bytesOut: number;
-  /** Transactions that are open. Of a class: pairs of joined ones, counted once. */
+  /** Transactions that are open. For a class: pairs of joined transactions, each pair counted once. */
   transactionsOpen: number;
   /** Transactions that were opened so far, by either side. */
   transactionsOpened: number;
   /** Bytes that wait to be sent; 0 for a class. */
   queueBytes: number;
   /**
-   * How often reading from a connection was paused because a destination, or the connection itself, was behind; of a
-   * trunk how often a sender was held up because its window was used up; 0 for a class.
+   * How often reading from a connection was paused because a destination, or the connection itself, was behind; for a
+   * trunk, how often a sender was paused because its window was used up; 0 for a class.
    */
   pauses: number;
   /**
@@ -150,7 +150,7 @@ export interface ListGatewayTrafficRequest {
 export interface ListGatewayTrafficResponse {
   /** The counters, in order. */
   counters: TrafficCounters[];
-  /** True: there are further counters after the last one. */
+  /** True: there are further counters after the last one of this answer. */
   more: boolean;
 }
 

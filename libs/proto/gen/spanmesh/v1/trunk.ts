@@ -254,9 +254,9 @@ export const TrunkService = {
   /**
    * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
    * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
-   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
-   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
-   * new boot id unless a leader has it.
+   * ALREADY_EXISTS: both gateways have opened a trunk at the same moment, and the callee's stays, because the callee
+   * has the smaller id. NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller
+   * takes a new boot id unless a leader has accepted it.
    */
   openTrunk: {
     path: "/spanmesh.v1.Trunk/OpenTrunk" as const,
@@ -273,9 +273,9 @@ export interface TrunkServer extends UntypedServiceImplementation {
   /**
    * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
    * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
-   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
-   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
-   * new boot id unless a leader has it.
+   * ALREADY_EXISTS: both gateways have opened a trunk at the same moment, and the callee's stays, because the callee
+   * has the smaller id. NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller
+   * takes a new boot id unless a leader has accepted it.
    */
   openTrunk: handleUnaryCall<OpenTrunkRequest, OpenTrunkResponse>;
 }
@@ -284,9 +284,9 @@ export interface TrunkClient extends Client {
   /**
    * Asks for a trunk. The caller then connects to the address of the answer and sends the token; the first 32 bytes
    * decide. FAILED_PRECONDITION: the callee is stopping, or is not the gateway (boot) that the caller means.
-   * ALREADY_EXISTS: the two have opened one towards each other at the same moment, and the callee's stays (that of the
-   * smaller id). NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller takes a
-   * new boot id unless a leader has it.
+   * ALREADY_EXISTS: both gateways have opened a trunk at the same moment, and the callee's stays, because the callee
+   * has the smaller id. NOT_FOUND: the leader has told the callee that the caller's id was declared dead; the caller
+   * takes a new boot id unless a leader has accepted it.
    */
   openTrunk(
     request: OpenTrunkRequest,

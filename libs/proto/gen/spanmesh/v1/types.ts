@@ -296,8 +296,8 @@ export interface Relay {
   /** Distance that the relay offers: the link's plus one. */
   dist: number;
   /**
-   * True: taken, but not open: the LNK_CONN's gateway relays no link of the principal that offers this one, which is over
-   * its share of relays there.
+   * True: the relay is selected, but not open: the principal that offers the link is over its share of relays at the
+   * LNK_CONN's gateway, which relays none of its links for now.
    */
   withheld: boolean;
 }

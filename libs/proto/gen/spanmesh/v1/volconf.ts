@@ -33,7 +33,7 @@ export const TargetState = {
   TARGET_STATE_UNSPECIFIED: 0,
   /** TARGET_STATE_STOPPED - Nothing to connect to (copyid 0, no `span:`), or a better slot is up and the policy says so. */
   TARGET_STATE_STOPPED: 1,
-  /** TARGET_STATE_CONNECT - It is being connected, or waits for the next attempt. */
+  /** TARGET_STATE_CONNECT - The target is being connected, or waits for the next attempt. */
   TARGET_STATE_CONNECT: 2,
   /** TARGET_STATE_RUNNING - The connection is established. */
   TARGET_STATE_RUNNING: 3,
@@ -151,7 +151,7 @@ export function targetOriginToJSON(object: TargetOrigin): string {
 export interface Target {
   /**
    * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a
-   * media each: `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   * media each: `<nil id>@<address>/<slot>`, with the first 64 bits of an IPv6 address.
    */
   name: string;
   /** Where it comes from. */
@@ -160,7 +160,7 @@ export interface Target {
   path: string;
   /** Its state. */
   state: TargetState;
-  /** Since when it has been in this state. */
+  /** Since when the target has been in this state. */
   since:
     | Date
     | undefined;
@@ -1713,7 +1713,7 @@ export const VolconfService = {
     responseSerialize: (value: ListTargetsResponse): Buffer => Buffer.from(ListTargetsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTargetsResponse => ListTargetsResponse.decode(value),
   },
-  /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+  /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
   getTarget: {
     path: "/spanmesh.v1.Volconf/GetTarget" as const,
     requestStream: false as const,
@@ -1733,7 +1733,10 @@ export const VolconfService = {
     responseSerialize: (value: SetTargetResponse): Buffer => Buffer.from(SetTargetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetTargetResponse => SetTargetResponse.decode(value),
   },
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget: {
     path: "/spanmesh.v1.Volconf/RemoveTarget" as const,
     requestStream: false as const,
@@ -1760,11 +1763,14 @@ export const VolconfService = {
 export interface VolconfServer extends UntypedServiceImplementation {
   /** Targets, in order of origin (slots first), media or name, slot. */
   listTargets: handleUnaryCall<ListTargetsRequest, ListTargetsResponse>;
-  /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+  /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
   getTarget: handleUnaryCall<GetTargetRequest, GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget: handleUnaryCall<SetTargetRequest, SetTargetResponse>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget: handleUnaryCall<RemoveTargetRequest, RemoveTargetResponse>;
   /** All targets, then every change. The watcher is registered before the first message is sent. */
   watchTargets: handleServerStreamingCall<WatchTargetsRequest, WatchTargetsResponse>;
@@ -1787,7 +1793,7 @@ export interface VolconfClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTargetsResponse) => void,
   ): ClientUnaryCall;
-  /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+  /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
   getTarget(
     request: GetTargetRequest,
     callback: (error: ServiceError | null, response: GetTargetResponse) => void,
@@ -1819,7 +1825,10 @@ export interface VolconfClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetTargetResponse) => void,
   ): ClientUnaryCall;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: RemoveTargetRequest,
     callback: (error: ServiceError | null, response: RemoveTargetResponse) => void,

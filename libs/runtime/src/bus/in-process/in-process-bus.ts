@@ -5,7 +5,9 @@ import { InProcessKeyValue, type OnBusError } from './in-process-kv.ts';
 interface Subscriber {
   readonly pattern: string;
   readonly fn: (subject: string, data: Uint8Array) => void;
-  /** Number of the first message that it gets, so that it gets none published before it subscribed. */
+  /**
+   * Number of the first message that the subscriber gets: messages published before it subscribed have lower numbers.
+   */
   readonly from: number;
 }
 

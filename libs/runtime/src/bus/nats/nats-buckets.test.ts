@@ -48,7 +48,7 @@ describe('a cluster that still forms', () => {
     ends.push(() => Promise.all([first, second, third].map((one) => one.remove())));
     const { bus, check, lines } = open([first, second, third], { SPANMESH_NATS_REPLICAS: '3' });
     const waits = () => lines.filter((line) => line.includes('buckets of NATS cannot be had yet'));
-    // One server has no leader, and says so or nothing.
+    // A single server of the cluster has no leader: it answers so, or does not answer.
     await first.startAgain();
     await check();
     await expect.poll(waits).not.toEqual([]);

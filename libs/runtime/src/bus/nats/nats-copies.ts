@@ -20,8 +20,9 @@ export interface BucketCopies {
 }
 
 /**
- * Copies of a stream on servers that are there, by its leader's account. A copy that lags behind counts. One whose
- * server the leader has not heard lately, or never, does not: NATS calls a killed server offline only after a minute.
+ * Number of copies of a stream on servers that are reachable, as the stream's leader reports them. A copy that lags
+ * behind counts. One whose server the leader has not heard lately, or never, does not: NATS calls a killed server
+ * offline only after a minute.
  */
 export function copiesThere(cluster: ClusterInfo | undefined): number {
   // A server without a cluster has the only copy.

@@ -175,7 +175,7 @@ export class NatsWatch {
   #tell(feed: Feed, key: string, { headers, data }: Msg, revision: number): void {
     const told = this.#told.get(key);
     if (isDeleted(headers)) {
-      // Nobody was told of the key, so its deletion is no change.
+      // The key's value was never passed on, so its deletion is no change for the watcher.
       feed.present.delete(key);
       if (this.#told.delete(key)) this.#call({ key, value: null, revision });
       return;

@@ -112,7 +112,7 @@ it('goes to a server that the cluster has told it of later', async () => {
   await connected(bus);
   const again = connected(bus);
   first.info({ connect_urls: [second.host] });
-  // It has read the line when it answers.
+  // When the bus answers this PING, it has read the INFO line before.
   first.sockets[0]?.write('PING\r\n');
   await expect.poll(() => first.heard).toContain('PONG');
   first.leave();
@@ -163,7 +163,7 @@ describe('a link that is closed', () => {
 
   it('makes no connection any more, and leaves the one that it was making', async () => {
     const [silent, other] = [await played(() => false), await played()];
-    // The pace, and then the places of both.
+    // Random numbers for the pause between rounds, and then for the order of the two servers.
     const draws = [0, 0, 1];
     const bus = busAt([silent, other], systemClock, recordingLogger(), () => draws.shift() ?? 0);
     await expect.poll(() => silent.sockets.length).toBe(1);

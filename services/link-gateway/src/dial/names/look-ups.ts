@@ -40,7 +40,7 @@ interface Waiter {
 interface Job {
   readonly name: string;
   readonly waiters: Set<Waiter>;
-  /** How many of its waiters are of each asker: the job waits in the queue of each of these until it runs. */
+  /** Number of waiters by asker. Until the job runs, it waits in the queue of each of these askers. */
   readonly askers: Map<string, number>;
   /** The look-up, while it runs; null: the job waits. */
   run: { readonly asker: string; readonly abort: AbortController; readonly deadline: Timer } | null;
@@ -127,7 +127,7 @@ export class LookUps {
     const known = this.#jobs.get(name);
     if (known !== undefined && (known.run !== null || known.askers.has(asker))) return known;
     if (this.#waiting >= MAX_WAITING_LOOK_UPS) this.#makeRoom(asker);
-    // After room was made: the name that was dropped for it may be this one.
+    // Read again after room was made: the name that was dropped for that may be this one.
     const job = this.#jobs.get(name) ?? { name, waiters: new Set(), askers: new Map(), run: null };
     this.#jobs.set(name, job);
     this.#enqueue(job, asker);
@@ -140,7 +140,7 @@ export class LookUps {
       queue = new Set();
       this.#queues.set(asker, queue);
     }
-    // In the queue of each asker: a name must not wait behind the other names of the asker that was first.
+    // The job is added to the queue of each asker: a name must not wait behind the other names of its first asker.
     queue.add(job);
     this.#waiting++;
   }
@@ -230,7 +230,10 @@ export class LookUps {
     this.#drop(job);
   }
 
-  /** Nobody waits for the name any more: its place is free at once, even if the look-up goes on for a while. */
+  /**
+   * Nobody waits for the name any more: its place among the running look-ups is free at once, even if the look-up
+   * itself goes on for a while.
+   */
   #drop(job: Job): void {
     if (this.#jobs.get(job.name) !== job) return;
     this.#jobs.delete(job.name);

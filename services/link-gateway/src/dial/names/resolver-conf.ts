@@ -6,7 +6,7 @@ import { MAX_SEARCH_SUFFIXES } from './limits.ts';
  */
 export interface ResolverConf {
   readonly search: readonly string[];
-  /** A name with so many dots or more is tried as it is before suffixes are. */
+  /** A name with at least this number of dots is tried as it is before any suffix is added. */
   readonly ndots: number;
 }
 

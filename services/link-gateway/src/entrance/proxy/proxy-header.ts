@@ -41,7 +41,7 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (total > MAX_PROXY_HEADER_BYTES) throw new LinkGatewayError('proxy', { why: 'length' });
   const isLocal = bytes[12] === VERSION_2_LOCAL;
   const addressBytes = addressSize(fields.getUint8(13), isLocal);
-  // A proxy that speaks for a peer must name it.
+  // A proxy that connects for a peer must give the peer's address.
   if (!isLocal && total < FIXED_BYTES + 2 * addressBytes + 4) throw new LinkGatewayError('proxy', { why: 'length' });
   if (bytes.length < total) return null;
   // LOCAL: a connection of the proxy itself, of which the receiver must skip all addresses.

@@ -59,7 +59,7 @@ export class Answer implements TransactionHandler {
 /** An answer, with the asker's transaction that it comes in. */
 export type AskerAnswer = Answer & { readonly tx: Transaction };
 
-/** A request that the node has been sent. */
+/** A request that was sent to the node. */
 export interface Asked {
   readonly tx: Transaction;
   readonly base: number;
@@ -77,7 +77,7 @@ export class BlocksWorld {
   readonly mesh: Mesh;
   readonly node: Member;
   readonly span: Span;
-  /** Requests that the node has been sent, except BLK_OPENs, which it grants at once. */
+  /** Requests that were sent to the node, except BLK_OPENs, which the node grants at once. */
   readonly asked: Asked[] = [];
   /** BLK_OPENs that the node has been sent. */
   readonly opens: Transaction[] = [];

@@ -444,7 +444,7 @@ describe('the limits of consolidated reads', () => {
     world = await BlocksWorld.start();
     const block = Buffer.alloc(MIB - 192, 'b');
     const copies = Math.floor(MAX_COPIED_BYTES / MIB);
-    // One asks the node, `copies` of those that wait get a copy, two are left over.
+    // One read is sent to the node, `copies` askers that wait get a copy of its answer, and two askers are left over.
     const askers = await world.askers(1 + copies + 2);
     const answers = await allRead(askers);
     world.answer(world.asked[0]!, block);

@@ -18,7 +18,7 @@ export interface ConsolidationDependencies {
   readonly metrics: GatewayMetrics;
   readonly sample: RoutedSample;
   readonly classes: RouteClasses;
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 

@@ -28,30 +28,36 @@ export interface LinkReadsDependencies {
   readonly classes: RouteClasses;
   /** Bytes of partial answers kept, for all consolidated links of this gateway together. */
   readonly kept: { bytes: number };
-  /** Does what ends because something of this principal has, some at once and the rest in later turns of the event loop. */
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
   readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
-/** A read that the node has been sent and that others may wait for. `on`: the open that it is stacked on; null: none. */
+/**
+ * A read that was sent to the node and whose answer others may wait for. `on`: the open that it is stacked on; null:
+ * none.
+ */
 interface SentRead {
   readonly kind: 'read';
   readonly read: SharedRead;
   readonly on: SentOpen | null;
 }
 
-/** A BLK_OPEN that the node has been sent. */
+/** A BLK_OPEN that was sent to the node. */
 interface SentOpen {
   readonly kind: 'open';
-  /** Its payload; null: it was not granted, or more was sent in it, so that reads on it are like no others. */
+  /**
+   * The open's payload; null: the open was not granted, or more messages were sent in it, so reads on it are equal to
+   * no other reads.
+   */
   payload: string | null;
   granted: boolean;
-  /** It is ending, and what is stacked on it. */
+  /** The open is ending, and so are the transactions stacked on it. */
   isClosing: boolean;
   /** The reads on it that others may wait for; null: there has been none. */
   reads: Set<Transaction> | null;
 }
 
-/** A transaction that the node has been sent. */
+/** A transaction that was opened with the node. */
 type Sent = SentRead | SentOpen | { readonly kind: 'write' };
 
 /**
@@ -191,7 +197,7 @@ export class LinkReads implements Noted, Asks {
   }
 
   #lead(far: Transaction, read: SharedRead): void {
-    // Noted even if no further read may wait for this one: some may wait for it already.
+    // The read is noted even if no further read may wait for it: some may wait for it already.
     if (!this.#blocks.readSent(read) && read.waiting.size === 0) return;
     const on = far.circuit === null ? undefined : this.#sent.get(far.circuit);
     const open = on?.kind === 'open' ? on : null;
@@ -221,7 +227,7 @@ export class LinkReads implements Noted, Asks {
     this.#deps.metrics.readsConsolidated++;
   }
 
-  /** An asker's open ends, and with it the reads stacked on it: askers that wait for one of these ask again. */
+  /** An asker's open ends, and so do the reads stacked on it: askers that wait for one of these reads ask again. */
   #closing(open: SentOpen): void {
     open.isClosing = true;
     if (open.reads !== null) this.#inSlices(this.#askingAgain(open.reads));
@@ -285,7 +291,10 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** Those that wait for a read that nobody asks the node for ask it; `together`: one of them does for all. */
+  /**
+   * Askers wait for a read that is not sent to the node any more: they send their own. `together`: one of them sends it
+   * for all.
+   */
   *#asking(read: SharedRead, { together }: { readonly together: boolean }): EndingJob {
     for (let waits = read.next(); waits !== null; waits = read.next()) {
       const asked = this.#ask(waits, read.payload, waits.tx.rxDeleted);
@@ -297,7 +306,10 @@ export class LinkReads implements Noted, Asks {
     }
   }
 
-  /** What comes in `far` is for its own asker only. The others go on waiting for the read, of which nothing is kept. */
+  /**
+   * From now on, messages in `far` are for its own asker only. The other askers go on waiting for the read; no part of
+   * its answer is kept.
+   */
   #forget(far: Transaction, { read, on }: SentRead): void {
     this.#blocks.seal(read);
     this.#sent.delete(far);

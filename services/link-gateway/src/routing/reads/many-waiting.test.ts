@@ -5,7 +5,7 @@ import { WaitingRead } from './shared-read.ts';
 
 /** Reads that others wait for. */
 const READS = 1_000;
-/** Units in a turn, less than the gateway's own so that fewer reads will do. */
+/** Units of work in a turn: fewer than by default, so that fewer reads are enough for the test. */
 const PER_TURN = 100;
 
 let world: BlocksWorld;
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const isEnding = () => world.mesh.gateway.gateway.tables().endings !== 0;
 
-/** Most reads that the node is asked for once more in one turn of the event loop, while something is ending. */
+/** The most reads that are sent to the node again in one turn of the event loop, while endings are under way. */
 async function mostAsked(): Promise<number> {
   let most = 0;
   await until(isEnding);
@@ -30,7 +30,7 @@ async function mostAsked(): Promise<number> {
 }
 
 describe('very many reads that others wait for', () => {
-  it('are asked for once more in turns of so many when the open that they are on ends', async () => {
+  it('are sent to the node again in limited slices when the open that they are on ends', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const [a, b] = await world.askers(2);
     if (a === undefined || b === undefined) throw new Error('they are there');
@@ -44,7 +44,7 @@ describe('very many reads that others wait for', () => {
     expect(world.consolidated).toBe(READS);
     a.member.node.endpoint.end(on);
     a.flush();
-    // Units at once, and of what had waited.
+    // Two turns' units: the first part, and a slice of what waits.
     expect(await mostAsked()).toBeLessThanOrEqual(2 * PER_TURN);
     await world.nodeWasAsked(2 * READS);
     expect(world.askedAgain).toBe(READS);
@@ -53,7 +53,7 @@ describe('very many reads that others wait for', () => {
     expect(answers.every(({ messages }) => messages.join() === '5fff03 0 data')).toBe(true);
   });
 
-  it('are refused in turns of so many when they are on an open of the same asker that ends', async () => {
+  it('are refused in limited slices when they are on an open of the same asker that ends', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const a = await world.asker();
     const on = await a.open();
@@ -65,13 +65,13 @@ describe('very many reads that others wait for', () => {
     a.flush();
     for (const answer of answers) await a.until(answer);
     await world.mesh.settled();
-    // Nothing is asked for on an open that ends.
+    // No read is sent to the node on an open that ends.
     expect([world.asked.length, world.askedAgain]).toEqual([1, 0]);
   });
 });
 
 describe('very many askers that wait for one read', () => {
-  it('cost one step each when those who have asked go one after the other', async () => {
+  it('cost one step each when the askers that asked the node leave one after the other', async () => {
     world = await BlocksWorld.start();
     const a = await world.asker();
     const answers = Array.from({ length: READS }, () => a.read({}, { last: false }));
@@ -82,12 +82,12 @@ describe('very many askers that wait for one read', () => {
     for (const { tx } of answers) tx.endpoint.end(tx, 0, true);
     a.flush();
     for (const answer of answers) await a.until(answer);
-    // When it asks, or aborts, and when it is gone.
+    // Each asker leaves at most twice: when it asks or aborts, and when it is gone.
     expect(steps.mock.calls.length).toBeLessThanOrEqual(2 * READS);
     await world.mesh.settled();
   });
 
-  it('ask in turns of so many, each for himself, when no more of the answer can be kept', async () => {
+  it('ask the node in limited slices, each for itself, when no more of the answer can be kept', async () => {
     world = await BlocksWorld.start({ endings: { perTurn: PER_TURN } });
     const a = await world.asker();
     const answers = Array.from({ length: READS }, () => a.read());

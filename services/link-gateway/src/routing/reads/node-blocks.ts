@@ -1,7 +1,7 @@
 import { type BlockRange, EVERYTHING, overlap } from './block-range.ts';
 import { MAX_SHARED_READS, MAX_WRITE_RANGES } from './limits.ts';
 
-/** A read that a node has been sent and that others may wait for. */
+/** A read that was sent to a node and whose answer others may wait for. */
 export interface NodeRead {
   readonly range: BlockRange;
   /** All that the read asks for: reads with the same key may wait for each other. */
@@ -9,10 +9,10 @@ export interface NodeRead {
 }
 
 /**
- * The reads and writes that a node has been sent and has not answered; decides which reads may wait for which. A read
- * may wait for an earlier one with the same key that has brought no answer yet, if no overlapping write was under way
- * from the moment when the earlier one was sent until now. So an asker that waits gets only what the node could have
- * answered it.
+ * The reads and writes that were sent to a node and are not answered yet; decides which reads may wait for which. A
+ * read may wait for an earlier one with the same key that has brought no answer yet, if no overlapping write was under
+ * way from the moment when the earlier one was sent until now. So an asker that waits gets only an answer that the node
+ * could have given to its own read.
  */
 export class NodeBlocks<Read extends NodeRead = NodeRead> {
   /** Reads that others may wait for. */

@@ -3,8 +3,8 @@ import type { LinkAddress, Transaction, TransactionEndpoint } from '@spanmesh/dm
 import { Joined, type JoinedDependencies } from '../joined.ts';
 
 /**
- * Told of messages between askers and the node, before they are passed on. `far`: of two joined transactions the one
- * with the node.
+ * Called for messages between askers and the node, before they are passed on. `far`: the one of two joined transactions
+ * that is open with the node.
  */
 export interface Noted {
   /** The endpoint of the link's connection, on which the node's transactions are. */
@@ -78,7 +78,7 @@ export class ReadJoined extends Joined {
     return endpoint === this.#noted.endpoint;
   }
 
-  /** Of two joined transactions the one with the node. */
+  /** The one of two joined transactions that is open with the node. */
   #ofNode(tx: Transaction<Transaction>): Transaction {
     return this.#isOfNode(tx) ? tx : tx.data;
   }

@@ -4,7 +4,10 @@ import type { BlockRange } from './block-range.ts';
 import type { NodeRead } from './node-blocks.ts';
 import type { ReadJoined } from './read-joined.ts';
 
-/** A read that the node has been sent, and the askers that wait for its answer: also for that of the next who asks it. */
+/**
+ * A read that was sent to the node, and the askers that wait for its answer. If there is none, they wait for the answer
+ * to the next one of them that asks the node.
+ */
 export class SharedRead implements NodeRead {
   readonly range: BlockRange;
   readonly key: string;
@@ -31,7 +34,7 @@ export class SharedRead implements NodeRead {
   }
 }
 
-/** An asker's read that waits for the answer to another one's; the node has not been sent it. */
+/** An asker's read that was not sent to the node, because it waits for the answer to another asker's read. */
 export class WaitingRead {
   /** The asker's transaction. */
   readonly tx: Transaction;
@@ -50,7 +53,7 @@ export class WaitingRead {
     read.waiting.add(this);
   }
 
-  /** Makes it wait no more. */
+  /** Ends the wait. */
   leave(): void {
     this.read?.waiting.delete(this);
     this.read = null;

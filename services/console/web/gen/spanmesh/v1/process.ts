@@ -27,7 +27,7 @@ export interface ProcessInfo {
   host: string;
   /** Its process number there. */
   pid: number;
-  /** Of a gateway its id, `<name>.<boot>`; empty: it is none. */
+  /** The gateway's id, `<name>.<boot>`; empty: the process is no gateway. */
   gateway: string;
   /** When it was started. */
   startedAt:
@@ -37,25 +37,25 @@ export interface ProcessInfo {
   logLevel: string;
   /** The level of its setting. */
   configuredLogLevel: string;
-  /** When it goes back to its setting; not set: it is as its setting says. */
+  /** When the log level returns to the level of the settings; not set: it is that level. */
   logLevelUntil:
     | Date
     | undefined;
-  /** Who has changed it; empty: it is as its setting says. */
+  /** Who has changed the log level; empty: it is the level of the settings. */
   logLevelBy: string;
-  /** Why it is not ready; empty: it is. */
+  /** Why the process is not ready; empty: it is ready. */
   notReady: string;
-  /** What it leads at the moment: `topology`, `volconf`. */
+  /** The services that the process leads at the moment: `topology`, `volconf`. */
   leads: string[];
   /** True if its settings name a NATS server. */
   usesNats: boolean;
   /** True if a NATS server is connected. */
   natsConnected: boolean;
-  /** Connections with NATS that it has lost so far. */
+  /** Number of connections with NATS that the process has lost so far. */
   natsLosses: number;
   /** For how long `nats_connected` has had its present value, seconds, by the process's own clock, which does not jump. */
   natsForSeconds: number;
-  /** Of a gateway: files of its keys directory that cannot be used as they are. */
+  /** For a gateway: number of files in its keys directory that cannot be used as they are. */
   keysProblems: number;
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
@@ -66,7 +66,7 @@ export interface ProcessInfo {
   atLimits: PrincipalAtLimit[];
 }
 
-/** A principal that holds as much as it may, and asks for more. */
+/** A principal that holds as much as its limit allows, and asks for more. */
 export interface PrincipalAtLimit {
   /** Name of the limited resource, as in metrics and events. */
   limit: string;
@@ -88,8 +88,8 @@ export interface PrincipalAtLimit {
   /** True: all principals together reached the limit, and none held more than this one. */
   ofAll: boolean;
   /**
-   * True: for as long as that is so, none of the principal's links at other gateways is relayed on this one; it does not end with a
-   * minute.
+   * True: the gateway does not relay the principal's links at other gateways for now. Such a principal stays in this
+   * list for as long as that lasts, not only for a minute.
    */
   withheld: boolean;
 }
@@ -114,13 +114,16 @@ export interface InspectResponse {
   logLines: string[];
   /** Version of Node, and the platform. */
   runtime: string;
-  /** Set in the last message, which is about no process: others could not be asked, because NATS is away. */
+  /** True in the last message, which is about no process, if others could not be asked because NATS is away. */
   alone: boolean;
-  /** Variables of its environment that are called like settings and that nothing of the product reads, in order of names. */
+  /**
+   * Variables of the process's environment that are named like settings but that no part of the product reads, in order
+   * of names.
+   */
   unknownSettings: UnknownSetting[];
 }
 
-/** A variable that nothing reads. What it holds is not told. */
+/** A variable that no part of the product reads. Its value is not shown. */
 export interface UnknownSetting {
   /** Its name. */
   name: string;
@@ -1439,9 +1442,10 @@ export const ProcessDefinition = {
       options: {},
     },
     /**
-     * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
-     * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-     * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
+     * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each
+     * process that changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits.
+     * INVALID_ARGUMENT: no such level, or a time that is too long. FAILED_PRECONDITION: a gateway was called, and only
+     * others fit. UNAVAILABLE: none that fits was reached.
      */
     setLogLevel: {
       name: "SetLogLevel",
@@ -1452,9 +1456,9 @@ export const ProcessDefinition = {
       options: {},
     },
     /**
-     * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-     * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
-     * answered already.
+     * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+     * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+     * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
      */
     inspect: {
       name: "Inspect",
@@ -1474,18 +1478,19 @@ export interface ProcessServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListProcessesResponse>>;
   /**
-   * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
-   * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
+   * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each
+   * process that changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits.
+   * INVALID_ARGUMENT: no such level, or a time that is too long. FAILED_PRECONDITION: a gateway was called, and only
+   * others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel(
     request: SetLogLevelRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<SetLogLevelResponse>>;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
-   * answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect(
     request: InspectRequest,
@@ -1500,18 +1505,19 @@ export interface ProcessClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListProcessesResponse>;
   /**
-   * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
-   * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
+   * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each
+   * process that changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits.
+   * INVALID_ARGUMENT: no such level, or a time that is too long. FAILED_PRECONDITION: a gateway was called, and only
+   * others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel(
     request: DeepPartial<SetLogLevelRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<SetLogLevelResponse>;
   /**
-   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. No secrets: of a
-   * secret setting only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: an Inspect is being
-   * answered already.
+   * The state of each process, to find faults: settings in force, metrics, the last lines of its log. It contains no
+   * secrets: for a secret setting it only says whether it is set. One message for each process, in the order in which
+   * they answer. RESOURCE_EXHAUSTED: an Inspect is being answered already.
    */
   inspect(request: DeepPartial<InspectRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<InspectResponse>;
 }

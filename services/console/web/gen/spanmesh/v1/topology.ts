@@ -21,9 +21,9 @@ export const ChangeKind = {
   CHANGE_KIND_UNSPECIFIED: 0,
   /** CHANGE_KIND_ADDED - It is new. */
   CHANGE_KIND_ADDED: 1,
-  /** CHANGE_KIND_CHANGED - It is still there, with a different field. */
+  /** CHANGE_KIND_CHANGED - The object still exists; a field of it has changed. */
   CHANGE_KIND_CHANGED: 2,
-  /** CHANGE_KIND_REMOVED - It is gone; the change has its last state. */
+  /** CHANGE_KIND_REMOVED - The object is gone; the change shows its last state. */
   CHANGE_KIND_REMOVED: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -65,8 +65,8 @@ export const VerdictReason = {
   /** VERDICT_REASON_UNREACHABLE - The link's gateway cannot be reached from the LNK_CONN's: skipped. */
   VERDICT_REASON_UNREACHABLE: 11,
   /**
-   * VERDICT_REASON_WITHHELD - Taken, but the LNK_CONN's gateway relays no link of the principal that offers this one, which is over its share of
-   * relays there. No other link is relayed in its place.
+   * VERDICT_REASON_WITHHELD - Taken, but not relayed: the principal that offers the link is over its share of relays at the LNK_CONN's gateway,
+   * which relays none of its links for now. No other link is relayed in its place.
    */
   VERDICT_REASON_WITHHELD: 12,
   UNRECOGNIZED: -1,
@@ -126,7 +126,7 @@ export const RefusalCause = {
   REFUSAL_CAUSE_VERSION: 3,
   /** REFUSAL_CAUSE_EPOCH - It has sent an impossible epoch. */
   REFUSAL_CAUSE_EPOCH: 4,
-  /** REFUSAL_CAUSE_TOO_MANY - The leader has as many as it accepts. */
+  /** REFUSAL_CAUSE_TOO_MANY - The leader has as many processes of this kind as it accepts. */
   REFUSAL_CAUSE_TOO_MANY: 5,
   /** REFUSAL_CAUSE_SETTINGS - Settings that must be equal at all replicas differ. */
   REFUSAL_CAUSE_SETTINGS: 6,
@@ -158,13 +158,13 @@ export const ReplicaRole = {
   /** REPLICA_ROLE_STANDBY - It follows the leader. */
   REPLICA_ROLE_STANDBY: 2,
   /**
-   * REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from the state of the leader before
-   * it.
+   * REPLICA_ROLE_TAKING_OVER - The replica holds the lease and waits for the gateways' snapshots; meanwhile it answers from the previous leader's
+   * state.
    */
   REPLICA_ROLE_TAKING_OVER: 3,
   /**
-   * REPLICA_ROLE_FROZEN - It has led, and cannot renew its lease: another one may lead. It commands nothing, and applies what its gateways
-   * report. `lag_ms` counts from the last moment of a valid lease.
+   * REPLICA_ROLE_FROZEN - The replica has led, and cannot renew its lease: another one may lead. It commands nothing, but applies what its
+   * gateways report. `lag_ms` counts from the last moment of a valid lease.
    */
   REPLICA_ROLE_FROZEN: 4,
   UNRECOGNIZED: -1,
@@ -407,8 +407,9 @@ export interface GetTreeRequest {
 }
 
 /**
- * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a
- * node with very many links, further links of its last node, and of a link with very many relays further relays.
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part. A node
+ * with very many links continues in the next part with further links, and a link with very many relays with further
+ * relays.
  */
 export interface GetTreeResponse {
   /**
@@ -456,7 +457,7 @@ export interface RelayTarget {
   lnkConn: string;
   /** Id of its connection. */
   connection: string;
-  /** True: taken, but not open, as VERDICT_REASON_WITHHELD says. */
+  /** True: the selection takes the link, but its relay is not open, as VERDICT_REASON_WITHHELD says. */
   withheld: boolean;
 }
 
@@ -579,8 +580,8 @@ export interface ExplainResponse {
     | Connection
     | undefined;
   /**
-   * One for each LNK_CONN open on the connection, in order of number; of several pages, those on this page. A LNK_CONN
-   * that the page before has begun continues here.
+   * One for each LNK_CONN open on the connection, in order of number; if there are several pages, those on this page. A
+   * LNK_CONN that the previous page has begun continues here.
    */
   lnkConns: LnkConnExplanation[];
   /** Revision of the state that was explained. */
@@ -640,7 +641,7 @@ export interface GetStatusResponse {
    * at most 256, in order of kind and name.
    */
   missing: MissingProcess[];
-  /** Processes that this replica has refused and not taken on since: at most 64, the last ones. */
+  /** Processes that this replica has refused and not accepted since: at most 64, the last ones. */
   refused: RefusedProcess[];
 }
 
@@ -732,7 +733,7 @@ export interface GatewayStatus {
   lnkConns: number;
   /** Links that came in on them. */
   links: number;
-  /** Relays on its LNK_CONNs, but for those that it opened on demand. */
+  /** Relays on the gateway's LNK_CONNs, except those that it opened on demand. */
   relays: number;
   /**
    * For how long, in milliseconds, no sign of life of it has come over NATS although others' have. With `attached`: it
@@ -754,7 +755,7 @@ export interface ObjectCounts {
   connections: number;
   /** LNK_CONNs. */
   lnkConns: number;
-  /** Relays that are open, but for those on demand. */
+  /** Relays that are open, except those on demand. */
   relays: number;
   /** Relays that peers have refused. */
   refused: number;
@@ -4715,8 +4716,8 @@ export const ObjectCounts: MessageFns<ObjectCounts> = {
  *
  * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and
  * more come: `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or
- * seen; none is seen twice, but a link whose connection turns suspect in between and so goes behind the others of its
- * node.
+ * seen. None is seen twice, except a link whose connection becomes suspect in between, because the link then moves
+ * behind the others of its node.
  */
 export type TopologyDefinition = typeof TopologyDefinition;
 export const TopologyDefinition = {
@@ -4808,12 +4809,12 @@ export const TopologyDefinition = {
       options: {},
     },
     /**
-     * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
-     * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-     * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
-     * answers.
-     * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
-     * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+     * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to
+     * another gateway if a balancer or several addresses offer one. The gateway goes on accepting. Dialled connections
+     * are volconf's: neither counted nor closed. The stream tells how far it is, until it is done; a caller that hangs up
+     * earlier does not stop it. The leader answers. NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too
+     * long a deadline. FAILED_PRECONDITION: the gateway's software is too old for it. UNAVAILABLE: the gateway or the
+     * leader cannot be reached, or is gone; call again, with the same `order`.
      */
     drainGateway: {
       name: "DrainGateway",
@@ -4824,8 +4825,8 @@ export const TopologyDefinition = {
       options: {},
     },
     /**
-     * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
-     * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+     * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once
+     * the gateway has been told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
      */
     closeConnection: {
       name: "CloseConnection",
@@ -4836,10 +4837,11 @@ export const TopologyDefinition = {
       options: {},
     },
     /**
-     * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
-     * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
-     * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
-     * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+     * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux
+     * data included. Role operate. Until a bound is reached, the connection has ended or the caller cancels; what the
+     * caller does not read in time is dropped and counted, the connection never waits. NOT_FOUND: no such connection.
+     * RESOURCE_EXHAUSTED: too many captures run on its gateway. UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the
+     * gateway cannot be reached.
      */
     captureConnection: {
       name: "CaptureConnection",
@@ -4850,9 +4852,9 @@ export const TopologyDefinition = {
       options: {},
     },
     /**
-     * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
-     * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
-     * its own moment (`age_ms`).
+     * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+     * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+     * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
      */
     listTraffic: {
       name: "ListTraffic",
@@ -4903,39 +4905,40 @@ export interface TopologyServiceImplementation<CallContextExt = {}> {
   /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
   getStatus(request: GetStatusRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetStatusResponse>>;
   /**
-   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
-   * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-   * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
-   * answers.
-   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
-   * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to
+   * another gateway if a balancer or several addresses offer one. The gateway goes on accepting. Dialled connections
+   * are volconf's: neither counted nor closed. The stream tells how far it is, until it is done; a caller that hangs up
+   * earlier does not stop it. The leader answers. NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too
+   * long a deadline. FAILED_PRECONDITION: the gateway's software is too old for it. UNAVAILABLE: the gateway or the
+   * leader cannot be reached, or is gone; call again, with the same `order`.
    */
   drainGateway(
     request: DrainGatewayRequest,
     context: CallContext & CallContextExt,
   ): ServerStreamingMethodResult<DeepPartial<DrainGatewayResponse>>;
   /**
-   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
-   * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once
+   * the gateway has been told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
    */
   closeConnection(
     request: CloseConnectionRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<CloseConnectionResponse>>;
   /**
-   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
-   * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
-   * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
-   * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux
+   * data included. Role operate. Until a bound is reached, the connection has ended or the caller cancels; what the
+   * caller does not read in time is dropped and counted, the connection never waits. NOT_FOUND: no such connection.
+   * RESOURCE_EXHAUSTED: too many captures run on its gateway. UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the
+   * gateway cannot be reached.
    */
   captureConnection(
     request: CaptureConnectionRequest,
     context: CallContext & CallContextExt,
   ): ServerStreamingMethodResult<DeepPartial<CaptureConnectionResponse>>;
   /**
-   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
-   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
-   * its own moment (`age_ms`).
+   * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+   * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+   * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
    */
   listTraffic(
     request: ListTrafficRequest,
@@ -4975,39 +4978,40 @@ export interface TopologyClient<CallOptionsExt = {}> {
   /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
   getStatus(request: DeepPartial<GetStatusRequest>, options?: CallOptions & CallOptionsExt): Promise<GetStatusResponse>;
   /**
-   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
-   * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
-   * closed. The stream tells how far it is, until it is done; a caller that hangs up earlier does not stop it. The leader
-   * answers.
-   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
-   * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to
+   * another gateway if a balancer or several addresses offer one. The gateway goes on accepting. Dialled connections
+   * are volconf's: neither counted nor closed. The stream tells how far it is, until it is done; a caller that hangs up
+   * earlier does not stop it. The leader answers. NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too
+   * long a deadline. FAILED_PRECONDITION: the gateway's software is too old for it. UNAVAILABLE: the gateway or the
+   * leader cannot be reached, or is gone; call again, with the same `order`.
    */
   drainGateway(
     request: DeepPartial<DrainGatewayRequest>,
     options?: CallOptions & CallOptionsExt,
   ): AsyncIterable<DrainGatewayResponse>;
   /**
-   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
-   * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once
+   * the gateway has been told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
    */
   closeConnection(
     request: DeepPartial<CloseConnectionRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<CloseConnectionResponse>;
   /**
-   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
-   * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
-   * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
-   * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux
+   * data included. Role operate. Until a bound is reached, the connection has ended or the caller cancels; what the
+   * caller does not read in time is dropped and counted, the connection never waits. NOT_FOUND: no such connection.
+   * RESOURCE_EXHAUSTED: too many captures run on its gateway. UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the
+   * gateway cannot be reached.
    */
   captureConnection(
     request: DeepPartial<CaptureConnectionRequest>,
     options?: CallOptions & CallOptionsExt,
   ): AsyncIterable<CaptureConnectionResponse>;
   /**
-   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
-   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
-   * its own moment (`age_ms`).
+   * The traffic: counters of connections, trunks and classes of routes, in order of gateway; for one gateway first
+   * connections by number, then trunks and classes by id. The gateways are asked only when this is called. The counters
+   * are not of one moment: each gateway reads its own when it is asked (`age_ms`).
    */
   listTraffic(
     request: DeepPartial<ListTrafficRequest>,

@@ -20,7 +20,7 @@ export const TargetState = {
   TARGET_STATE_UNSPECIFIED: 0,
   /** TARGET_STATE_STOPPED - Nothing to connect to (copyid 0, no `span:`), or a better slot is up and the policy says so. */
   TARGET_STATE_STOPPED: 1,
-  /** TARGET_STATE_CONNECT - It is being connected, or waits for the next attempt. */
+  /** TARGET_STATE_CONNECT - The target is being connected, or waits for the next attempt. */
   TARGET_STATE_CONNECT: 2,
   /** TARGET_STATE_RUNNING - The connection is established. */
   TARGET_STATE_RUNNING: 3,
@@ -64,7 +64,7 @@ export namespace TargetOrigin {
 export interface Target {
   /**
    * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a
-   * media each: `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   * media each: `<nil id>@<address>/<slot>`, with the first 64 bits of an IPv6 address.
    */
   name: string;
   /** Where it comes from. */
@@ -73,7 +73,7 @@ export interface Target {
   path: string;
   /** Its state. */
   state: TargetState;
-  /** Since when it has been in this state. */
+  /** Since when the target has been in this state. */
   since:
     | Date
     | undefined;
@@ -1294,7 +1294,7 @@ export const VolconfDefinition = {
       responseStream: false,
       options: {},
     },
-    /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+    /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
     getTarget: {
       name: "GetTarget",
       requestType: GetTargetRequest as typeof GetTargetRequest,
@@ -1312,7 +1312,10 @@ export const VolconfDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+    /**
+     * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+     * removed.
+     */
     removeTarget: {
       name: "RemoveTarget",
       requestType: RemoveTargetRequest as typeof RemoveTargetRequest,
@@ -1339,11 +1342,14 @@ export interface VolconfServiceImplementation<CallContextExt = {}> {
     request: ListTargetsRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListTargetsResponse>>;
-  /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+  /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
   getTarget(request: GetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetTargetResponse>>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: SetTargetRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SetTargetResponse>>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: RemoveTargetRequest,
     context: CallContext & CallContextExt,
@@ -1361,11 +1367,14 @@ export interface VolconfClient<CallOptionsExt = {}> {
     request: DeepPartial<ListTargetsRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListTargetsResponse>;
-  /** One target with everything that is known of it. NOT_FOUND: there is none of that name. */
+  /** One target with everything that is known of it. NOT_FOUND: there is no target of that name. */
   getTarget(request: DeepPartial<GetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<GetTargetResponse>;
   /** Sets an operator's target; kept until it is removed, over restarts. The same again changes nothing. */
   setTarget(request: DeepPartial<SetTargetRequest>, options?: CallOptions & CallOptionsExt): Promise<SetTargetResponse>;
-  /** Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be removed. */
+  /**
+   * Removes an operator's target and hangs up. NOT_FOUND: there is none of that name. What a volume asks for cannot be
+   * removed.
+   */
   removeTarget(
     request: DeepPartial<RemoveTargetRequest>,
     options?: CallOptions & CallOptionsExt,
