@@ -13,12 +13,15 @@ const names = registry.getEnum('spanmesh.v1.ApiRole');
 if (option === undefined || names === undefined) throw new Error('options.proto has no roles');
 
 const lines: string[] = [];
+const operate: string[] = [];
 for (const type of registry) {
   if (type.kind !== 'service') continue;
   for (const method of type.methods) {
     const name = names.value[Number(getOption(method, option))]?.localName;
     if (name === undefined || name === 'UNSPECIFIED') continue;
-    lines.push(`  '/${type.typeName}/${method.name}': '${name.toLowerCase()}',`);
+    const path = `/${type.typeName}/${method.name}`;
+    lines.push(`  '${path}': '${name.toLowerCase()}',`);
+    if (name === 'OPERATE') operate.push(`  | '${path}'`);
   }
 }
 const text = [
@@ -28,6 +31,10 @@ const text = [
   'export const METHOD_ROLES: Readonly<Record<string, "read" | "operate">> = {',
   ...lines.sort(),
   '};',
+  '',
+  '/** The paths of those that ask for `operate`. */',
+  'export type OperateMethod =',
+  `${operate.sort().join('\n')};`,
   '',
 ].join('\n');
 writeFileSync(new URL('gen/method-roles.ts', import.meta.url), text);

@@ -32,3 +32,19 @@ export const METHOD_ROLES: Readonly<Record<string, "read" | "operate">> = {
   '/spanmesh.v1.Volconf/SetTarget': 'operate',
   '/spanmesh.v1.Volconf/WatchTargets': 'read',
 };
+
+/** The paths of those that ask for `operate`. */
+export type OperateMethod =
+  | '/spanmesh.v1.Messaging/AcquireCluster'
+  | '/spanmesh.v1.Messaging/OpenRoute'
+  | '/spanmesh.v1.Messaging/ReleaseCluster'
+  | '/spanmesh.v1.Messaging/RenewClusters'
+  | '/spanmesh.v1.Messaging/ResolveNode'
+  | '/spanmesh.v1.Messaging/WaitCluster'
+  | '/spanmesh.v1.Process/Inspect'
+  | '/spanmesh.v1.Process/SetLogLevel'
+  | '/spanmesh.v1.Topology/CaptureConnection'
+  | '/spanmesh.v1.Topology/CloseConnection'
+  | '/spanmesh.v1.Topology/DrainGateway'
+  | '/spanmesh.v1.Volconf/RemoveTarget'
+  | '/spanmesh.v1.Volconf/SetTarget';

@@ -131,6 +131,18 @@ describe('What an operator does', () => {
     expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['volconf', 'debug']]);
   });
 
+  it('is reported by its method if the request cannot be read', async () => {
+    const { told, operate, client, metadata } = await api();
+    const bytes = (same: Buffer) => same;
+    await new Promise((resolve) => {
+      const { path } = ProcessService.setLogLevel;
+      client(ProcessClient).makeUnaryRequest(path, bytes, bytes, Buffer.from([0xff]), metadata(operate), resolve);
+    });
+    expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([
+      ['Process/SetLogLevel', 'a request that cannot be read'],
+    ]);
+  });
+
   it('comes from where the console says, if it shows its key; nobody else is believed', async () => {
     const { told, seen, operate, metadata, set } = await api();
     await set('a', metadata(operate, { [CONSOLE_HEADER]: `${KEY} 192.0.2.7` }));

@@ -6,6 +6,7 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
+import type { OperateMethod } from '@spanmesh/proto/method-roles';
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { type NodeSelector, OpenRouteRequest } from '@spanmesh/proto/v1/messaging';
 import { InspectRequest, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
@@ -26,26 +27,45 @@ interface Act {
   readonly what: string;
 }
 
-/** The methods by which an operator acts, and how each one's request is described. */
-const ACTS: ReadonlyMap<string, (request: unknown) => Act> = new Map<string, (request: unknown) => Act>([
-  act('Topology/DrainGateway', DrainGatewayRequest, ({ gateway, share }) => ({
+/**
+ * The methods by which an operator acts, and how each one's request is described; null: what a client's program calls
+ * all the time. A method that is new in proto/ and missing here does not compile.
+ */
+const ACTS: Readonly<Record<OperateMethod, ((request: unknown) => Act) | null>> = {
+  '/spanmesh.v1.Topology/DrainGateway': act(DrainGatewayRequest, ({ gateway, share }) => ({
     subject: gateway,
     what: `${Math.round(share * 100)} % of its connections`,
   })),
-  act('Topology/CloseConnection', CloseConnectionRequest, ({ connection, reason }) => ({
+  '/spanmesh.v1.Topology/CloseConnection': act(CloseConnectionRequest, ({ connection, reason }) => ({
     subject: connection,
     what: reason === '' ? '' : `reason: ${reason}`,
   })),
-  act('Topology/CaptureConnection', CaptureConnectionRequest, ({ connection }) => ({ subject: connection, what: '' })),
-  act('Volconf/SetTarget', SetTargetRequest, ({ name, path }) => ({ subject: name, what: path })),
-  act('Volconf/RemoveTarget', RemoveTargetRequest, ({ name }) => ({ subject: name, what: '' })),
-  act('Process/SetLogLevel', SetLogLevelRequest, ({ level, service, process }) => ({
+  '/spanmesh.v1.Topology/CaptureConnection': act(CaptureConnectionRequest, ({ connection }) => ({
+    subject: connection,
+    what: '',
+  })),
+  '/spanmesh.v1.Volconf/SetTarget': act(SetTargetRequest, ({ name, path }) => ({ subject: name, what: path })),
+  '/spanmesh.v1.Volconf/RemoveTarget': act(RemoveTargetRequest, ({ name }) => ({ subject: name, what: '' })),
+  '/spanmesh.v1.Process/SetLogLevel': act(SetLogLevelRequest, ({ level, service, process }) => ({
     subject: process || service || 'all processes',
     what: level || 'as the settings say',
   })),
-  act('Process/Inspect', InspectRequest, ({ process }) => ({ subject: process || 'all processes', what: '' })),
-  act('Messaging/OpenRoute', OpenRouteRequest, ({ open }) => ({ subject: nodeWords(open?.node), what: '' })),
-]);
+  '/spanmesh.v1.Process/Inspect': act(InspectRequest, ({ process }) => ({
+    subject: process || 'all processes',
+    what: '',
+  })),
+  '/spanmesh.v1.Messaging/OpenRoute': act(OpenRouteRequest, ({ open }) => ({
+    subject: nodeWords(open?.node),
+    what: '',
+  })),
+  '/spanmesh.v1.Messaging/AcquireCluster': null,
+  '/spanmesh.v1.Messaging/ReleaseCluster': null,
+  '/spanmesh.v1.Messaging/RenewClusters': null,
+  '/spanmesh.v1.Messaging/ResolveNode': null,
+  '/spanmesh.v1.Messaging/WaitCluster': null,
+};
+/** The same, for any path. */
+const ACTS_OF: Readonly<Record<string, ((request: unknown) => Act) | null>> = ACTS;
 
 export interface OperatorActsDependencies {
   readonly events: EventTeller;
@@ -61,9 +81,9 @@ export interface OperatorActsDependencies {
  */
 export function operatorActs(deps: OperatorActsDependencies): ServerInterceptor {
   return ({ path }, call) => {
-    const describe = ACTS.get(path);
+    const describe = ACTS_OF[path] ?? null;
     // The library's type asks for its own class, but it uses only the interface.
-    return describe === undefined ? (call as ServerInterceptingCall) : toldCall(call, path, describe, deps);
+    return describe === null ? (call as ServerInterceptingCall) : toldCall(call, path, describe, deps);
   };
 }
 
@@ -73,6 +93,7 @@ function toldCall(
   describe: (request: unknown) => Act,
   { events, asksForUsers, consoleKey }: OperatorActsDependencies,
 ): ServerInterceptingCall {
+  const method = path.slice(path.lastIndexOf('.') + 1);
   let caller = { who: '', from: '', byConsole: false };
   let given: Act | null = null;
   let isTold = false;
@@ -80,7 +101,6 @@ function toldCall(
     if (isTold || given === null) return;
     isTold = true;
     const { subject, what } = given;
-    const method = path.slice(path.lastIndexOf('.') + 1);
     const principal = `${caller.who === '' ? caller.from : caller.who} ${method}`;
     const operator = { ...caller, method, what, error };
     events.tell({ kind: EventKind.EVENT_KIND_OPERATOR_ACT, subject, principal, operator });
@@ -93,7 +113,7 @@ function toldCall(
           take(metadata);
         },
         onReceiveMessage: (message, take) => {
-          given ??= describe(message);
+          given ??= described(describe, message, method);
           take(message);
         },
         onCancel: () => tell('the caller has gone before it was answered'),
@@ -123,20 +143,20 @@ function callerOf(
   return { who, from: byConsole ? host : peer.replace(/:\d+$/, ''), byConsole };
 }
 
-/** `request` decodes what is received on the method's path; a call that is passed on carries the request as bytes. */
+/** `type` decodes what is received; a call that is passed on carries the request as bytes. Throws on a bad request. */
 function act<Request>(
-  method: string,
   type: { decode(bytes: Uint8Array): Request },
   describe: (request: Request) => Act,
-): [string, (request: unknown) => Act] {
-  const read = (request: unknown): Act => {
-    try {
-      return describe(request instanceof Uint8Array ? type.decode(request) : (request as Request));
-    } catch {
-      return { subject: method, what: 'a request that cannot be read' };
-    }
-  };
-  return [`/spanmesh.v1.${method}`, read];
+): (request: unknown) => Act {
+  return (request) => describe(request instanceof Uint8Array ? type.decode(request) : (request as Request));
+}
+
+function described(describe: (request: unknown) => Act, request: unknown, method: string): Act {
+  try {
+    return describe(request);
+  } catch {
+    return { subject: method, what: 'a request that cannot be read' };
+  }
 }
 
 function nodeWords(node: NodeSelector | undefined): string {

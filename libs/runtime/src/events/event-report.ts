@@ -1,6 +1,7 @@
 import { ReportEventsRequest } from '@spanmesh/proto/v1/event_report';
 import type { Event } from '@spanmesh/proto/v1/events';
 import { MAX_BUS_BYTES } from '../bus/bus.ts';
+import type { DetailsName } from './event-teller.ts';
 
 /** Events in one report. */
 export const MAX_REPORTED_EVENTS = 100;
@@ -11,9 +12,22 @@ const MAX_EVENT_KIND = 63;
 /** Most files that one event names. */
 export const MAX_EVENT_FILES = 8;
 
+type Details = { [Name in DetailsName]: NonNullable<Event[Name]> };
+
+/** How details are cut. Details that are new in events.proto and missing here do not compile. */
+const CUT: { readonly [Name in DetailsName]: (details: Details[Name]) => Details[Name] } = {
+  peer: cutAll,
+  target: cutAll,
+  member: cutAll,
+  drain: cutAll,
+  files: (details) => ({ ...cutAll(details), files: details.files.slice(0, MAX_EVENT_FILES).map(cut) }),
+  limit: cutAll,
+  operator: cutAll,
+};
+const DETAILS_NAMES = Object.keys(CUT) as readonly DetailsName[];
+
 /** The event with its texts cut, so that a report always fits on the bus, and histories are limited in bytes, too. */
 export function bounded(event: Event): Event {
-  const { peer, target, member, drain, files, limit, operator } = event;
   const one: Event = {
     ...event,
     subject: cut(event.subject),
@@ -21,13 +35,7 @@ export function bounded(event: Event): Event {
     reporter: cut(event.reporter),
     id: cut(event.id),
   };
-  if (peer !== undefined) one.peer = cutAll(peer);
-  if (target !== undefined) one.target = cutAll(target);
-  if (member !== undefined) one.member = cutAll(member);
-  if (drain !== undefined) one.drain = cutAll(drain);
-  if (files !== undefined) one.files = { ...cutAll(files), files: files.files.slice(0, MAX_EVENT_FILES).map(cut) };
-  if (limit !== undefined) one.limit = cutAll(limit);
-  if (operator !== undefined) one.operator = cutAll(operator);
+  for (const name of DETAILS_NAMES) cutDetails(one, name);
   return one;
 }
 
@@ -58,6 +66,11 @@ function isKnown({ kind, time, firstTime, count }: Event): boolean {
 /** Whether a time can be shown as one. */
 function isTime(time: Date | undefined): boolean {
   return time !== undefined && !Number.isNaN(time.getTime());
+}
+
+function cutDetails<Name extends DetailsName>(event: Partial<Details>, name: Name): void {
+  const details: Partial<Details>[Name] = event[name];
+  if (details !== undefined) event[name] = CUT[name](details);
 }
 
 function cutAll<T extends object>(of: T): T {

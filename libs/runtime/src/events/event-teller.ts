@@ -1,8 +1,14 @@
 import type { Event, EventKind } from '@spanmesh/proto/v1/events';
 
+/** Names of the fields with details, by kind. */
+export type DetailsName = Exclude<
+  keyof Event,
+  'number' | 'kind' | 'subject' | 'time' | 'firstTime' | 'count' | 'reporter' | 'id' | 'principal'
+>;
+
 /** An event as the code that has seen it reports it. */
 export type Happened = { readonly kind: EventKind; readonly subject: string; readonly principal: string } & Partial<
-  Pick<Event, 'peer' | 'target' | 'member' | 'drain' | 'files' | 'limit' | 'operator'>
+  Pick<Event, DetailsName>
 >;
 
 export interface TellOptions {

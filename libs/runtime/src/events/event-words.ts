@@ -1,8 +1,11 @@
 import { dialectOf } from '@spanmesh/proto/dialect';
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
 
-/** The log's words for each kind of event. */
-const WORDS: Readonly<Record<number, string>> = {
+/** Kinds that are told: neither the unused 0 nor one of a newer version. */
+type KnownKind = Exclude<EventKind, typeof EventKind.EVENT_KIND_UNSPECIFIED | typeof EventKind.UNRECOGNIZED>;
+
+/** The log's words for each kind of event. A kind that is new in events.proto and missing here does not compile. */
+const WORDS: Readonly<Record<KnownKind, string>> = {
   [EventKind.EVENT_KIND_PEER_UP]: 'peer is up',
   [EventKind.EVENT_KIND_PEER_DOWN]: 'peer is down',
   [EventKind.EVENT_KIND_LNK_CONN]: 'peer asks for spans',
@@ -24,6 +27,9 @@ const WORDS: Readonly<Record<number, string>> = {
   [EventKind.EVENT_KIND_OPERATOR_ACT]: 'operator',
 };
 
+/** The same, for any number. */
+const WORDS_OF: Readonly<Record<number, string>> = WORDS;
+
 /** An event as a line of the log, without empty fields. */
 export function eventLine(event: Event): { readonly fields: Record<string, unknown>; readonly words: string } {
   const { kind, subject, principal, count, firstTime } = event;
@@ -40,5 +46,5 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
   if (typeof fields.dialect === 'number') fields.dialect = dialectOf(fields.dialect) ?? undefined;
   // `since`: when the first of the events happened that are reported together.
   if (count > 1) Object.assign(fields, { count, since: firstTime });
-  return { fields, words: WORDS[kind] ?? 'event' };
+  return { fields, words: WORDS_OF[kind] ?? 'event' };
 }
