@@ -1,8 +1,8 @@
-import { type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { ConnectionOpened, type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
-import { Gateway } from './gateway.ts';
+import { connectionData, Gateway } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
 import { MAX_WAITING_LINKS, State } from './state.ts';
 import type { StateEvent } from './tree-events.ts';
@@ -18,6 +18,21 @@ function rig() {
   const apply = (change: object) => runNow(state.applying(gateway, Object.assign(StateChange.create(), change)));
   return { state, gateway, apply, told };
 }
+
+// The gateway's stream may have been broken when it told the leader that it closes the connection.
+it('a snapshot says of a known connection that its gateway is closing it', () => {
+  const { state, gateway, apply, told } = rig();
+  const opened = (closing: string) => ConnectionOpened.create({ id: 7, dialect: 1, closing });
+  const replace = (closing: string) =>
+    runNow(state.replacing(gateway, StateChange.create({ connectionsOpened: [opened(closing)] })));
+  apply({ connectionsOpened: [opened('')] });
+  const connection = gateway.connections.get(7) ?? expect.fail('no connection');
+  replace('');
+  expect([connectionData(connection).opened.closing, told.filter((one) => one.includes('changed'))]).toEqual(['', []]);
+  replace('an operator drains the gateway');
+  expect(connectionData(connection).opened.closing).toBe('an operator drains the gateway');
+  expect(told.filter((one) => one.startsWith('connection changed'))).toHaveLength(1);
+});
 
 const drain = (order: string, done = false): DrainProgress => ({ order, chosen: 9, closed: 1, cut: 0, done });
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `g${i}.00000001`);
