@@ -122,7 +122,7 @@ export class ModelGateway {
     let msgid = 0;
     const endpoint = {
       rules: { dialect },
-      open: (_cmd: number, _circuit: unknown, handler: TransactionHandler<Relay | null>) => {
+      openLike: (handler: TransactionHandler<Relay | null>) => {
         const tx = {
           endpoint,
           data: null,
