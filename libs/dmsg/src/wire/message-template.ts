@@ -12,8 +12,8 @@ export interface MessageTemplate {
 }
 
 /**
- * A template on the link itself: circuit (linkid: source and target) is 0. `cmd`: as it is sent. `payload`: what follows
- * the core header; the rest of the header is zeros.
+ * A template on the link itself: circuit (linkid: source and target) is 0. `cmd`: as it is sent. `payload`: what
+ * follows the core header; the rest of the header is zeros.
  */
 export function messageTemplate(cmd: number, payload: Uint8Array): MessageTemplate {
   const headBytes = (cmd & SIZE_MASK) * CORE_HEADER_BYTES;

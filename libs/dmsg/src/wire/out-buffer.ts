@@ -13,8 +13,8 @@ const NO_VIEW = viewOf(NOTHING);
 
 /**
  * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they
- * are. Messages that are neighbours in memory leave as one slice. The bytes that `take` returned are not written to again
- * before `reuse`, and an empty OutBuffer keeps no memory.
+ * are. Messages that are neighbours in memory leave as one slice. The bytes that `take` returned are not written to
+ * again before `reuse`, and an empty OutBuffer keeps no memory.
  */
 export class OutBuffer implements Outbox {
   /** The arena of the last `reserve`. */
