@@ -52,7 +52,8 @@ export class TransactionTable {
 
   /** Low half of the msgid of the next transaction that we open; `nextHi` is its high half. `add` uses them up. */
   get nextLo(): number {
-    return (this.#freeSlots.at(-1) ?? this.#slots.length) + 1;
+    const free = this.#freeSlots;
+    return (free.length === 0 ? this.#slots.length : (free[free.length - 1] ?? 0)) + 1;
   }
 
   get nextHi(): number {

@@ -17,9 +17,16 @@ const REWRITTEN = [
   CMD_AT,
 ] as const;
 
+/** Runs of zeros, whole words and parts of them, are what most headers are made of. */
+const run = fc.tuple(fc.nat(511), fc.constantFrom(1, 2, 3, 4, 12, 16, 64));
 const header = fc
-  .constantFrom(64, 128, 256, 384, 448, 2048)
-  .chain((bytes) => fc.uint8Array({ minLength: bytes, maxLength: bytes }));
+  .tuple(fc.constantFrom(64, 128, 256, 384, 448, 2048), fc.array(run, { maxLength: 24 }))
+  .chain(([bytes, runs]) =>
+    fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((filled) => {
+      for (const [word, length] of runs) filled.fill(0, 4 * word, 4 * word + 4 * length);
+      return filled;
+    }),
+  );
 const word = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
 const words = fc.tuple(word, word, word, word, word, word, word, word);
 

@@ -8,6 +8,9 @@ import { effect } from './crc-tables.ts';
 /** The core header's size, and the unit of what follows it. */
 const BLOCK_BYTES = 64;
 
+/** Where the words begin that are followed by hdr_crc and are not a multiple of 16 bytes. */
+const LAST_WORDS_AT = 48;
+
 /**
  * The value of hdr_crc, unsigned: the CRC of the whole extended header at `off`, with the field itself (the last four
  * of the first 64 bytes) taken as 0. `view` shows the same bytes as `buf`; `headBytes` is a multiple of 64.
@@ -21,85 +24,21 @@ export function headerCrcIn(view: DataView, buf: Uint8Array, off: number, headBy
 }
 
 function coreHeaderCrc(view: DataView, off: number): number {
-  let a = ~view.getInt32(off, true);
-  let b = view.getInt32(off + 4, true);
-  let c = view.getInt32(off + 8, true);
-  let d = view.getInt32(off + 12, true);
-  let r =
-    effect(15, a & 0xff) ^
-    effect(14, (a >>> 8) & 0xff) ^
-    effect(13, (a >>> 16) & 0xff) ^
-    effect(12, a >>> 24) ^
-    effect(11, b & 0xff) ^
-    effect(10, (b >>> 8) & 0xff) ^
-    effect(9, (b >>> 16) & 0xff) ^
-    effect(8, b >>> 24) ^
-    effect(7, c & 0xff) ^
-    effect(6, (c >>> 8) & 0xff) ^
-    effect(5, (c >>> 16) & 0xff) ^
-    effect(4, c >>> 24) ^
-    effect(3, d & 0xff) ^
-    effect(2, (d >>> 8) & 0xff) ^
-    effect(1, (d >>> 16) & 0xff) ^
-    effect(0, d >>> 24);
-  a = r ^ view.getInt32(off + 16, true);
-  b = view.getInt32(off + 20, true);
-  c = view.getInt32(off + 24, true);
-  d = view.getInt32(off + 28, true);
-  r =
-    effect(15, a & 0xff) ^
-    effect(14, (a >>> 8) & 0xff) ^
-    effect(13, (a >>> 16) & 0xff) ^
-    effect(12, a >>> 24) ^
-    effect(11, b & 0xff) ^
-    effect(10, (b >>> 8) & 0xff) ^
-    effect(9, (b >>> 16) & 0xff) ^
-    effect(8, b >>> 24) ^
-    effect(7, c & 0xff) ^
-    effect(6, (c >>> 8) & 0xff) ^
-    effect(5, (c >>> 16) & 0xff) ^
-    effect(4, c >>> 24) ^
-    effect(3, d & 0xff) ^
-    effect(2, (d >>> 8) & 0xff) ^
-    effect(1, (d >>> 16) & 0xff) ^
-    effect(0, d >>> 24);
-  a = r ^ view.getInt32(off + 32, true);
-  b = view.getInt32(off + 36, true);
-  c = view.getInt32(off + 40, true);
-  d = view.getInt32(off + 44, true);
-  r =
-    effect(15, a & 0xff) ^
-    effect(14, (a >>> 8) & 0xff) ^
-    effect(13, (a >>> 16) & 0xff) ^
-    effect(12, a >>> 24) ^
-    effect(11, b & 0xff) ^
-    effect(10, (b >>> 8) & 0xff) ^
-    effect(9, (b >>> 16) & 0xff) ^
-    effect(8, b >>> 24) ^
-    effect(7, c & 0xff) ^
-    effect(6, (c >>> 8) & 0xff) ^
-    effect(5, (c >>> 16) & 0xff) ^
-    effect(4, c >>> 24) ^
-    effect(3, d & 0xff) ^
-    effect(2, (d >>> 8) & 0xff) ^
-    effect(1, (d >>> 16) & 0xff) ^
-    effect(0, d >>> 24);
-  a = r ^ view.getInt32(off + 48, true);
-  b = view.getInt32(off + 52, true);
-  c = view.getInt32(off + 56, true);
-  r =
-    effect(15, a & 0xff) ^
-    effect(14, (a >>> 8) & 0xff) ^
-    effect(13, (a >>> 16) & 0xff) ^
-    effect(12, a >>> 24) ^
-    effect(11, b & 0xff) ^
-    effect(10, (b >>> 8) & 0xff) ^
-    effect(9, (b >>> 16) & 0xff) ^
-    effect(8, b >>> 24) ^
-    effect(7, c & 0xff) ^
-    effect(6, (c >>> 8) & 0xff) ^
-    effect(5, (c >>> 16) & 0xff) ^
-    effect(4, c >>> 24);
+  const a = ~crcOfWords(view, off, off + LAST_WORDS_AT, 0) ^ view.getInt32(off + LAST_WORDS_AT, true);
+  const b = view.getInt32(off + LAST_WORDS_AT + 4, true);
+  const c = view.getInt32(off + LAST_WORDS_AT + 8, true);
+  let r = effect(15, a & 0xff) ^ effect(14, (a >>> 8) & 0xff) ^ effect(13, (a >>> 16) & 0xff) ^ effect(12, a >>> 24);
+  if ((b | c) !== 0) {
+    r ^=
+      effect(11, b & 0xff) ^
+      effect(10, (b >>> 8) & 0xff) ^
+      effect(9, (b >>> 16) & 0xff) ^
+      effect(8, b >>> 24) ^
+      effect(7, c & 0xff) ^
+      effect(6, (c >>> 8) & 0xff) ^
+      effect(5, (c >>> 16) & 0xff) ^
+      effect(4, c >>> 24);
+  }
   return ~r >>> 0;
 }
 
@@ -111,23 +50,23 @@ function crcOfWords(view: DataView, start: number, end: number, crc: number): nu
     const b = view.getInt32(at + 4, true);
     const c = view.getInt32(at + 8, true);
     const d = view.getInt32(at + 12, true);
-    r =
-      effect(15, a & 0xff) ^
-      effect(14, (a >>> 8) & 0xff) ^
-      effect(13, (a >>> 16) & 0xff) ^
-      effect(12, a >>> 24) ^
-      effect(11, b & 0xff) ^
-      effect(10, (b >>> 8) & 0xff) ^
-      effect(9, (b >>> 16) & 0xff) ^
-      effect(8, b >>> 24) ^
-      effect(7, c & 0xff) ^
-      effect(6, (c >>> 8) & 0xff) ^
-      effect(5, (c >>> 16) & 0xff) ^
-      effect(4, c >>> 24) ^
-      effect(3, d & 0xff) ^
-      effect(2, (d >>> 8) & 0xff) ^
-      effect(1, (d >>> 16) & 0xff) ^
-      effect(0, d >>> 24);
+    r = effect(15, a & 0xff) ^ effect(14, (a >>> 8) & 0xff) ^ effect(13, (a >>> 16) & 0xff) ^ effect(12, a >>> 24);
+    // Zero bytes have no effect of their own, and most words of most headers are 0.
+    if ((b | c | d) !== 0) {
+      r ^=
+        effect(11, b & 0xff) ^
+        effect(10, (b >>> 8) & 0xff) ^
+        effect(9, (b >>> 16) & 0xff) ^
+        effect(8, b >>> 24) ^
+        effect(7, c & 0xff) ^
+        effect(6, (c >>> 8) & 0xff) ^
+        effect(5, (c >>> 16) & 0xff) ^
+        effect(4, c >>> 24) ^
+        effect(3, d & 0xff) ^
+        effect(2, (d >>> 8) & 0xff) ^
+        effect(1, (d >>> 16) & 0xff) ^
+        effect(0, d >>> 24);
+    }
   }
   return ~r >>> 0;
 }
@@ -171,15 +110,18 @@ export function headerCrcChange(
     effect(11, circuitHi & 0xff) ^
     effect(10, (circuitHi >>> 8) & 0xff) ^
     effect(9, (circuitHi >>> 16) & 0xff) ^
-    effect(8, circuitHi >>> 24) ^
-    effect(7, targetLo & 0xff) ^
-    effect(6, (targetLo >>> 8) & 0xff) ^
-    effect(5, (targetLo >>> 16) & 0xff) ^
-    effect(4, targetLo >>> 24) ^
-    effect(3, targetHi & 0xff) ^
-    effect(2, (targetHi >>> 8) & 0xff) ^
-    effect(1, (targetHi >>> 16) & 0xff) ^
-    effect(0, targetHi >>> 24);
+    effect(8, circuitHi >>> 24);
+  if ((targetLo | targetHi) !== 0) {
+    r ^=
+      effect(7, targetLo & 0xff) ^
+      effect(6, (targetLo >>> 8) & 0xff) ^
+      effect(5, (targetLo >>> 16) & 0xff) ^
+      effect(4, targetLo >>> 24) ^
+      effect(3, targetHi & 0xff) ^
+      effect(2, (targetHi >>> 8) & 0xff) ^
+      effect(1, (targetHi >>> 16) & 0xff) ^
+      effect(0, targetHi >>> 24);
+  }
   r ^= cmd;
   r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
   r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
