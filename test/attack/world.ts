@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { residentKb } from '../bench/machine.ts';
 import { ownerNode } from '../peer/busy-pairs.ts';
 import { makeKeys } from '../peer/crypt.ts';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { scrape } from '../peer/scrape.ts';
 import { HONEST_MEDIA } from './honest.ts';

@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
-import { freePort, type ServiceProcess } from '../peer/installation.ts';
+import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
 import type { BenchDialect } from './generator-peer.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { env } from 'node:process';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { DockerComposeEnvironment } from 'testcontainers';
-import { freePort } from '../peer/installation.ts';
+
 import { scrape } from '../peer/scrape.ts';
 import { type Container, containersOf, docker } from './docker.ts';
 import { findCompose } from './engine.ts';

@@ -1,9 +1,10 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { type Event, EventKind, ListEventsRequest, ListEventsResponse } from '@spanmesh/proto/v1/events';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, type ServiceProcess } from '../peer/installation.ts';
+import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS, RawPeer } from '../peer/raw-peer.ts';
 import type { Series } from './alerts.ts';

@@ -9,10 +9,11 @@ import {
   streamLeader,
 } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { systemClock } from '@spanmesh/runtime/clock';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
-import { freePort, freePorts, type GatewayProcess, living, type Ports, ServiceProcess } from './installation.ts';
+import { freePorts, type GatewayProcess, living, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 import { emptied, sample } from './scrape.ts';

@@ -1,10 +1,11 @@
 import { stdout } from 'node:process';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { testUuid } from '../peer/payloads.ts';

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort, ServiceProcess, type Surroundings } from '../peer/installation.ts';
+import { ServiceProcess, type Surroundings } from '../peer/installation.ts';
 import { sample } from '../peer/scrape.ts';
 
 const LOST = 'spanmesh_log_lines_lost_total';

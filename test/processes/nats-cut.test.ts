@@ -1,6 +1,7 @@
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, expect, it } from 'vitest';
-import { freePort } from '../peer/installation.ts';
+
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
 

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { scrape } from '../peer/scrape.ts';
 
 const OPEN_FILES = 256;

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 
 const operator = createApiToken({ name: 'operator', role: 'operate' });

@@ -21,6 +21,7 @@ import { GatewayTrafficClient, ListGatewayTrafficRequest, TrafficKind } from '@s
 import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
 import { systemClock } from '@spanmesh/runtime/clock';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { PROTOCOL_VERSION } from '@spanmesh/runtime/grpc/protocol-version';
 import { recordingLogger } from '@spanmesh/runtime/tls/certificates.fixture';
@@ -29,7 +30,7 @@ import { channelCredentials, meaning, meetingGateway } from '@spanmesh/runtime/t
 import { watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { echoNode, RouteClient } from '../peer/route-client.ts';
 
 const operator = createApiToken({ name: 'operator', role: 'operate' });

@@ -1,9 +1,10 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 

@@ -7,9 +7,10 @@
 // until the gateway closes the connection.
 import { connect } from 'node:net';
 import { readHandshake } from '@spanmesh/dmsg/crypto/handshake';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { printTable } from '../bench/table.ts';
 import { type CryptKeys, HANDSHAKE } from '../peer/crypt.ts';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { rankTest } from './rank-test.ts';
 import { KINDS, type Kind, wrongHandshakes } from './wrong-handshakes.ts';

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:net';
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
-import { freePort } from '../peer/installation.ts';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
+
 import { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { RawPeer } from '../peer/raw-peer.ts';

@@ -1,11 +1,12 @@
 import { connect, type Socket } from 'node:net';
+import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { residentKb } from '../bench/machine.ts';
 import { BusyPairs } from '../peer/busy-pairs.ts';
 import type { CryptKeys } from '../peer/crypt.ts';
 import { Flood } from '../peer/flood.ts';
-import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
+import { freePort } from '../../free-port.fixture.ts';
 import { installationSetting } from '../../settings/installation-setting.ts';
 import { readSettings } from '../../settings/setting.ts';
 import type { NatsBusOptions } from './nats-bus.ts';
@@ -45,7 +46,7 @@ export class NatsServerProcess {
   /** A server that has not been started yet. */
   static async stopped(config = ''): Promise<NatsServerProcess> {
     const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
-    return new NatsServerProcess(await freeNatsPort(), directory, config);
+    return new NatsServerProcess(await freePort(), directory, config);
   }
 
   get url(): string {
@@ -135,7 +136,7 @@ export async function startNatsCluster(): Promise<NatsServerProcess[]> {
 
 /** Three servers that will be one JetStream once they are started. */
 export async function stoppedNatsCluster(): Promise<NatsServerProcess[]> {
-  const routes = [await freeNatsPort(), await freeNatsPort(), await freeNatsPort()];
+  const routes = [await freePort(), await freePort(), await freePort()];
   const all = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
   return Promise.all(
     routes.map((port, i) =>
@@ -177,19 +178,6 @@ export function natsOptionsFor(
     { ...natsSettings, ...installationSetting },
     { env: { SPANMESH_NATS_URL: url, ...env }, flags: {} },
   );
-}
-
-/** A free port below those that the kernel gives out by itself, so that it is still free when the server starts. */
-async function freeNatsPort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }
 
 function answers(port: number): Promise<boolean> {
