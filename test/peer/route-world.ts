@@ -197,10 +197,13 @@ export class RouteWorld {
     );
   }
 
-  /** Disconnects all parties, and waits until the tables of both gateways are empty. */
+  /**
+   * Disconnects all parties, and waits until the tables of both gateways and of topology are empty: the next party could
+   * get the relay of a link that topology does not know to be closed yet.
+   */
   async clear(): Promise<void> {
     for (const { node } of this.#parties.splice(0)) node.destroy();
-    await this.holds([{}, {}]);
+    await this.installation.emptied();
   }
 
   /** Counts of the gateways' internal faults, and of faults that they saw in the parties' messages. */
