@@ -12,6 +12,7 @@ export interface PeerReports {
    * and is not reported one by one.
    */
   tell<Name extends ListName>(list: Name, entry: Entry<Name>): void;
+  /** A connection is established, or something that topology is told of it has changed. */
   connectionOpened(peer: Peer): void;
   /** `step`: a step of a trace, which ends once the report has been sent; null: no trace. */
   linkOpened(link: Link, step?: Step | null): void;

@@ -161,6 +161,20 @@ describe('a standby', () => {
     expect(connectionData(replicated!.connections.get(connection)!).opened.closing).toBe('draining');
   });
 
+  it('takes over what a gateway tells of a connection later', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    const { trees } = leader.core.state;
+    const told = trees.gateways.get(gateway.id)!;
+    const { opened } = connectionData(told.connections.get(connection)!);
+    trees.openConnection(told, { ...opened, localAddress: '192.0.2.9:988' });
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    same();
+    const [replicated] = [...standby.follower.view!.trees.gateways.values()];
+    expect(connectionData(replicated!.connections.get(connection)!).opened.localAddress).toBe('192.0.2.9:988');
+    expect(standby.follower.differences).toBe(0);
+  });
+
   it('is shown by the leader with its lag, and learns of the others', async () => {
     const { leader, standby } = installation();
     leader.clock.advance(HEARTBEAT_MS);

@@ -9,7 +9,8 @@ import type { KnownLinks } from './known-links.ts';
 /** Topology's data of a connection of the tree (`connection.data`). */
 export interface ConnectionData {
   readonly gateway: Gateway;
-  readonly opened: ConnectionOpened;
+  /** What its gateway has said of it last. */
+  opened: ConnectionOpened;
 }
 
 /** Topology's data of a LNK_CONN of the tree (`lnkConn.data`). */

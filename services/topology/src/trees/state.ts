@@ -217,11 +217,8 @@ export class State {
 
   #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {
     const connection = gateway.connections.get(opened.id);
-    if (connection === undefined) {
-      this.trees.openConnection(gateway, opened);
-      return;
-    }
-    this.trees.setClosing(connection, opened.closing);
+    this.trees.openConnection(gateway, opened);
+    if (connection === undefined) return;
     // Either the connection has been heard since, or the command to probe it was lost: probing it once more is right
     // for both.
     if (connection.suspect && !opened.suspect) this.#tell({ of: 'probe', connection });

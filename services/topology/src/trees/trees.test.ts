@@ -6,7 +6,7 @@ import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { type Link, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { spanPayload, uuid } from '../testing/payloads.fixture.ts';
-import { Gateway, type RelayGroup } from './gateway.ts';
+import { connectionData, Gateway, type RelayGroup } from './gateway.ts';
 import { RelayGroups } from './relay-groups.ts';
 import type { TreesEvent } from './tree-events.ts';
 import { relaySet, Trees } from './trees.ts';
@@ -125,13 +125,14 @@ describe('an object that is opened', () => {
     expect([news(), noted()]).toEqual([['nonsense: connection', 'nonsense: LNK_CONN', 'nonsense: LNK_SPAN'], []]);
   });
 
-  it('twice, on an unknown connection, of no dialect, without stamp or with an invalid peer_type is dropped', () => {
+  it('twice, with what cannot change, on an unknown connection, of no dialect, without stamp or with an invalid peer_type is dropped', () => {
     const { a, trees, connection, lnkConn, link, news } = rig();
     connection(a, 1);
     lnkConn(a, 2, 1);
     link(a, 3, 1);
     news();
-    connection(a, 1);
+    connection(a, 1, { dialect: Dialect.DIALECT_LINKID });
+    connection(a, 1, { principal: 'another' });
     connection(a, 9, { dialect: Dialect.DIALECT_UNSPECIFIED });
     lnkConn(a, 2, 1);
     lnkConn(a, 9, 9);
@@ -142,12 +143,28 @@ describe('an object that is opened', () => {
     link(a, 9, 1, { stamp: 0 });
     link(a, 9, 1, { payload: Buffer.alloc(3) });
     expect(news()).toEqual([
-      ...Array(2).fill('nonsense: connection'),
+      ...Array(3).fill('nonsense: connection'),
       ...Array(4).fill('nonsense: LNK_CONN'),
       ...Array(4).fill('nonsense: LNK_SPAN'),
     ]);
     expect(lnkConn(a, 9, 1, lnkConnPayload('circuit', 63))).toBeDefined();
     expect(trees.tree.counts).toMatchObject({ connections: 1, lnkConns: 2, links: 1 });
+  });
+
+  it('once more, a connection with another value, has changed, and stays the same object', () => {
+    const { a, connection, link, news, noted } = rig();
+    connection(a, 1, { localAddress: '192.0.2.9:987' });
+    link(a, 2, 1);
+    const before = a.connections.get(1)!;
+    news();
+    noted();
+    // The rest says whether it is suspect.
+    for (let i = 0; i < 2; i++) connection(a, 1, { localAddress: '192.0.2.9:988', suspect: true });
+    expect([news(), noted()]).toEqual([['connection 1 changed'], [`${a.id} connectionOpened`]]);
+    expect([a.connections.get(1), a.links.size, before.suspect]).toEqual([before, 1, false]);
+    expect(connectionData(before).opened.localAddress).toBe('192.0.2.9:988');
+    connection(a, 1, { localAddress: '192.0.2.9:988', closing: 'why' });
+    expect([news(), noted()]).toEqual([['connection 1 changed'], [`${a.id} connectionClosing`]]);
   });
 
   it('as suspect is suspect', () => {

@@ -125,14 +125,15 @@ export class Trees {
     this.tree.setUnreachable(gateway.id, new Set());
   }
 
+  /** A connection is established; or it was before, and what its gateway says of it has changed. */
   openConnection(gateway: Gateway, opened: ConnectionOpened): void {
-    if (!isNumber(opened.id) || dialectOf(opened.dialect) === null || gateway.connections.has(opened.id)) {
-      this.#tell({
-        of: 'nonsense',
-        gateway,
-        what: 'connection',
-        data: { connection: opened.id, dialect: opened.dialect },
-      });
+    const known = gateway.connections.get(opened.id);
+    if (known !== undefined) {
+      this.#renewConnection(known, opened);
+      return;
+    }
+    if (!isNumber(opened.id) || dialectOf(opened.dialect) === null) {
+      this.#refuseConnection(gateway, opened);
       return;
     }
     const data: ConnectionData = { gateway, opened };
@@ -141,6 +142,25 @@ export class Trees {
     if (opened.suspect) this.tree.setSuspect(connection, true);
     this.journal?.(gateway, { connectionOpened: opened });
     this.#tell({ of: 'connection', kind: 'added', object: connection });
+  }
+
+  /** Whether the connection is suspect is not said by this: a probe, and its answer, change it. */
+  #renewConnection(connection: Connection, opened: ConnectionOpened): void {
+    const data = connectionData(connection);
+    const { gateway, opened: before } = data;
+    if (opened.dialect !== before.dialect || opened.principal !== before.principal) {
+      this.#refuseConnection(gateway, opened);
+      return;
+    }
+    this.setClosing(connection, opened.closing);
+    if (isSame(before, opened)) return;
+    data.opened = opened;
+    this.journal?.(gateway, { connectionOpened: opened });
+    this.#tell({ of: 'connection', kind: 'changed', object: connection });
+  }
+
+  #refuseConnection(gateway: Gateway, { id, dialect, principal }: ConnectionOpened): void {
+    this.#tell({ of: 'nonsense', gateway, what: 'connection', data: { connection: id, dialect, principal } });
   }
 
   openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
@@ -470,4 +490,10 @@ function idsOf(lnkConns: readonly LnkConn[]): number[] {
 /** Whether a gateway may have given this number or stamp (gateway_control.proto: integers below 2^53). */
 function isNumber(value: number): boolean {
   return Number.isSafeInteger(value) && value > 0;
+}
+
+/** Whether both say the same of a connection, apart from `suspect`. */
+function isSame(one: ConnectionOpened, other: ConnectionOpened): boolean {
+  const names = Object.keys(other) as (keyof ConnectionOpened)[];
+  return names.every((name) => name === 'suspect' || one[name] === other[name]);
 }

@@ -196,7 +196,7 @@ export interface SnapshotEnd {
  * within one message does not matter; the receiver applies `*_opened` before `*_closed`.
  */
 export interface StateChange {
-  /** Connections that are established. */
+  /** Connections that are established, and those of which a value has changed since. */
   connectionsOpened: ConnectionOpened[];
   /** Connections that ended; everything open on them has ended too and is not listed. */
   connectionsClosed: number[];
@@ -275,7 +275,10 @@ export interface WithheldOfferers {
   principals: string[];
 }
 
-/** A connection is established (its dialect is known). */
+/**
+ * A connection is established (its dialect is known). If a value of it changes later, all of this is told again with the
+ * same number. The dialect and the principal never change.
+ */
 export interface ConnectionOpened {
   /** Its number. */
   id: number;
@@ -295,7 +298,7 @@ export interface ConnectionOpened {
   sinceUs: number;
   /** Snapshot only: true while the connection is probed and has not answered. */
   suspect: boolean;
-  /** Snapshot only: why the connection is being closed in order; empty: it is not. */
+  /** Why the connection is being closed in order; empty: it is not. A delta says so in `connections_closing`. */
   closing: string;
   /**
    * The principal whose share of the gateway the connection uses: a key, or an address. Empty: unknown, from a version
