@@ -22,6 +22,7 @@ import { SettingError } from '../settings/setting.ts';
 import { MAX_API_REQUEST_BYTES, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
+import { MAX_PUBLIC_REQUEST_BYTES } from './public-requests.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 const TOPOLOGY = 'spanmesh.v1.Topology';
@@ -195,6 +196,22 @@ describe('GrpcServer', () => {
     server.setServing(TOPOLOGY, true);
     expect(await statusOf(client, TOPOLOGY)).toBe('SERVING');
     await expect(statusOf(client, 'none')).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  // Limits: grpc/public-requests.ts MAX_PUBLIC_REQUEST_BYTES
+  it('decodes no long request of a service that answers everybody', async () => {
+    const port = await server.start();
+    const client = health(port);
+    // The field's number and its length take three bytes.
+    const longest = 'x'.repeat(MAX_PUBLIC_REQUEST_BYTES - 3);
+    await expect(statusOf(client, longest)).rejects.toMatchObject({ code: status.NOT_FOUND });
+    await expect(statusOf(client, `${longest}x`)).rejects.toMatchObject({ code: status.INTERNAL });
+    const address = `127.0.0.1:${port}`;
+    await expect(reflect(address, { fileContainingSymbol: longest })).resolves.toHaveProperty('errorResponse');
+    await expect(reflect(address, { fileContainingSymbol: `${longest}x` })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    expect(await statusOf(client, '')).toBe('SERVING');
   });
 
   it('starts with a service not serving when that was set before', async () => {

@@ -1,5 +1,6 @@
 import { type Server, type ServiceDefinition, type ServiceError, status } from '@grpc/grpc-js';
 import { service as healthDefinition } from 'grpc-health-check';
+import { publicService } from './public-requests.ts';
 
 export type HealthStatus = 'SERVING' | 'NOT_SERVING';
 
@@ -44,7 +45,7 @@ export class HealthService {
   }
 
   addTo(server: Server): void {
-    server.addService(healthDefinition as unknown as ServiceDefinition, {
+    server.addService(publicService(healthDefinition as unknown as ServiceDefinition), {
       check: (call: { readonly request: HealthRequest }, done: Answer<HealthAnswer>) => {
         const now = this.#statuses.get(call.request.service);
         if (now === undefined) done({ code: status.NOT_FOUND, details: 'There is no such service here.' });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type MethodDefinition, type Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { DESCRIPTORS } from '@spanmesh/proto/descriptors';
+import { decodePublic } from './public-requests.ts';
 
 /** Versions of the reflection service that clients use: their names differ, their messages do not. */
 const VERSIONS = ['v1', 'v1alpha'] as const;
@@ -101,7 +102,7 @@ function decoded(stream: RawStream, method: MethodDefinition<object, object>): M
       stream.on('data', (bytes: Buffer) => {
         let message: object;
         try {
-          message = method.requestDeserialize(bytes);
+          message = decodePublic(method, bytes);
         } catch {
           fail(stream, status.INVALID_ARGUMENT, 'Not a request of server reflection.');
           return;

@@ -16,6 +16,9 @@ import type { PoolLimit } from '../shares/pool.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { MAX_REQUEST_BYTES_AT_ONCE, MAX_REQUEST_BYTES_PER_SECOND, RequestPace } from './request-pace.ts';
 
+/** As long as it takes until a user may send as many bytes at once again, ms. */
+const REFILL_MS = (1000 * MAX_REQUEST_BYTES_AT_ONCE) / MAX_REQUEST_BYTES_PER_SECOND;
+
 describe('requests', () => {
   let clock: FakeClock;
   let begun: string[];
@@ -63,7 +66,7 @@ describe('requests', () => {
     const ends = ['a2', 'a3', 'a4'].map(call);
     call('b1')(1);
     expect(begun).toEqual(['a1', 'b1']);
-    clock.advance(2000);
+    clock.advance(REFILL_MS);
     expect(begun).toEqual(['a1', 'b1', 'a2']);
     ends[0]!(0);
     ends[1]!(1);
@@ -86,7 +89,7 @@ describe('requests', () => {
     ended(0);
     ended(0);
     expect(pace.size).toBe(1);
-    clock.advance(4000);
+    clock.advance(2 * REFILL_MS);
     expect([pace.size, clock.pending]).toEqual([0, 0]);
     expect(begun).toEqual(['a1']);
     call('a4')(0);
@@ -190,7 +193,7 @@ describe('a paced server', () => {
     });
     expect(await waiting.code).toBe(status.OK);
     expect(answered.slice(read)).toEqual([5]);
-    clock.advance(2001);
+    clock.advance(REFILL_MS + 1);
     expect(clock.pending).toBe(idle);
   });
 });

@@ -10,8 +10,8 @@ import type { PoolLimit } from '../shares/pool.ts';
 
 /** Bytes of large requests that a user of the API may send at once. Past them his next calls are read later. */
 export const MAX_REQUEST_BYTES_AT_ONCE = 4 * 1024 * 1024;
-/** Bytes of large requests that a user of the API may send for long: a second of them takes some 5 % of a CPU. */
-export const MAX_REQUEST_BYTES_PER_SECOND = 2 * 1024 * 1024;
+/** Bytes of large requests that a user of the API may send for long: a second of them takes some 3 % of a CPU. */
+export const MAX_REQUEST_BYTES_PER_SECOND = 1024 * 1024;
 /** Longest request that costs nothing, bytes. */
 export const MAX_SMALL_REQUEST_BYTES = 64 * 1024;
 /** What a request counts from when its reading begins until its length is known, bytes. */
@@ -156,8 +156,8 @@ export class RequestPace {
 }
 
 /**
- * Paces the requests of unary and server-streaming methods. Streams of requests have back-pressure of their own; health
- * checks, with bounds of their own, are answered whatever else comes from there. To be put behind the gate, which says
+ * Paces the requests of unary and server-streaming methods. Streams of requests have back-pressure of their own. Health
+ * checks and reflection take only short requests (public-requests.ts) and are not held up. To be put behind the gate, which says
  * who the user is.
  */
 export function paceRequests(pace: RequestPace): ServerInterceptor {
