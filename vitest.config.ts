@@ -5,10 +5,16 @@ import { PATIENCE } from './libs/runtime/src/patience.fixture.ts';
 /** Tests that flood a router: apart from the others. */
 const ALONE = ['test/tcp/flood.test.ts'];
 
-/** Files at once, on a machine with two cores: most of them wait most of the time, for a process, a lease or a fault's end. */
+/**
+ * Files at once, on a machine with two cores: most of them wait most of the time, for a process, a lease or a fault's
+ * end.
+ */
 const WORKERS = Math.max(4, 2 * availableParallelism());
 
-/** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
+/**
+ * Everything that reads and writes peers' sockets: run once more with Node's public interface alone
+ * (docs/decisions/008-sockets.md).
+ */
 const SOCKETS = [
   'services/link-gateway/src/{routing,trunk}/**/*.test.ts',
   'services/link-gateway/src/{gateway-service,connection/kernel-queues,entrance/listener,peers/relays,peers/volconf}.test.ts',

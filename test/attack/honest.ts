@@ -32,9 +32,9 @@ export interface Count {
 }
 
 /**
- * Those whose service is measured, in this process: a pair of peers of each dialect that route transactions to each other, and one whose two are
- * on different gateways, a peer that offers new spans to another one, one with a target that the installation keeps connected, and a user of
- * the API.
+ * Those whose service is measured, in this process: a pair of peers of each dialect that route transactions to each
+ * other, and one whose two are on different gateways, a peer that offers new spans to another one, one with a target
+ * that the installation keeps connected, and a user of the API.
  */
 export class Honest {
   /** The longest time that a new span took to be relayed since the last `fresh`, ms. */

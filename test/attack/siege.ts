@@ -183,7 +183,10 @@ async function settle(world: AttackWorld): Promise<boolean> {
   }
 }
 
-/** On the first gateway: two pairs and the owner of the third, who offers spans and who takes them, who has a target, and the target. */
+/**
+ * On the first gateway: two pairs and the owner of the third, who offers spans and who takes them, who has a target,
+ * and the target.
+ */
 const HONEST_CONNECTIONS = 9;
 /** Of linkid both of a pair have one, of circuit one each; one is offered for a moment. */
 const HONEST_LINKS = 5;

@@ -44,8 +44,8 @@ type Common = Omit<Target, 'number' | 'full' | 'tokens'>;
 type Tokens = Record<'read' | 'operate', ReturnType<typeof createApiToken>>;
 
 /**
- * A standalone installation in a process of its own: everything that it does shares one event loop, which is the hardest case. Beside it
- * another gateway, with a trunk between the two.
+ * A standalone installation in a process of its own: everything that it does shares one event loop, which is the
+ * hardest case. Beside it another gateway, with a trunk between the two.
  */
 export class AttackWorld {
   readonly targetPort: number;

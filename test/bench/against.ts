@@ -18,7 +18,8 @@ export class RevisionError extends Error {}
 
 /**
  * Checks a commit out beside this one, but with the measuring code of this one, so that both are measured alike.
- * Packages are linked from here if the lock files are equal, and installed otherwise (`services`: only what services need). Call `remove` at the end.
+ * Packages are linked from here if the lock files are equal, and installed otherwise (`services`: only what services
+ * need). Call `remove` at the end.
  * @throws RevisionError
  */
 export async function checkOut(

@@ -1,8 +1,8 @@
 /**
- * Load generator, a process of its own, for machines without a C compiler (otherwise native/converge.c). One peer offers
- * N spans, C peers wait until each holds relays of all of them; then one span is closed and opened again, several times.
- * Arguments: port dialect N C flaps. Prints one JSON object: wall times in seconds and milliseconds, and the generator's
- * own share of CPU time, which shows whether the generator was the bottleneck.
+ * Load generator, a process of its own, for machines without a C compiler (otherwise native/converge.c). One peer
+ * offers N spans, C peers wait until each holds relays of all of them; then one span is closed and opened again,
+ * several times. Arguments: port dialect N C flaps. Prints one JSON object: wall times in seconds and milliseconds, and
+ * the generator's own share of CPU time, which shows whether the generator was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
 import { type BenchDialect, CREATE, DELETE, ERROR, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';

@@ -10,8 +10,8 @@ export const MANIFESTS = join(import.meta.dirname, '../../deploy/k8s');
 const rendered = new Map<string, readonly KubeObject[]>();
 
 /**
- * What `kubectl apply -k` would send: an overlay, with further components on top as a user's own overlay adds them. No cluster is
- * asked. The objects are the caller's own.
+ * What `kubectl apply -k` would send: an overlay, with further components on top as a user's own overlay adds them. No
+ * cluster is asked. The objects are the caller's own.
  */
 export function render(overlay: string, components: readonly string[] = []): KubeObject[] {
   const key = [overlay, ...components].join();

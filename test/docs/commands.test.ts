@@ -80,8 +80,8 @@ async function run({ where, command: written }: DocCommand): Promise<void> {
 }
 
 /**
- * The first `npx spanmesh` of a document is run as it is written. What npx does is the same for all the others, and takes longer than most
- * of them: they are run by the launcher that it finds.
+ * The first `npx spanmesh` of a document is run as it is written. What npx does is the same for all the others, and
+ * takes longer than most of them: they are run by the launcher that it finds.
  */
 function quick(commands: readonly DocCommand[]): DocCommand[] {
   let isFirst = true;

@@ -18,11 +18,17 @@ const CODE =
   /(?:ApiError\(\s*|fail\(\s*|\bfail\(stream, |(?<!readonly )code: |(?<!\?)\? |\s: )status\.([A-Z_]+)|(\binvalid\()(?!details: string)/g;
 /** Nobody is there to hear it, nothing is wrong, or it is only counted. */
 const UNHEARD = new Set(['CANCELLED', 'OK', 'UNKNOWN']);
-/** Lines above a test: `// Causes: metric NAME, NAME`, with one kind a line; of a line of the log one. The next test is meant. */
+/**
+ * Lines above a test: `// Causes: metric NAME, NAME`, with one kind a line; of a line of the log one. The next test is
+ * meant.
+ */
 const MARK =
   /((?:^[ \t]*\/\/ (?:Causes|Limits): .+\n)+)[\s\S]*?\b(?:it|test)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\2/gm;
 
-/** Everything that must be caused: the kinds of events, the metrics and lines of the documents, the codes in the sources. */
+/**
+ * Everything that must be caused: the kinds of events, the metrics and lines of the documents, the codes in the
+ * sources.
+ */
 export function signs(root: string): Signs {
   const events = Object.keys(EventKind).flatMap((name) => /^EVENT_KIND_(?!UNSPECIFIED)(\w+)$/.exec(name)?.[1] ?? []);
   return {
@@ -33,7 +39,9 @@ export function signs(root: string): Signs {
   };
 }
 
-/** Where each is caused, as the marks say: `kind name` → the file and the test. @throws Error: a mark that names nothing */
+/**
+ * Where each is caused, as the marks say: `kind name` → the file and the test. @throws Error: a mark that names nothing
+ */
 export function causes(root: string, wanted: Signs): Map<string, string> {
   const found = new Map<string, string>();
   for (const file of tracked(root, '*.test.ts')) {

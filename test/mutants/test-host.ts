@@ -1,6 +1,7 @@
 /**
- * A vitest that stays: what it has transformed for one change it need not transform for the next. package-tests.ts starts it, in the copy
- * that is changed, and asks it over the channel between the two processes. Each run has a worker of its own, so nothing of a change stays.
+ * A vitest that stays: what it has transformed for one change it need not transform for the next. package-tests.ts
+ * starts it, in the copy that is changed, and asks it over the channel between the two processes. Each run has a worker
+ * of its own, so nothing of a change stays.
  */
 import { join } from 'node:path';
 import { BaseSequencer, createVitest, type TestSpecification } from 'vitest/node';

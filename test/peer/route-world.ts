@@ -198,8 +198,8 @@ export class RouteWorld {
   }
 
   /**
-   * Disconnects all parties, and waits until the tables of both gateways and of topology are empty: the next party could
-   * get the relay of a link that topology does not know to be closed yet.
+   * Disconnects all parties, and waits until the tables of both gateways and of topology are empty: the next party
+   * could get the relay of a link that topology does not know to be closed yet.
    */
   async clear(): Promise<void> {
     for (const { node } of this.#parties.splice(0)) node.destroy();

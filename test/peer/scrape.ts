@@ -44,7 +44,10 @@ const KEPT: Readonly<Record<string, Explained>> = {
   volconf: { ...VOLCONF_KEPT, ...SERVICES },
 };
 
-/** What a process has in its tables and queues and nothing explains, once all peers and clients have left: metrics that are not 0. */
+/**
+ * What a process has in its tables and queues and nothing explains, once all peers and clients have left: metrics that
+ * are not 0.
+ */
 export async function kept(httpPort: number, host?: string): Promise<Record<string, number>> {
   const samples = await scrape(httpPort, host);
   // A standby has what its leader has; the leader is asked.

@@ -42,8 +42,8 @@ export function pfsTypeName(pfsType: number, peerType: number): string | undefin
 }
 
 /**
- * Names of commands by their word without flags: the exports of command.ts, as protocol.md spells them. Each dialect has
- * a LNK_CONN of its own.
+ * Names of commands by their word without flags: the exports of command.ts, as protocol.md spells them. Each dialect
+ * has a LNK_CONN of its own.
  */
 export const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(command)

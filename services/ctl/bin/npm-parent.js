@@ -2,9 +2,9 @@
 const LOOK_MS = 500;
 
 /**
- * npm runs a command in a shell, and passes a signal that it gets to that shell alone: without a word to the command, `kill` of
- * `npx spanmesh …` would leave it running, and its ports taken. Started by `npx` or `npm start`, and by those only, this process therefore
- * ends in order when who has started it is gone.
+ * npm runs a command in a shell, and passes a signal that it gets to that shell alone: without a word to the command,
+ * `kill` of `npx spanmesh …` would leave it running, and its ports taken. Started by `npx` or `npm start`, and by those
+ * only, this process therefore ends in order when who has started it is gone.
  */
 export function endWithNpm() {
   if (!['exec', 'start'].includes(process.env.npm_command ?? '')) return;

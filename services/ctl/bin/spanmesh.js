@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript for any Node from 20 on: the rest of spanmesh is TypeScript, which Node runs as it is from 24 on. An older
-// Node hands over to the one that the npm package `node` (a dependency) brings along.
+// Plain JavaScript for any Node from 20 on: the rest of spanmesh is TypeScript, which Node runs as it is from 24 on. An
+// older Node hands over to the one that the npm package `node` (a dependency) brings along.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as modules from 'node:module';
@@ -18,7 +18,8 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
   if (process.env[HANDED_OVER] === undefined) endWithNpm();
   else endWithLauncher();
   delete process.env[HANDED_OVER];
-  // What was compiled is kept beside what npm has installed, where nobody else writes: half of the time that a start takes.
+  // What was compiled is kept beside what npm has installed, where nobody else writes: half of the time that a start
+  // takes.
   modules.enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/spanmesh', import.meta.url)));
   const { main } = await import('@spanmesh/ctl/main');
   const exitCode = await main(process.argv.slice(2));
@@ -28,7 +29,10 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
   handOver(findNode());
 }
 
-/** Path of the binary of the npm package `node`, or undefined if it is not installed (or its install script did not run). */
+/**
+ * Path of the binary of the npm package `node`, or undefined if it is not installed (or its install script did not
+ * run).
+ */
 function findNode() {
   if (process.env[HANDED_OVER] !== undefined) return undefined;
   try {
@@ -62,8 +66,8 @@ function handOver(binary) {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [HANDED_OVER]: '1' },
   });
-  // A terminal sends Ctrl-C to the whole process group. Passed on as well, it would come twice, and the second one means
-  // "now, by force".
+  // A terminal sends Ctrl-C to the whole process group. Passed on as well, it would come twice, and the second one
+  // means "now, by force".
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']) {
     const fromTerminal = signal === 'SIGINT' || signal === 'SIGQUIT';

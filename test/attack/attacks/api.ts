@@ -59,7 +59,10 @@ function session(attacker: Attacker) {
 
 const GRPC_HEADERS = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
 
-/** A call without a gRPC client, of bytes that are made once: making them each time would take the machine's time from the honest. */
+/**
+ * A call without a gRPC client, of bytes that are made once: making them each time would take the machine's time from
+ * the honest.
+ */
 interface BigCall {
   readonly path: string;
   readonly role: 'read' | 'operate';

@@ -34,7 +34,9 @@ export const KEY_BYTES = TABLES_BYTES + 16;
 export const TO_SEAL_AT = 4096;
 export const TO_OPEN_AT = TO_SEAL_AT + BATCH_CHUNKS * CHUNK_BYTES;
 export const BLOCKS_AT = TO_OPEN_AT + BATCH_CHUNKS * SEALED_CHUNK_BYTES;
-/** The output. Behind the room for OPENED_CHUNKS and SEALED_CHUNKS is one batch more, for results that are copied out. */
+/**
+ * The output. Behind the room for OPENED_CHUNKS and SEALED_CHUNKS is one batch more, for results that are copied out.
+ */
 export const OPENED_AT = BLOCKS_AT + BATCH_CHUNKS * BLOCKS_BYTES;
 export const OPENED_BYTES = (OPENED_CHUNKS + BATCH_CHUNKS) * CHUNK_BYTES;
 export const SEALED_AT = OPENED_AT + OPENED_BYTES;
@@ -64,8 +66,8 @@ const ZERO: readonly number[] = new Array(16).fill(0);
  *   its bytes), 64-bit chunk counter, block number 1..5. Once the caller has encrypted them in place, they are the mask
  *   of the tag and the key stream of each chunk.
  * * `seal(n, to)`: n chunks at TO_SEAL_AT and their blocks → ciphertext and tags at address `to`.
- * * `open(n, to)`: n chunks at TO_OPEN_AT and their blocks → plaintext at address `to`; returns how many chunks, counted
- *   from the first, have a tag that verifies.
+ * * `open(n, to)`: n chunks at TO_OPEN_AT and their blocks → plaintext at address `to`; returns how many chunks,
+ *   counted from the first, have a tag that verifies.
  *
  * The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4 + D2·H^3 + D3·H^2 + L·H, linear in the
  * bits of the Ds; L is always the same. A product is the sum over the 16 bytes of D of (byte · H^n) · x^(8 · position).

@@ -62,8 +62,8 @@ export class StreamSealer implements Sealer {
   }
 
   /**
-   * Seals the batch in the kernel, behind the `kept` chunks that stay there. Once the kernel is full, a copy is added to
-   * `copies` instead. Returns how many chunks stay in the kernel now.
+   * Seals the batch in the kernel, behind the `kept` chunks that stay there. Once the kernel is full, a copy is added
+   * to `copies` instead. Returns how many chunks stay in the kernel now.
    */
   #sealNext(chunks: number, kept: number, copies: Uint8Array[]): number {
     const isFull = kept + chunks > SEALED_CHUNKS;

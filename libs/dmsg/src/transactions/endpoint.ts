@@ -304,9 +304,9 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with ABORT
-   * and LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already. Nothing is sent in it, or on it at
-   * any depth, once this returns, though the ends may go out in slices.
+   * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with
+   * ABORT and LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already. Nothing is sent in it, or on
+   * it at any depth, once this returns, though the ends may go out in slices.
    */
   end(tx: Transaction, error = 0, abort = false): void {
     this.#inSlices(this.ending(tx, error, abort));

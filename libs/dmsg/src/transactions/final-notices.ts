@@ -6,7 +6,10 @@ export function closeSilently(tx: Transaction): boolean {
   return (tx.state & RX_DELETED) !== 0;
 }
 
-/** The final notification of one that is out of the table; an exception does not keep others from theirs, nor itself from being gone. */
+/**
+ * The final notification of one that is out of the table; an exception does not keep others from theirs, nor itself
+ * from being gone.
+ */
 export function tellLost(tx: Transaction, error: number, failures: Failures): void {
   try {
     if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);

@@ -26,7 +26,10 @@ const NEW = { lo: 1, hi: 9 };
 const ABORTED = (DELETE | ABORT | LNK_ERROR) >>> 0;
 const ENDED = (DELETE | LNK_ERROR) >>> 0;
 
-/** A side whose slices are done when the test says so, with a transaction of its own that `count` are stacked on, answered. */
+/**
+ * A side whose slices are done when the test says so, with a transaction of its own that `count` are stacked on,
+ * answered.
+ */
 function stacked(count: number, options: { endedAtOnce?: number; maxTransactions?: number } = {}) {
   const jobs: EndingJob[] = [];
   const side = new RecordingSide({ rules: CIRCUIT, ...options }, { inSlices: (job) => void jobs.push(job) });
@@ -119,7 +122,8 @@ describe('what is stacked on a transaction that we end', () => {
     work();
     const said = side.saidFrames();
     expect([said.length, said.at(-1)?.msgidLo]).toEqual([101, top.msgidLo]);
-    // Once all has been said it is for whoever has that, as of any that is half closed; and it ends, too, with what is below.
+    // Once all has been said it is for whoever has that, as of any that is half closed; and it ends, too, with what is
+    // below.
     side.hear(BLK_READ | CREATE | REVCIRC, { msgid: { lo: 3, hi: 9 }, circuit: idOf(first) });
     expect(side.heard()).toHaveLength(1);
     const late = side.opened.at(-1);
@@ -380,7 +384,10 @@ describe('what is stacked on a transaction that is over', () => {
 describe('room for one more of the peer where all that it may open is open', () => {
   const LIMIT = 4;
 
-  /** Something of the peer that is ending, with the half-closed one that the peer opens `NEW` on, and as many as it may have open. */
+  /**
+   * Something of the peer that is ending, with the half-closed one that the peer opens `NEW` on, and as many as it may
+   * have open.
+   */
   function full() {
     const made = stacked(0, { endedAtOnce: 1, maxTransactions: LIMIT });
     const { side } = made;

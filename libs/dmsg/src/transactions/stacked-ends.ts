@@ -32,8 +32,8 @@ export interface StackedEndsDependencies {
  * * our DELETE of it (ENDING): an end is sent for each that is stacked on it, leaves first, and the DELETE last. Until
  *   then nothing is sent on it, and what the peer opens on it is refused at once. Ends that were sent stand at the end
  *   of their list (SWEPT), until the peer's answer;
- * * its end in both directions (GONE): each that is stacked on it is told, leaves first, and it last. Until then nothing
- *   of it is found, and the peer may use its msgids again.
+ * * its end in both directions (GONE): each that is stacked on it is told, leaves first, and it last. Until then
+ *   nothing of it is found, and the peer may use its msgids again.
  *
  * It is done in slices, of which some may go on side by side, or one within another.
  */
@@ -67,8 +67,8 @@ export class StackedEnds extends SharedEndings {
   }
 
   /**
-   * The same with a bare one. What is left to be done for it; null: nothing. `isCut`: the handlers of what is stacked on
-   * it are told.
+   * The same with a bare one. What is left to be done for it; null: nothing. `isCut`: the handlers of what is stacked
+   * on it are told.
    */
   endBare(tx: Transaction, error: number, abort: boolean, isCut: boolean): EndingJob | null {
     const cmd = (abort ? LNK_ERROR | DELETE | ABORT : LNK_ERROR | DELETE) >>> 0;

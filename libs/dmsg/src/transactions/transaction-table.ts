@@ -61,8 +61,8 @@ export class TransactionTable {
   }
 
   /**
-   * Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. Whatever it is stacked on is not SWEPT
-   * then, unless it is going to be at once itself.
+   * Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. Whatever it is
+   * stacked on is not SWEPT then, unless it is going to be at once itself.
    */
   add(tx: Transaction, isSwept = false): void {
     this.added++;
@@ -79,8 +79,8 @@ export class TransactionTable {
   }
 
   /**
-   * Take out one transaction and mark it GONE. What is stacked on it stays below it, and in the table, but is not found from above any
-   * more: each of it is to be taken out as well.
+   * Take out one transaction and mark it GONE. What is stacked on it stays below it, and in the table, but is not found
+   * from above any more: each of it is to be taken out as well.
    */
   remove(tx: Transaction): void {
     tx.state |= GONE;

@@ -12,7 +12,10 @@ export const TX_CREATED = 4;
 export const TX_DELETED = 8;
 /** The transaction has left the table: nothing is sent or received in it any more. */
 export const GONE = 16;
-/** Our DELETE is due, and comes when what is stacked on it has ended: until then nothing is sent in it, or on it at any depth. */
+/**
+ * Our DELETE is due, and comes when what is stacked on it has ended: until then nothing is sent in it, or on it at any
+ * depth.
+ */
 export const ENDING = 32;
 /** With ENDING: nor is anything taken of what the peer says on it at any depth, but its ends. */
 export const CUT = 64;
@@ -37,9 +40,9 @@ export interface TransactionHandler<Data = unknown> {
    */
   onMessage(tx: Transaction<Data>, frame: Frame): void;
   /**
-   * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
-   * peer had sent ABORT|DELETE with this error). It is out of the table already, or leaves it with our own end; sending in it does
-   * nothing, nor in any other of a link that was lost.
+   * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if
+   * the peer had sent ABORT|DELETE with this error). It is out of the table already, or leaves it with our own end;
+   * sending in it does nothing, nor in any other of a link that was lost.
    */
   onLost(tx: Transaction<Data>, error: number): void;
   /** The transaction has left the table, for whatever reason. Always the last call, after the final notification. */
@@ -59,7 +62,10 @@ export interface TransactionHandler<Data = unknown> {
    * callback calls this.
    */
   onSending?(): void;
-  /** Its circuit is cut (`TransactionEndpoint.cut`): whatever it has elsewhere is to end, too. Its own end is being sent. */
+  /**
+   * Its circuit is cut (`TransactionEndpoint.cut`): whatever it has elsewhere is to end, too. Its own end is being
+   * sent.
+   */
   onCircuitClosing?(tx: Transaction<Data>): void;
 }
 
@@ -102,7 +108,9 @@ export interface TransactionEndpoint {
   readonly rules: DialectRules;
   /** The link is lost: nothing can be sent or opened on it, even if some handlers have not been told yet. */
   readonly isLost: boolean;
-  /** Transactions in the table in which somebody waits for answers. Their handlers keep it; the endpoint starts it at 0. */
+  /**
+   * Transactions in the table in which somebody waits for answers. Their handlers keep it; the endpoint starts it at 0.
+   */
   awaited: number;
   transactions(): Transaction[];
   findOwn(lo: number, hi: number): Transaction | undefined;
@@ -143,12 +151,14 @@ export interface TransactionEndpoint {
 }
 
 /**
- * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint changes:
+ * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint
+ * changes:
  *
  * * RX_CREATED, RX_DELETED: the peer's direction, set by its CREATE and DELETE;
  * * TX_CREATED, TX_DELETED: ours;
  * * GONE: both were deleted, or its circuit ended, or the link was lost;
- * * ENDING, CUT, SWEPT, UNLISTED: what is stacked on something ends, which may take more than one turn (stacked-ends.ts).
+ * * ENDING, CUT, SWEPT, UNLISTED: what is stacked on something ends, which may take more than one turn
+ *   (stacked-ends.ts).
  *
  * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
  */
@@ -242,7 +252,10 @@ export class Transaction<Data = unknown> {
     return (this.state & (TX_DELETED | ENDING)) !== 0;
   }
 
-  /** Nothing can be stacked on it any more: gone, or deleted in both directions, it or what it is stacked on, or its link is lost. */
+  /**
+   * Nothing can be stacked on it any more: gone, or deleted in both directions, it or what it is stacked on, or its
+   * link is lost.
+   */
   get ended(): boolean {
     return (
       (this.state & GONE) !== 0 ||

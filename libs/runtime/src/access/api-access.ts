@@ -15,8 +15,8 @@ export const API_CLIENT_NAMES: Readonly<Record<ApiRole, string>> = {
 export type MethodRole = ApiRole | 'anyone';
 
 /**
- * Every method of the API, by its path: ours as proto/ says (options.proto), and the standard ones. A method that is not
- * here is for nobody.
+ * Every method of the API, by its path: ours as proto/ says (options.proto), and the standard ones. A method that is
+ * not here is for nobody.
  */
 export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   ...OUR_ROLES,

@@ -157,8 +157,8 @@ export class RequestPace {
 
 /**
  * Paces the requests of unary and server-streaming methods. Streams of requests have back-pressure of their own. Health
- * checks and reflection take only short requests (public-requests.ts) and are not held up. To be put behind the gate, which says
- * who the user is.
+ * checks and reflection take only short requests (public-requests.ts) and are not held up. To be put behind the gate,
+ * which says who the user is.
  */
 export function paceRequests(pace: RequestPace): ServerInterceptor {
   // Nothing is put between the messages of other calls: the library uses only the interface.

@@ -1,4 +1,6 @@
-/** The variables that services of the product read, all of them. Made from their settings by `npm run docs:generate`. */
+/**
+ * The variables that services of the product read, all of them. Made from their settings by `npm run docs:generate`.
+ */
 export const PRODUCT_SETTINGS: ReadonlySet<string> = new Set([
   'SPANMESH_API_TLS_CA',
   'SPANMESH_API_TLS_CERT',

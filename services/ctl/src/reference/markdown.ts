@@ -24,8 +24,9 @@ const EXITS = 'exit codes';
 const PLACE = /^(## .+)$|^<!-- from the code: (.+) -->\n(?:[\s\S]*?\n)??<!-- end -->$/gm;
 
 /**
- * A page of Markdown with its places filled anew: `<!-- from the code: ping -->` … `<!-- end -->`, with one or more names of commands, as
- * typed, or of what all commands have in common. The name of a command that is only a group means those below it.
+ * A page of Markdown with its places filled anew: `<!-- from the code: ping -->` … `<!-- end -->`, with one or more
+ * names of commands, as typed, or of what all commands have in common. The name of a command that is only a group means
+ * those below it.
  * @throws Error: a command has no place or two, or a place names none.
  */
 export function fillPage(page: string, tree: CommandInfo): string {

@@ -60,9 +60,9 @@ const ORIGINS = {
  * that is opened in the meantime: deltas follow the snapshot, and may repeat what it says. Payloads are shared, not
  * copied.
  *
- * Until all is cut no command is obeyed, so relays change only by closing, or on demand; they count as opened before this Attach. Links of other
- * gateways that nothing here uses, and that are not withheld, are forgotten; the leader is told of all others, and says when they are gone.
- * `sliceUnits`: units of work between two `yield`s.
+ * Until all is cut no command is obeyed, so relays change only by closing, or on demand; they count as opened before
+ * this Attach. Links of other gateways that nothing here uses, and that are not withheld, are forgotten; the leader is
+ * told of all others, and says when they are gone. `sliceUnits`: units of work between two `yield`s.
  */
 export function cutSnapshot(tables: OpenTables, parts: StateChangeParts, sliceUnits = SLICE_UNITS): Job<void> {
   const { connections, lnkConns, links, remoteLinks, lastNumber } = tables;
@@ -116,7 +116,8 @@ function* cutting({ tables, open, parts, units }: Cutting): Job<void> {
   }
   for (const sources of open.remote) {
     for (const source of sources) {
-      // Links that are withheld stay known, or they would be relayed again, and be too many again, with each new leader.
+      // Links that are withheld stay known, or they would be relayed again, and be too many again, with each new
+      // leader.
       source.leaderKnows = !source.isOwnSpan && (source.isInUse || source.offerer?.isWithheld === true);
       if (source.leaderKnows) {
         parts.put('linksKnown', linkRef(source));

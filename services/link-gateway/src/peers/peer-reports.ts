@@ -27,7 +27,9 @@ export interface PeerReports {
   onDemandOpened(relay: Relay): void;
   /** A relay that was open on demand has closed, or topology wants it now. */
   onDemandClosed(relay: Relay): void;
-  /** Who offers links at other gateways that are not relayed here has changed; `read` says who it is when that is told. */
+  /**
+   * Who offers links at other gateways that are not relayed here has changed; `read` says who it is when that is told.
+   */
   offerersWithheld(read: () => readonly string[]): void;
 }
 

@@ -45,7 +45,10 @@ class RemoteOfferer implements ShareHolder, Offerer {
     return this.#told !== null;
   }
 
-  /** Its connections are those of other gateways, and stay. Topology hears of it, and wants the relays as before: no other in their place. */
+  /**
+   * Its connections are those of other gateways, and stay. Topology hears of it, and wants the relays as before: no
+   * other in their place.
+   */
   close(_reason: 'receive-limit' | 'share', { resource, bound, principal, held, limit }: PoolLimit): void {
     if (this.#told !== null) return;
     const { shares, endings, withholds, changed } = this.#deps;

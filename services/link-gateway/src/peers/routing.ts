@@ -20,8 +20,8 @@ export interface RelayRouting {
   /** circuit: a peer sends a one-way message on a relay; `relay` as above. */
   oneWay(relay: Relay | null, frame: Frame): void;
   /**
-   * A relay is about to close, or is lost with its connection: what runs over it ends on the far side, too. What of that is to be done before
-   * the relay's DELETE goes out; null: nothing.
+   * A relay is about to close, or is lost with its connection: what runs over it ends on the far side, too. What of
+   * that is to be done before the relay's DELETE goes out; null: nothing.
    */
   closing(relay: Relay): EndingJob | null;
 }

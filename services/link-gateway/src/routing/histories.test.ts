@@ -36,7 +36,7 @@ describe.each([
       fc.asyncProperty(histories, (steps) => play(dialect, gateways, steps)),
       { numRuns: 100, timeout: 60_000, examples: BROKEN.map((steps): [typeof steps] => [steps]) },
     );
-    // On a busy machine a hundred histories take minutes, and a single one may stand for 20 s: `timeout` is for one that
-    // hangs.
+    // On a busy machine a hundred histories take minutes, and a single one may stand for 20 s: `timeout` is for one
+    // that hangs.
   }, 900_000);
 });

@@ -54,7 +54,10 @@ export class World {
   targetsAway = false;
   readonly log: Record<string, unknown>[] = [];
   readonly #metrics = new Map<Volconf, Metrics>();
-  /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
+  /**
+   * Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the
+   * registry.
+   */
   readonly unregistered = new Set<FakeGateway>();
   /** Gateways whose entry in the registry says that they are going to stop. */
   readonly draining = new Set<FakeGateway>();

@@ -153,7 +153,10 @@ export class LookUps {
     this.#waiting--;
   }
 
-  /** The waiter gets no addresses. The job ends with its last waiter, and leaves the queue of an asker with its last one. */
+  /**
+   * The waiter gets no addresses. The job ends with its last waiter, and leaves the queue of an asker with its last
+   * one.
+   */
   #refuse(job: Job, waiter: Waiter, why: 'given-up' | 'too-many'): void {
     if (!job.waiters.delete(waiter)) return;
     waiter.reject(new LinkGatewayError('look-up', { why }));
