@@ -6,7 +6,7 @@ import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { TRACE_CONTEXT_BYTES } from '@spanmesh/runtime/trace/trace-context';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { OpenTables } from '../peers/open-tables.ts';
-import type { LnkConn, Peer } from '../peers/peer.ts';
+import type { Link, LnkConn, Peer } from '../peers/peer.ts';
 import { RelaySource } from '../peers/peer.ts';
 import { CommandRunner } from './commands.ts';
 
@@ -115,6 +115,7 @@ describe('commands of topology', () => {
     const [one] = [remote(1), remote(2), remote(3)];
     one.leaderKnows = true;
     const gone = [1, 9, 2].map((number) => ({ gateway: THERE, link: number }));
+    tables.links.set(3, { source: new RelaySource('', 3, 'linkid', PAYLOAD) } as Link);
     closing = 256 - 1;
     expect(obey({ linksGone: [...gone, { gateway: '', link: 3 }] })).toEqual([0, 3, 256, 3, 256, 0]);
     expect(done).toEqual([`close all of ${THERE}:1`, `close all of ${THERE}:2`]);
@@ -133,8 +134,9 @@ describe('commands of topology', () => {
   it('open relays and close them, and then the shares are enforced', () => {
     remote(1);
     for (const id of [11, 12]) lnkConn(id);
+    // Without tracing a trace is of no use.
     lnkConn(13, 'circuit');
-    obey({ relays: [relayOf(1, [11, 12, 13, 99], [12, 98])] }, 7);
+    obey({ relays: [{ ...relayOf(1, [11, 12, 13, 99], [12, 98]), trace: TRACE }] }, 7);
     expect(done).toEqual([
       `open ${THERE}:1 on 11 by 7`,
       `open ${THERE}:1 on 12 by 7`,
@@ -157,7 +159,9 @@ describe('commands of topology', () => {
     lnkConn(11);
     const many = Array.from({ length: 200 }, () => 11);
     expect(obey({ relays: [relayOf(1, many, many.slice(0, 54))] })).toEqual([0, 0]);
-    expect(obey({ relays: [relayOf(1, many, many.slice(0, 55)), relayOf(1, many)] })).toEqual([0, 0, 256]);
+    expect(obey({ relays: [relayOf(1, many, many.slice(0, 55)), relayOf(1, many, many.slice(0, 54))] })).toEqual([
+      0, 0, 256,
+    ]);
     expect(obey({ relays: [relayOf(1, many), relayOf(1, many), relayOf(1, many)] })).toEqual([0, 0, 402]);
   });
 
