@@ -165,6 +165,8 @@ describe("a transaction of a client's route", () => {
 
   it('is opened once by each side, closed once, and silent afterwards', () => {
     const { say, opens, got, node, deliver } = world();
+    const flags = invalid('A command has no flags: bits 0 to 23 only.');
+    expect(() => say({ transaction: 1, create: true, command: COMMAND | REPLY })).toThrow(flags);
     expect(() => say({ transaction: 1, create: true, delete: true, abort: true })).toThrow(
       invalid('Transaction 1: what is not open cannot be aborted.'),
     );

@@ -123,13 +123,13 @@ export class ClientRoute implements LocalRouteHandlers {
    */
   halfClose(): void {
     this.#halfClosed = true;
-    for (const one of [...this.#all()]) if (!one.deleted) this.#abort(one);
+    // Nothing happens to those that it has closed.
+    for (const one of [...this.#all()]) this.#abort(one);
     this.#checkDone();
   }
 
   /** The client is gone, or the stream has ended: open transactions are aborted towards the node. */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
     this.#own.clear();
     this.#nodes.clear();
