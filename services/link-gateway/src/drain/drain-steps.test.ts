@@ -20,7 +20,11 @@ class FakePeer {
     },
   };
 
-  constructor(readonly id: number) {}
+  readonly id: number;
+
+  constructor(id: number) {
+    this.id = id;
+  }
 
   get peer(): Peer {
     return this as unknown as Peer;
