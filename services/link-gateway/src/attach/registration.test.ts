@@ -76,7 +76,6 @@ describe('a gateway shows itself', () => {
     await until(async () => ((await entry()) as { boot: string }).boot === IDENTITY.boot);
   });
 
-  // Causes: line the registry of gateways cannot be reached; it is tried again
   it('as soon as the store is back, which is tried each second and logged once', async () => {
     away = 2;
     await registration.start();
