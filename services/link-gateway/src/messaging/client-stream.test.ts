@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClientStream } from './client-stream.ts';
@@ -172,7 +172,7 @@ describe('a client that has much to take', () => {
     expect([client.stream.isHigh, low, client.clock.pending]).toEqual([false, 1, 0]);
     const { length } = client.written;
     client.stream.end();
-    client.stream.fail({ name: 'late' } as ApiError);
+    client.stream.fail(new ApiError(status.INTERNAL, 'late'));
     client.say(99, 1);
     client.take();
     expect([client.written.length, client.ended, client.error, client.clock.pending]).toEqual([length, false, null, 0]);
