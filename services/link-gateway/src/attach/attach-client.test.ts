@@ -18,6 +18,8 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
+import { TRACE_CONTEXT_BYTES } from '@spanmesh/runtime/trace/trace-context';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
@@ -140,7 +142,15 @@ class Host implements AttachHost {
   }
 }
 
-async function setup({ clock = systemClock, own = 1 }: { clock?: Clock; own?: number } = {}) {
+async function setup({
+  clock = systemClock,
+  own = 1,
+  tracer = null,
+}: {
+  clock?: Clock;
+  own?: number;
+  tracer?: Tracer | null;
+} = {}) {
   const leader = new Leader();
   await leader.start();
   const host = new Host();
@@ -174,7 +184,7 @@ async function setup({ clock = systemClock, own = 1 }: { clock?: Clock; own?: nu
   });
   const client = new AttachClient(
     { installation: 'here' },
-    { clock, logger: lines, host, reports, locator, random: () => 0, protocol: rule },
+    { clock, logger: lines, host, reports, locator, random: () => 0, protocol: rule, tracing: { tracer } },
   );
   locator.onChange(() => client.leaderChanged());
   cleanups.push(() => client.stop());
@@ -837,5 +847,61 @@ describe('stopping', () => {
     await client.stop();
     await cancelled;
     expect(leader.streams).toHaveLength(1);
+  });
+});
+
+describe('the trace of an attach', () => {
+  it('is a step of the trace of the leader, from Welcome until the snapshot is written or the stream has ended', async () => {
+    const begun: unknown[] = [];
+    const ended: unknown[] = [];
+    const context = Buffer.alloc(TRACE_CONTEXT_BYTES, 1);
+    const tracer = {
+      begin: (name, { parent, attributes } = {}) => {
+        begun.push([name, parent && Buffer.from(parent), attributes]);
+        return { context, end: (why?: string) => void ended.push(why ?? 'in order') } as Step;
+      },
+    } as Tracer;
+    const { leader, client, host } = await setup({ tracer });
+    client.start();
+    const { stream, requests } = await leader.stream(1);
+    const welcome = { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false };
+    stream.write({ welcome: { ...welcome, trace: context } });
+    await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    const attributes = { 'spanmesh.gateway': 'a.0123abcd', 'spanmesh.leader': leader.address, 'spanmesh.epoch': 3 };
+    expect(begun).toEqual([['gateway attaches', context, attributes]]);
+    expect(ended).toEqual(['in order']);
+    stream.end();
+    const again = await leader.stream(2);
+    expect(ended).toEqual(['in order']);
+    host.slices = 100_000;
+    again.stream.write({ welcome });
+    await leader.until(() => host.happened.includes('slice 0'));
+    expect(begun.at(-1)).toEqual(['gateway attaches', null, attributes]);
+    again.stream.end();
+    await leader.stream(3);
+    expect(ended).toEqual(['in order', 'the stream has ended']);
+  });
+});
+
+describe('the loss of a leader', () => {
+  // Causes: line not attached to topology
+  it.each([
+    [status.ABORTED, 'info'],
+    [status.CANCELLED, 'info'],
+    [status.FAILED_PRECONDITION, 'info'],
+    [status.INTERNAL, 'warn'],
+    [null, 'info'],
+  ])('is logged, and is nothing to warn of if the leader stops (%s: %s)', async (code, level) => {
+    const { stream, log, leader, client } = await attached();
+    if (code === null) stream.end();
+    else stream.emit('error', Object.assign(new Error('gone'), { code, details: 'this is why' }));
+    await leader.stream(2);
+    expect(client.attachedOnce).toBe(true);
+    expect(log.filter(({ msg }) => msg === 'not attached to topology')).toMatchObject([
+      { level, topology: leader.address, code: code === null ? 'none' : status[code] },
+    ]);
+    expect(log.filter(({ msg }) => msg === 'attached to topology')).toMatchObject([
+      { level: 'info', epoch: 3, leader: '9', protocol: 1 },
+    ]);
   });
 });

@@ -17,8 +17,8 @@ import type { GatewayShares } from '../shares/gateway-shares.ts';
 
 export interface CommandRunnerDependencies {
   readonly tables: OpenTables;
-  readonly relays: Relays;
-  readonly metrics: GatewayMetrics;
+  readonly relays: Pick<Relays, 'open' | 'closePair' | 'closingAllOf'>;
+  readonly metrics: Pick<GatewayMetrics, 'commandsStale'>;
   readonly shares: Pick<GatewayShares, 'enforceRelays' | 'isOverRelays'>;
   readonly offerers: Pick<RemoteOfferers, 'learn'>;
   readonly prober: Pick<Prober, 'probe'>;

@@ -1,10 +1,11 @@
+import { Client } from '@grpc/grpc-js';
 import { type EventReportsServer, EventReportsService } from '@spanmesh/proto/v1/event_report';
 import { Event, EventKind } from '@spanmesh/proto/v1/events';
 import { encodeReport } from '@spanmesh/runtime/events/event-report';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EventReporter, MAX_REPORTS } from './event-reporter.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -70,5 +71,30 @@ describe('A gateway without NATS', () => {
       .toBe(true);
     for (const answer of held) answer();
     expect(heard).not.toContain(`${MAX_REPORTS}`);
+  });
+
+  it('reports nothing any more once it has stopped, and closes its channels', async () => {
+    const close = vi.spyOn(Client.prototype, 'close');
+    cleanups.push(() => vi.restoreAllMocks());
+    const [one, two] = [await leader(), await leader()];
+    let { address } = one;
+    const reports = reporter(() => address);
+    reports.report(report('a'));
+    await expect.poll(() => one.heard).toEqual(['a']);
+    reports.report(report('b'));
+    await expect.poll(() => one.heard).toEqual(['a', 'b']);
+    expect(close).not.toHaveBeenCalled();
+    address = two.address;
+    reports.report(report('c'));
+    expect(close).toHaveBeenCalledOnce();
+    await expect.poll(() => two.heard).toEqual(['c']);
+    reports.stop();
+    expect(close).toHaveBeenCalledTimes(2);
+    address = one.address;
+    reports.report(report('d'));
+    expect(close).toHaveBeenCalledTimes(2);
+    const last = reporter(() => address);
+    last.report(report('e'));
+    await expect.poll(() => one.heard).toEqual(['a', 'b', 'e']);
   });
 });

@@ -99,4 +99,57 @@ describe('whom a gateway asks to be taken on', () => {
     locator.leads('l:1', ['', 'x', ...Array.from({ length: 20 }, (_, i) => `r:${i + 1}`)]);
     expect(round(locator)).toHaveLength(1 + MAX_REPLICAS - 2);
   });
+
+  it('is asked for a longer time if the lease or another replica names it, until it has taken the gateway on', async () => {
+    const { locator, lease, changed } = setup(['a:1']);
+    const first = changed();
+    await lease('l:1');
+    await first;
+    expect([locator.isNamed('l:1'), locator.isNamed('a:1')]).toEqual([true, false]);
+    locator.doesNotLead('h:1');
+    expect([locator.isNamed('h:1'), locator.isExhausted]).toEqual([true, false]);
+    expect(round(locator)).toEqual(['h:1', 'l:1', 'a:1']);
+    locator.doesNotLead('');
+    expect(round(locator)).toEqual(['h:1', 'l:1', 'a:1']);
+    locator.leads('a:1', []);
+    // The round begins anew.
+    expect([locator.isNamed('h:1'), locator.address(), locator.isExhausted]).toEqual([false, 'a:1', false]);
+    expect(round(locator)).toEqual(['l:1', 'a:1']);
+    locator.doesNotLead('h:2');
+    const second = changed();
+    await lease('l:2');
+    await second;
+    expect([locator.isNamed('h:2'), locator.address(), locator.isExhausted]).toEqual([false, 'l:2', false]);
+  });
+
+  it('does not change when the lease names the same holder again', async () => {
+    const { locator, lease } = setup();
+    let changes = 0;
+    locator.onChange(() => changes++);
+    await lease('l:1');
+    await expect.poll(() => changes).toBe(1);
+    await lease('l:1');
+    await lease('');
+    await lease('l:1');
+    expect([changes, locator.address()]).toEqual([1, 'l:1']);
+  });
+
+  it('does not change any more once the locator has stopped, though it was just begun', async () => {
+    const { locator, lease } = setup(['a:1']);
+    await locator.stop();
+    await lease('l:1');
+    expect(locator.address()).toBe('a:1');
+    const other = setup(['a:1']);
+    await other.lease('l:1');
+    expect(other.locator.address()).toBe('l:1');
+    await other.locator.stop();
+    await other.lease('l:2');
+    expect(other.locator.address()).toBe('l:1');
+  });
+
+  it('is an address of the setting where no lease can be read', () => {
+    const locator = new TopologyLocator({ addresses: () => ['a:1'] }, { bus: null, clock: new FakeClock() });
+    locator.start();
+    expect([locator.address(), round(locator)]).toEqual(['a:1', ['a:1']]);
+  });
 });

@@ -68,6 +68,8 @@ export interface ClientRouteDependencies {
   readonly onLost: (reason: LostReason) => void;
   /** The client has closed its side of the stream, and all its transactions are over. */
   readonly onDone: () => void;
+  /** Transactions of the node are numbered from the number after this one; 0 unless given. */
+  readonly lastNodeNumber?: number;
 }
 
 /**
@@ -81,7 +83,7 @@ export class ClientRoute implements LocalRouteHandlers {
   readonly #deps: ClientRouteDependencies;
   readonly #own = new Map<number, ClientTransaction>();
   readonly #nodes = new Map<number, ClientTransaction>();
-  #lastNodeNumber = 0;
+  #lastNodeNumber: number;
   /** Null until `attach`. */
   #route: LocalRoute | null = null;
   #halfClosed = false;
@@ -91,6 +93,7 @@ export class ClientRoute implements LocalRouteHandlers {
     this.#rules = rules;
     this.#deps = deps;
     this.pressure = deps.stream;
+    this.#lastNodeNumber = deps.lastNodeNumber ?? 0;
   }
 
   /** Gives it the open route. Must be called before anything else. */
@@ -120,13 +123,13 @@ export class ClientRoute implements LocalRouteHandlers {
    */
   halfClose(): void {
     this.#halfClosed = true;
-    for (const one of [...this.#all()]) if (!one.deleted) this.#abort(one);
+    // Nothing happens to those that it has closed.
+    for (const one of [...this.#all()]) this.#abort(one);
     this.#checkDone();
   }
 
   /** The client is gone, or the stream has ended: open transactions are aborted towards the node. */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
     this.#own.clear();
     this.#nodes.clear();
@@ -169,9 +172,7 @@ export class ClientRoute implements LocalRouteHandlers {
 
   /** @internal The transaction is over in both directions. */
   gone(one: ClientTransaction): void {
-    const all = one.openedByNode ? this.#nodes : this.#own;
-    // The client may have used the number for a new transaction already.
-    if (all.get(one.number) === one) all.delete(one.number);
+    (one.openedByNode ? this.#nodes : this.#own).delete(one.number);
     this.#checkDone();
   }
 

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClientStream } from './client-stream.ts';
@@ -144,5 +144,50 @@ describe('the messages that wait for a client', () => {
     expect(client.order).toHaveLength(30);
     expect(client.ended).toBe(true);
     expect(client.clock.pending).toBe(0);
+  });
+});
+
+describe('a client that has much to take', () => {
+  it('has all in order, when thousands of messages have waited for it', () => {
+    const client = new SlowClient();
+    const count = 5000;
+    for (let n = 0; n < count; n++) client.say(n, 1000);
+    expect(client.stream.bytes).toBe(count * 1000);
+    for (let taken = 1; taken <= count; taken++) {
+      client.take();
+      if (taken % 500 === 0) expect(client.stream.bytes).toBe((count - taken) * 1000);
+    }
+    expect(client.order).toEqual(Array.from({ length: count }, (_, n) => n));
+    expect([client.inFlight, client.clock.pending, client.stream.isHigh]).toEqual([0, 0, false]);
+    expect(client.stuck).toBeNull();
+  });
+
+  it('has nothing more after the end of its stream, and holds up nobody', () => {
+    const client = new SlowClient();
+    for (let n = 0; n < 60; n++) client.say(n, 10_000);
+    expect(client.stream.isHigh).toBe(true);
+    let low = 0;
+    client.stream.onceLow(() => low++);
+    client.stream.abandon();
+    expect([client.stream.isHigh, low, client.clock.pending]).toEqual([false, 1, 0]);
+    const { length } = client.written;
+    client.stream.end();
+    client.stream.fail(new ApiError(status.INTERNAL, 'late'));
+    client.say(99, 1);
+    client.take();
+    expect([client.written.length, client.ended, client.error, client.clock.pending]).toEqual([length, false, null, 0]);
+  });
+
+  it('is said to read too slowly, with the bounds', () => {
+    const [slow, stuck] = [new SlowClient(), new SlowClient()];
+    slow.say(0, CLIENT_LIMIT_BYTES);
+    expect(slow.stuck).toBeNull();
+    slow.say(1, 1);
+    expect(slow.stuck).toMatchObject({ details: 'More than 8388608 bytes wait for this client: read faster.' });
+    stuck.say(0, 1);
+    stuck.clock.advance(CLIENT_STALL_MS);
+    expect(stuck.stuck).toMatchObject({
+      details: 'This client has read nothing for 10000 ms while messages wait for it.',
+    });
   });
 });

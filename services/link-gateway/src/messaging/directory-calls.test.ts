@@ -1,5 +1,10 @@
-import { status } from '@grpc/grpc-js';
-import { DirectoryService, type FindClusterRequest } from '@spanmesh/proto/v1/directory';
+import { Client, status } from '@grpc/grpc-js';
+import {
+  DirectoryService,
+  type FindClusterRequest,
+  type FindNodeRequest,
+  FindNodeResponse,
+} from '@spanmesh/proto/v1/directory';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
@@ -7,7 +12,7 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { LimitsHit } from '@spanmesh/runtime/shares/limits-hit';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DirectoryCalls } from './directory-calls.ts';
 import { ASK_AGAIN_MS, MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
 
@@ -162,5 +167,42 @@ it('are asked again, of the leader and with the id that the gateway has then, wh
   expect([asked, calls.waiting]).toEqual([['first gw.1', 'second gw.2'], 1]);
   calls.stop();
   await expect(waits).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  for (const server of servers) await server.stop(0);
+});
+
+it('about nodes are asked with the id of the gateway, over one channel to the leader, which is closed after it', async () => {
+  const close = vi.spyOn(Client.prototype, 'close');
+  const logger = createLogger({ level: 'silent', service: 'test' });
+  const asked: FindNodeRequest[] = [];
+  const servers: GrpcServer[] = [];
+  const replica = async (): Promise<string> => {
+    const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+    server.addService(DirectoryService, {
+      findCluster: () => {},
+      findNode: (
+        { request }: { readonly request: FindNodeRequest },
+        answer: (error: null, found: FindNodeResponse) => void,
+      ) => {
+        asked.push(request);
+        answer(null, FindNodeResponse.fromPartial({ lagMs: asked.length }));
+      },
+    });
+    servers.push(server);
+    return `127.0.0.1:${await server.start()}`;
+  };
+  let leader = await replica();
+  const deps = { clock: new FakeClock(), logger };
+  const calls = new DirectoryCalls({ gateway: () => 'gw.1', address: () => leader }, deps);
+  const node = { key: undefined, dialect: Dialect.DIALECT_LINKID, clusterId: cluster(1).id, node: 'disk0' };
+  const ask = () => calls.findNode(node, { signal: new AbortController().signal, principal: 'a' });
+  expect([(await ask()).lagMs, (await ask()).lagMs]).toEqual([1, 2]);
+  expect([asked[0], close.mock.calls.length, calls.waiting]).toEqual([{ node, gateway: 'gw.1' }, 0, 0]);
+  leader = await replica();
+  expect((await ask()).lagMs).toBe(3);
+  expect(close).toHaveBeenCalledOnce();
+  calls.stop();
+  expect(close).toHaveBeenCalledTimes(2);
+  await expect(ask()).rejects.toMatchObject({ details: 'This gateway stops: use another one.' });
+  vi.restoreAllMocks();
   for (const server of servers) await server.stop(0);
 });

@@ -1,5 +1,7 @@
+import { getEventListeners } from 'node:events';
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { describe, expect, it } from 'vitest';
 import { ASK_AGAIN_MS } from './limits.ts';
 import { Question } from './question.ts';
@@ -12,6 +14,7 @@ function world() {
   const clock = new FakeClock();
   const calls: { done(error: ServiceError | null, answer?: string): void; cancelled: boolean }[] = [];
   let over = 0;
+  let left = 0;
   const question = new Question<string>(
     (done) => {
       const call = { done: (error: ServiceError | null, answer?: string) => done(error, answer), cancelled: false };
@@ -22,9 +25,9 @@ function world() {
         },
       };
     },
-    { clock, onOver: () => over++, onLeft: () => {} },
+    { clock, onOver: () => over++, onLeft: () => left++ },
   );
-  return { clock, calls, question, over: () => over };
+  return { clock, calls, question, over: () => over, left: () => left };
 }
 
 const forever = () => new AbortController().signal;
@@ -74,5 +77,87 @@ describe('a question to topology', () => {
     two.abort();
     await expect(answers[1]).rejects.toMatchObject({ code: status.CANCELLED });
     expect([clock.pending, over()]).toEqual([0, 1]);
+  });
+
+  it('knows who waits for its answer, the one that has waited longest first', async () => {
+    const { question, left } = world();
+    const [a, b] = [new AbortController(), new AbortController()];
+    expect([question.first, question.isAskedBy('a')]).toEqual([null, false]);
+    const asked = [question.ask('a', a.signal), question.ask('a', forever()), question.ask('b', b.signal)];
+    for (const { answer } of asked) answer.catch(() => {});
+    expect([question.first, question.isAskedBy('a'), question.isAskedBy('b')]).toEqual(['a', true, true]);
+    a.abort();
+    expect([question.first, question.isAskedBy('a'), left()]).toEqual(['a', true, 1]);
+    const gone = new ApiError(status.RESOURCE_EXHAUSTED, 'another one needs it');
+    asked[1]?.giveUp(gone);
+    asked[1]?.giveUp(gone);
+    await expect(asked[1]?.answer).rejects.toBe(gone);
+    expect([question.first, question.isAskedBy('a'), left()]).toEqual(['b', false, 2]);
+    // The last one: nobody is left to be told.
+    b.abort();
+    expect([question.first, question.isAskedBy('b'), left()]).toEqual([null, false, 2]);
+  });
+
+  it('is given up for all callers of one user, not for others', async () => {
+    const { question, over, calls } = world();
+    const [one, two, other] = ['a', 'a', 'b'].map((principal) => question.ask(principal, forever()).answer);
+    const gone = new ApiError(status.RESOURCE_EXHAUSTED, 'others need it');
+    question.giveUpAll('a', gone);
+    await expect(one).rejects.toBe(gone);
+    await expect(two).rejects.toBe(gone);
+    expect([over(), question.first]).toEqual([0, 'b']);
+    calls[0]?.done(null, 'there');
+    expect(await other).toBe('there');
+  });
+
+  it('is over once, and leaves nothing, however it ends', async () => {
+    const answered = world();
+    const signal = forever();
+    const answer = answered.question.ask('a', signal).answer;
+    answered.calls[0]?.done(null, 'there');
+    answered.question.fail(new ApiError(status.UNAVAILABLE, 'too late'));
+    answered.calls[0]?.done(failure(status.UNAVAILABLE));
+    expect(await answer).toBe('there');
+    expect([answered.over(), answered.clock.pending, answered.question.first]).toEqual([1, 0, null]);
+    expect(answered.calls[0]?.cancelled).toBe(false);
+
+    const failed = world();
+    const waits = failed.question.ask('a', signal).answer;
+    const stopping = new ApiError(status.UNAVAILABLE, 'stopping');
+    failed.question.fail(stopping);
+    failed.calls[0]?.done(failure(status.CANCELLED));
+    await expect(waits).rejects.toBe(stopping);
+    expect([failed.over(), failed.clock.pending, failed.question.first]).toEqual([1, 0, null]);
+    expect(failed.calls[0]?.cancelled).toBe(true);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('is asked again soon if it is said so, and at once by nobody while it waits', async () => {
+    const { clock, calls, question } = world();
+    question.again();
+    const answer = question.ask('a', forever()).answer;
+    question.again();
+    expect(calls[0]?.cancelled).toBe(true);
+    calls[0]?.done(failure(status.CANCELLED));
+    const other = question.ask('b', forever()).answer;
+    question.again();
+    expect([calls.length, clock.pending]).toEqual([1, 1]);
+    clock.advance(ASK_AGAIN_MS);
+    // An answer without anything in it is no answer.
+    calls[1]?.done(null);
+    clock.advance(ASK_AGAIN_MS);
+    calls[2]?.done(null, 'there');
+    expect([await answer, await other, calls.length]).toEqual(['there', 'there', 3]);
+  });
+
+  it('says why topology refuses it, and that a caller has left', async () => {
+    const { calls, question } = world();
+    const leaves = new AbortController();
+    const gone = question.ask('a', leaves.signal).answer;
+    const answer = question.ask('a', forever()).answer;
+    leaves.abort();
+    await expect(gone).rejects.toMatchObject({ details: 'Nobody waits for the answer any more.' });
+    calls[0]?.done(failure(status.UNIMPLEMENTED));
+    await expect(answer).rejects.toMatchObject({ code: status.UNIMPLEMENTED, details: 'UNIMPLEMENTED' });
   });
 });

@@ -80,7 +80,7 @@ export class Question<Answer> {
     };
     this.#askers.add(asker);
     this.#principals.set(principal, (this.#principals.get(principal) ?? 0) + 1);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     if (this.#call === null && this.#timer === null) this.#begin();
     return { answer: promise, giveUp: (error) => this.#leave(asker, error) };
   }

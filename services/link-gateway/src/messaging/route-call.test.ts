@@ -287,3 +287,101 @@ describe('an open route', () => {
     expect(stream.error).toMatchObject({ code: status.UNAVAILABLE });
   });
 });
+
+describe('a client that does not keep to the order of messages', () => {
+  it.each<[string, (stream: FakeCall) => void, string]>([
+    ['sends another message first', (stream) => stream.say({ transaction: 1 }), 'The first message must be open.'],
+    ['closes its side first', (stream) => void stream.emit('end'), 'The first message must be open.'],
+    ['names no node', (stream) => void stream.emit('data', { open: { node: undefined, waitMs: 0 } }), ''],
+  ])('is refused: it %s', async (_what, does, details) => {
+    const { start, clock, over } = world();
+    const { stream } = start();
+    does(stream);
+    await turn();
+    expect(stream.error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(stream.error?.details).toContain(details);
+    expect([clock.pending, over(), stream.reading]).toEqual([0, 1, true]);
+  });
+
+  it('is refused when it opens the route twice, whether it waits for it or has it', async () => {
+    const { start, opened } = world();
+    const { stream } = start();
+    stream.open();
+    stream.open();
+    const details = 'After open, send routed messages only.';
+    expect(stream.error).toMatchObject({ code: status.INVALID_ARGUMENT, details });
+    const other = await opened();
+    other.stream.open();
+    expect(other.stream.error).toMatchObject({ details });
+  });
+
+  it('may wait as long as is allowed, and is told how long it has waited', async () => {
+    const { start, clock, asked } = world();
+    const [long, short] = [start(), start()];
+    long.stream.open(MAX_ROUTE_WAIT_MS);
+    short.stream.open(1500);
+    await turn();
+    expect(long.stream.error).toBeNull();
+    clock.advance(1500);
+    await turn();
+    const details =
+      'There was no way to the node within 1.5 s: `spanmesh nodes` (ListNodes) shows the nodes that there are.';
+    expect(short.stream.error).toMatchObject({ details });
+    expect(asked.map(({ aborted }) => aborted)).toEqual([false, true]);
+    long.stream.emit('cancelled');
+    await turn();
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a client that says no more', () => {
+  it('because it has closed its side, while it waits: its route is opened, and ends at once, for it can send nothing', async () => {
+    const { start, find, metrics, over } = world();
+    const { stream } = start();
+    stream.open();
+    stream.emit('end');
+    expect(stream.ended).toBe(false);
+    await find();
+    expect([stream.sent.length, stream.ended, stream.error]).toEqual([1, true, null]);
+    expect([metrics.routes, metrics.routesOpened, over()]).toEqual([0, 1, 1]);
+  });
+
+  it('of an open route: the route ends when its transactions are over', async () => {
+    const { opened, metrics, routes, over } = world();
+    const { stream } = await opened();
+    stream.say({ transaction: 1, create: true, delete: true });
+    stream.emit('end');
+    expect([stream.ended, metrics.routes, routes[0]?.isOpen]).toEqual([false, 1, true]);
+    // Lost with its route is over, too: the client is told so, and there is nothing else to tell.
+    routes[0]?.routeGone();
+    expect(stream.sent.at(-1)).toMatchObject({ routed: { transaction: 1, abort: true } });
+    expect([stream.ended, stream.error]).toEqual([true, null]);
+    expect([metrics.routes, metrics.routesLost, over()]).toEqual([0, 0, 1]);
+  });
+
+  it.each([
+    ['link', 'The link that the route used is gone: open another route.'],
+    ['trunk', 'The gateway that holds the link cannot be reached any more: open another route.'],
+    ['return-path', 'The node takes no answers over this link any more: open another route.'],
+  ])('is told otherwise why the route is lost: %s', async (why, details) => {
+    const { opened, routes, metrics } = world();
+    const { stream } = await opened();
+    const [route] = routes;
+    if (why === 'link') route?.linkClosing();
+    else if (why === 'trunk') route?.routeGone();
+    else route?.returnPathClosing();
+    expect(stream.error).toMatchObject({ code: status.UNAVAILABLE, details });
+    expect(metrics.routesLost).toBe(1);
+  });
+
+  it('or has gone while topology is asked again: nothing is left', async () => {
+    const { start, find, clock, over } = world({ reachable: [] });
+    const { stream } = start();
+    stream.open();
+    await find();
+    expect(clock.pending).toBe(2);
+    stream.emit('cancelled');
+    await turn();
+    expect([clock.pending, over(), stream.error]).toEqual([0, 1, null]);
+  });
+});

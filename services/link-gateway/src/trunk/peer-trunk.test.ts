@@ -5,14 +5,26 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LinkGatewayError, type TrunkFault } from '../gateway-error.ts';
-import { FIRST_BACKOFF_MS, LOST_BACKOFF_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
+import {
+  FIRST_BACKOFF_MS,
+  LOG_INTERVAL_MS,
+  LOST_BACKOFF_MS,
+  MAX_BACKOFF_MS,
+  OPEN_TIMEOUT_MS,
+  UNREACHABLE_AFTER_MS,
+} from './limits.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Tokens } from './tokens.ts';
 import { FakeTerminal } from './trunk.fixture.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
 
-const logger = createLogger({ level: 'silent', service: 'test' });
+let log: Record<string, unknown>[] = [];
+const logger = createLogger({
+  level: 'info',
+  service: 'test',
+  destination: { write: (line: string) => void log.push(JSON.parse(line)) },
+});
 
 describe('a trunk that cannot be opened', () => {
   let clock: FakeClock;
@@ -32,6 +44,7 @@ describe('a trunk that cannot be opened', () => {
     asked = [];
     answer = 'unreachable';
     told = [];
+    log = [];
     trunk = make('b.00000001');
   });
 
@@ -174,6 +187,61 @@ describe('a trunk that cannot be opened', () => {
     expect(trunk.isUnreachable).toBe(true);
     trunk.close('gone');
     expect([trunk.isUnreachable, clock.pending]).toEqual([false, 0]);
+  });
+
+  it('is in the log once in a while, with the reason', async () => {
+    trunk.listed('192.0.2.1:1');
+    use();
+    await advance(clock, 1000);
+    expect(asked.length).toBeGreaterThan(2);
+    expect(log).toMatchObject([
+      { level: 'warn', msg: 'trunk cannot be opened', peer: 'b.00000001', reason: 'not-opened', error: 'unreachable' },
+    ]);
+    await advance(clock, LOG_INTERVAL_MS + MAX_BACKOFF_MS);
+    expect(log).toHaveLength(2);
+    expect(log[1]?.suppressed).toBeGreaterThan(1);
+  });
+
+  it('is in the log as closed when that is meant, and as stopping whatever ends it then', async () => {
+    answer = null;
+    trunk.listed('192.0.2.1:1');
+    use();
+    trunk.finish();
+    await settle();
+    expect([trunk.kind, metrics.lost.stopping, metrics.lost['not-opened']]).toEqual(['closed', 1, 0]);
+    expect(log).toMatchObject([{ level: 'info', msg: 'trunk closed', reason: 'stopping' }]);
+    expect([clock.pending, told]).toEqual([0, []]);
+  });
+
+  it('under another id of this gateway is as new: nothing waits, and the next use opens it at once', async () => {
+    trunk.renamed();
+    expect([trunk.kind, told]).toEqual(['idle', []]);
+    answer = null;
+    trunk.listed('192.0.2.1:1');
+    const route = use();
+    trunk.renamed();
+    await settle();
+    expect([trunk.kind, route?.ended, told, clock.pending]).toEqual(['idle', true, ['changed', 'down'], 0]);
+    expect([metrics.lost.renamed, metrics.lost['not-opened'], trunk.openCount]).toEqual([1, 0, 0]);
+    expect([trunk.queuedBytes, trunk.traffic, trunk.isEstablished]).toEqual([0, null, false]);
+    expect(use()).not.toBeNull();
+    expect(asked).toHaveLength(2);
+  });
+
+  it('is expected no longer than OPEN_TIMEOUT_MS, and then is down if somebody waits for it', async () => {
+    answer = null;
+    trunk = make('0.00000001');
+    trunk.listed('192.0.2.1:1');
+    const route = use();
+    await advance(clock, 100);
+    trunk.asked();
+    expect([trunk.kind, trunk.openCount, trunk.queuedBytes > 0]).toEqual(['expecting', 1, true]);
+    await advance(clock, OPEN_TIMEOUT_MS - 1);
+    expect([trunk.kind, use() === route]).toEqual(['expecting', true]);
+    await advance(clock, 1);
+    expect([trunk.kind, route?.ended, use()]).toEqual(['down', true, null]);
+    expect(log).toMatchObject([{ error: 'timeout', why: 'the other side did not connect' }]);
+    expect(metrics.lost['not-opened']).toBe(1);
   });
 
   describe('that the other side asks for', () => {

@@ -10,6 +10,11 @@ export class RouteTable {
   /** Routes that we opened, by link, then by destination; few have both in common. */
   readonly #own = new Map<number, Map<number, Route[]>>();
 
+  /** Routes, and links with routes of this side, that are kept; 0: nothing is left. */
+  get kept(): number {
+    return this.#transactions.size + this.#own.size;
+  }
+
   /** A copy of the list of all route transactions. */
   all(): Transaction<Route>[] {
     return [...this.#transactions.values()];
@@ -27,7 +32,7 @@ export class RouteTable {
       if (route.dialect !== dialect || !isSameSource(route.source, source)) continue;
       const tx = this.#transactions.get(route);
       // There may also be a route with the same fields that is ending.
-      if (tx !== undefined && !tx.txDeleted && !tx.ended) return tx;
+      if (tx?.txDeleted === false && !tx.ended) return tx;
     }
     return undefined;
   }
@@ -54,8 +59,8 @@ export class RouteTable {
   remove(route: Route): Transaction<Route> {
     const tx = this.#transactions.get(route)!;
     this.#transactions.delete(route);
-    if (tx.openedByPeer) return tx;
     const byDestination = this.#own.get(route.link);
+    // The other side has opened the route, and this side none to a link of this number.
     if (byDestination === undefined) return tx;
     const left = byDestination.get(route.destination)?.filter((one) => one !== route) ?? [];
     if (left.length > 0) byDestination.set(route.destination, left);

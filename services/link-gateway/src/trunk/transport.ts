@@ -37,7 +37,7 @@ export function connectTrunk(
       reject(error);
     };
     const expire = () => fail(new LinkGatewayError('trunk', { why: 'timeout' }));
-    signal.addEventListener('abort', expire, { once: true });
+    signal.addEventListener('abort', expire);
     socket.on('error', (cause) =>
       fail(new LinkGatewayError('trunk', { why: 'unreachable' }, { message: cause.message, cause })),
     );

@@ -5,12 +5,17 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MAX_UNAUTHENTICATED, UNAUTHENTICATED_MS } from './limits.ts';
+import { LOG_INTERVAL_MS, MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import { Tokens } from './tokens.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 
-const logger = createLogger({ level: 'silent', service: 'test' });
+let log: Record<string, unknown>[] = [];
+const logger = createLogger({
+  level: 'info',
+  service: 'test',
+  destination: { write: (line: string) => void log.push(JSON.parse(line)) },
+});
 
 describe('the port for other gateways', () => {
   let clock: FakeClock;
@@ -28,6 +33,7 @@ describe('the port for other gateways', () => {
     accepted = [];
     sockets = [];
     limited = [];
+    log = [];
     listener = make('127.0.0.1');
     port = await listener.start();
   });
@@ -55,7 +61,8 @@ describe('the port for other gateways', () => {
     const socket = connect({ port, host: '127.0.0.1', localAddress });
     socket.on('error', () => {}).resume();
     sockets.push(socket);
-    const closed = once(socket, 'close');
+    // Closed in order or not.
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     await once(socket, 'connect');
     return { socket, closed };
   }
@@ -111,5 +118,56 @@ describe('the port for other gateways', () => {
 
   it('listens only on the loopback without certificates', async () => {
     await expect(make('0.0.0.0').start()).rejects.toThrow(SettingError);
+  });
+
+  it('refuses what shows no token that was given out, or none in time, and says so once in a while', async () => {
+    const wrong = await dial();
+    wrong.socket.write(Buffer.alloc(TOKEN_BYTES + 1));
+    await wrong.closed;
+    expect([metrics.tokensRefused, listener.unauthenticated, clock.pending, accepted]).toEqual([1, 0, 0, []]);
+    const msg = 'trunk refused: what connects here is no gateway';
+    const line = { level: 'warn', msg, peer: '127.0.0.1', why: 'no token that was given out' };
+    expect(log).toMatchObject([line]);
+    const again = await dial();
+    again.socket.write(Buffer.alloc(TOKEN_BYTES));
+    await again.closed;
+    expect([metrics.tokensRefused, log.length]).toEqual([2, 1]);
+    const late = await dial();
+    late.socket.write(Buffer.alloc(TOKEN_BYTES - 1));
+    await expect.poll(() => listener.unauthenticated).toBe(1);
+    clock.advance(UNAUTHENTICATED_MS - 1);
+    expect(metrics.tokensRefused).toBe(2);
+    clock.advance(1);
+    await late.closed;
+    expect([metrics.tokensRefused, clock.pending]).toEqual([3, 0]);
+    expect(log).toMatchObject([line, { ...line, why: 'no token has come' }]);
+    clock.advance(LOG_INTERVAL_MS);
+    const last = await dial();
+    last.socket.write(Buffer.alloc(TOKEN_BYTES));
+    await last.closed;
+    expect(log[2]).toMatchObject({ ...line, suppressed: 1 });
+  });
+
+  it('takes a token that comes in two pieces, and gives the connection to its gateway alone', async () => {
+    const token = tokens.issue('b.00000001') ?? Buffer.alloc(0);
+    const { socket } = await dial();
+    socket.setNoDelay(true).write(token.subarray(0, 10));
+    await expect.poll(() => listener.unauthenticated).toBe(1);
+    socket.write(Buffer.concat([token.subarray(10), Buffer.from('x')]));
+    await expect.poll(() => accepted.length).toBe(1);
+    const [{ gateway, rest, socket: taken } = { gateway: '', rest: '', socket }] = accepted;
+    expect([gateway, rest, taken.listenerCount('data'), taken.listenerCount('close')]).toEqual([
+      ...['b.00000001', 'x', 0],
+      ...[0],
+    ]);
+  });
+
+  it('is given to nobody else: the setting is named', async () => {
+    const taken = new TrunkListener(
+      { listen: { host: '127.0.0.1', port }, setting: 'TEST' },
+      { clock, logger, tokens, tls: null, metrics, limited() {}, accepted() {} },
+    );
+    await expect(taken.start()).rejects.toThrow(/^TEST: /);
+    await expect(make('0.0.0.0').start()).rejects.toThrow('without certificates only the loopback may be used');
   });
 });
