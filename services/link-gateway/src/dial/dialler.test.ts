@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { HandshakeFailure } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
@@ -19,7 +19,7 @@ const accepted: Socket[] = [];
 
 beforeAll(async () => {
   server = createServer((socket) => {
-    socket.on('error', () => {});
+    socket.on('error', () => {}).resume();
     accepted.push(socket);
   });
   server.listen(0, '127.0.0.1');
@@ -134,6 +134,51 @@ it('a dial tries one address after the other', async () => {
   resolve = async () => ['127.0.0.9', '127.0.0.1'];
   expect(await dial('a.example')).toBe(PEER);
   expect([metrics.connectionsDialled, metrics.dialsFailed, clock.pending]).toEqual([1, 0, 0]);
+});
+
+/** Lets everything go on that waits for no event of the network. */
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 50; i++) await Promise.resolve();
+}
+
+/** Every connection that was made has been closed by us. */
+const allClosed = () => expect.poll(() => accepted.every(({ readableEnded }) => readableEnded)).toBe(true);
+
+describe('an address that does not answer', () => {
+  it('takes its share of the time only, and the last one all that is left', async () => {
+    resolve = async () => ['127.0.0.1', '127.0.0.1', '127.0.0.1'];
+    clock.advance(50);
+    const given = new AbortController();
+    const dialled = dial('a.example', { timeout: 900, signal: given.signal });
+    await microtasks();
+    expect([clock.pending, clock.nextAt()]).toEqual([2, 350]);
+    clock.advance(300);
+    await microtasks();
+    expect([clock.pending, clock.nextAt()]).toEqual([2, 650]);
+    clock.advance(300);
+    await microtasks();
+    expect([clock.pending, clock.nextAt(), getEventListeners(given.signal, 'abort').length]).toEqual([1, 950, 1]);
+    expect(await dialled).toBe(PEER);
+    expect([clock.pending, getEventListeners(given.signal, 'abort')]).toEqual([0, []]);
+    await allClosed();
+  });
+
+  it('is not tried any more once the time is over, or the dial was given up', async () => {
+    resolve = async () => ['127.0.0.1', '127.0.0.1'];
+    const [late, given] = [why(dial('a.example')), new AbortController()];
+    await microtasks();
+    clock.advance(500);
+    await microtasks();
+    clock.advance(500);
+    expect((await late)[0]).toBe('timeout');
+    const dialled = why(dial('a.example', { signal: given.signal }));
+    await microtasks();
+    given.abort();
+    const [reason, cause] = await dialled;
+    expect([reason, (cause as LinkGatewayError<'dial'>).data]).toEqual(['timeout', { why: 'timeout' }]);
+    expect([clock.pending, metrics.dialsFailed, told.length]).toEqual([0, 2, 2]);
+    await allClosed();
+  });
 });
 
 describe('a dial fails', () => {

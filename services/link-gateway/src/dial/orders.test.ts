@@ -151,12 +151,13 @@ describe('an order', () => {
     const { peer, closed } = aPeer();
     dials[1]!.resolve(peer);
     await made;
+    await orders.hangup({ owner: 'idle', epoch: 1, generation: 1 });
     orders.stop();
     expect([dials[0]!.limits.signal?.aborted, dials[1]!.limits.signal?.aborted, closed]).toEqual([true, false, []]);
     dials[0]!.reject(new LinkGatewayError('dial', { why: 'timeout' }));
     expect(await attempt).toMatchObject({ data: { why: 'superseded' } });
     expect(() => orders.dial(order({ owner: 'c' }))).toThrow('the gateway is stopping');
-    expect(orders.size).toBe(2);
+    expect(orders.size).toBe(3);
   });
 
   it('of a new leader ends what the former has not established, and forgets owners without anything', async () => {
@@ -201,7 +202,7 @@ describe('an order', () => {
   // Limits: link-gateway/src/limits.ts MAX_DIAL_OWNERS
   it('has room among MAX_DIAL_OWNERS owners: the oldest that has nothing is forgotten', async () => {
     void errorOf(orders.dial(order({ owner: 'busy' })));
-    for (let n = 1; n < MAX_DIAL_OWNERS; n++) await orders.hangup({ owner: `${n}`, epoch: 1, generation: 7 });
+    for (let n = 1; n < MAX_DIAL_OWNERS; n++) void orders.hangup({ owner: `${n}`, epoch: 1, generation: 7 });
     expect(orders.size).toBe(MAX_DIAL_OWNERS);
     await orders.hangup({ owner: 'one more', epoch: 1, generation: 1 });
     expect(orders.size).toBe(MAX_DIAL_OWNERS);
