@@ -46,6 +46,7 @@ it('an entrance without keys starts, admits peers of this host only, and nobody 
     null,
     'not-loopback',
   ]);
+  expect(entranceWith({}).entrance.proxied.trusts('10.1.1.1')).toBe(false);
   entrance.countFailed('closed');
   entrance.countFailed('closed');
   expect(entrance.handshakesFailed).toEqual({ closed: 2 });
