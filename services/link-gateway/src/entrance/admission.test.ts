@@ -100,6 +100,8 @@ describe('admission', () => {
     });
     expect(admit(to, '127.0.0.1')).toBe('plaintext');
     isFull = true;
+    // What the keys refuse is refused for that reason.
+    expect(admit(to, '192.0.2.1')).toBe('not-loopback');
     expect([admit(to, '127.0.0.1'), to.total, new Set(sockets)]).toEqual(['file-descriptors', 1, new Set([0, 1])]);
   });
 

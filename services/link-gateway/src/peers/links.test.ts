@@ -147,6 +147,19 @@ describe('a link', () => {
     expect([tables.links.get(2)?.source.sampledUs, tables.links.get(2)?.stamp]).toEqual([0, 1_003_001]);
   });
 
+  it('is measured if it is the first, or one of 16 after that', () => {
+    const { span, side, tables, clock } = world(LINKID);
+    clock.advance(1);
+    const measured: number[] = [];
+    for (let n = 1; n <= 33; n++) {
+      span(n);
+      const [link] = tables.links.values();
+      if (link?.source.sampledUs === 1000) measured.push(n);
+      side.hear(DELETE | LNK_ERROR, { msgid: id(n) });
+    }
+    expect(measured).toEqual([1, 17, 33]);
+  });
+
   it('begins a trace if there is a tracer', () => {
     const { span, told, set } = world(LINKID);
     set.traces = true;
