@@ -199,7 +199,6 @@ describe('an order', () => {
     expect(() => orders.dial(order({ generation: 4 }))).toThrow(/order 1\.4/);
   });
 
-  // Limits: link-gateway/src/limits.ts MAX_DIAL_OWNERS
   it('has room among MAX_DIAL_OWNERS owners: the oldest that has nothing is forgotten', async () => {
     void errorOf(orders.dial(order({ owner: 'busy' })));
     for (let n = 1; n < MAX_DIAL_OWNERS; n++) void orders.hangup({ owner: `${n}`, epoch: 1, generation: 7 });
