@@ -1,4 +1,4 @@
-import { CREATE, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
+import { CREATE, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, LNK_VOLCONF, REPLY } from '@spanmesh/dmsg/command';
 import { CIRCUIT, type DialectRules, LINKID } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
@@ -355,6 +355,43 @@ describe('a LNK_CONN', () => {
     expect(metrics.ignoredMessages).toBe(0);
     side.hear(LNK_PING, { msgid: id(1) });
     expect([metrics.ignoredMessages, metrics.volconfs, told]).toEqual([1, 0, []]);
+  });
+
+  it('keeps the last LNK_VOLCONF of each slot, with stamps that rise though the clock stands', () => {
+    const { lnkConn, side, metrics, told, tables, clock, lines } = world(LINKID);
+    clock.advance(5);
+    lnkConn(1);
+    told.splice(0);
+    const say = (index: number, path: string) => {
+      const payload = Buffer.alloc(448);
+      payload.write(path, 64);
+      payload.writeUInt32LE(index, 128);
+      side.hear(LNK_VOLCONF, { msgid: id(1), payload });
+      const { copy, receivedUs } = tables.lnkConns.get(1)?.volconfs?.get(index) ?? {};
+      return [copy?.toString('latin1', 64, 64 + path.length), receivedUs];
+    };
+    expect([say(3, 'a'), say(3, 'b'), say(4, 'c')]).toEqual([
+      ['a', 5000],
+      ['b', 5000 + 1 / 16],
+      ['c', 5000 + 2 / 16],
+    ]);
+    clock.advance(1);
+    expect(say(4, 'd')).toEqual(['d', 6000]);
+    expect([told, metrics.volconfs, metrics.volconfsIgnored]).toEqual([
+      [
+        ['slot', 1, 3],
+        ['slot', 1, 3],
+        ['slot', 1, 4],
+        ['slot', 1, 4],
+      ],
+      4,
+      0,
+    ]);
+    say(256, 'e');
+    expect([metrics.volconfsIgnored, lines]).toMatchObject([
+      1,
+      [[{ connection: 77, fault: 'index', suppressed: 4 }, expect.any(String)]],
+    ]);
   });
 
   it('that closes is out of all tables at once, its relays are closed, and then it is answered', () => {
