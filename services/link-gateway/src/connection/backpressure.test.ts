@@ -123,6 +123,26 @@ describe('a connection', () => {
     expect(told).toEqual(['pause']);
   });
 
+  it('that is read already is not told to read again', () => {
+    let resumed = 0;
+    owner.resuming = () => {
+      resumed++;
+      return isRead;
+    };
+    backpressure.drained();
+    expect([told, resumed]).toEqual([[], 0]);
+    // It is full, and waits for a destination, too: both must be over.
+    queue.bytes = SEND_LIMIT;
+    backpressure.queued();
+    const high = destination();
+    backpressure.pauseFor(high);
+    queue.bytes = 0;
+    backpressure.drained();
+    expect([told, resumed]).toEqual([['pause'], 0]);
+    high.low();
+    expect([told, resumed, backpressure.pauses]).toEqual([['pause', 'resume'], 1, 2]);
+  });
+
   it('calls back once when bytes have drained', () => {
     let drained = 0;
     backpressure.onceDrained(() => drained++);

@@ -66,6 +66,11 @@ describe('unacknowledged bytes of a socket', () => {
     };
     const queues = new KernelQueues({ clock, read });
     const ends = { localAddress: '::ffff:127.0.0.1', localPort: 1, remoteAddress: '::ffff:127.0.0.2', remotePort: 2 };
+    // A socket that is gone has no ends: nothing is read for it.
+    for (const gone of ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const) {
+      expect(queues.bytesOf({ ...ends, [gone]: undefined })).toBeNull();
+    }
+    expect([queues.bytesOf({ ...ends, localAddress: 'x' }), reads]).toEqual([null, 0]);
     for (let i = 0; i < 1000; i++) expect(queues.bytesOf(ends)).toBeNull();
     expect(reads).toBe(2);
   });

@@ -23,6 +23,8 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 it('reads a principal that is alone as fast as it sends', () => {
   const turns = new ReadTurns();
+  // Whoever asks must wait for a turn.
+  expect([turns.isHigh, turns.waiting]).toEqual([true, 0]);
   const [alone] = holdings('a');
   for (let now = 0; now < 100; now++) expect(turns.took(alone!, READ_PER_TURN_BYTES, 0, now)).toBe(false);
 });

@@ -97,8 +97,8 @@ export class Orders {
     }
     const owner = this.#ownerOf(order.owner);
     const rank = compare(order, owner);
-    if (rank === 0 && owner.attempt?.live === true && compare(order, owner.attempt.order) === 0)
-      return owner.attempt.result;
+    // A hangup that is higher than the order of an attempt has ended it.
+    if (rank === 0 && owner.attempt?.live === true) return owner.attempt.result;
     if (rank <= 0) throw superseded(owner);
     const before = owner.attempt?.end('hangup') ?? Promise.resolve();
     owner.epoch = order.epoch;

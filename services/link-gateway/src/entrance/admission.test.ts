@@ -82,6 +82,63 @@ describe('admission', () => {
     expect(admit(to, 'plain')).toBe('plaintext');
   });
 
+  it('takes as many connections as there are file descriptors', () => {
+    const sockets: number[] = [];
+    let isFull = false;
+    const files = {
+      isFull: (count: number) => {
+        sockets.push(count);
+        return isFull;
+      },
+    };
+    const connections = new AddressCount({ total: 10, perAddress: 10 });
+    const to = new Admission({
+      accessOf: loopbackOnly,
+      connections,
+      files,
+      handshakes: new AddressCount({ total: 1, perAddress: 1 }),
+    });
+    expect(admit(to, '127.0.0.1')).toBe('plaintext');
+    isFull = true;
+    // What the keys refuse is refused for that reason.
+    expect(admit(to, '192.0.2.1')).toBe('not-loopback');
+    expect([admit(to, '127.0.0.1'), to.total, new Set(sockets)]).toEqual(['file-descriptors', 1, new Set([0, 1])]);
+  });
+
+  it('has a principal with more connections give way to one with fewer, unless that has its share', () => {
+    const held: Record<string, number> = { '127.0.0.1': 4, '127.0.0.2': 2, '127.0.0.3': 3, '127.0.0.4': 0 };
+    let evicted = 0;
+    const connections = new AddressCount({ total: 4, perAddress: 4 });
+    const room = {
+      options: { resource: 'connections', total: 4, share: 4 },
+      heldBy: (principal: string) => held[principal] ?? 0,
+      most: 4,
+      evictMost: () => {
+        evicted++;
+        return true;
+      },
+    };
+    const handshakes = new AddressCount({ total: 10, perAddress: 10 });
+    const to = new Admission({ accessOf: loopbackOnly, connections, room, handshakes });
+    // There is room: nobody has to give way.
+    for (const address of ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.4']) {
+      expect([admit(to, address), evicted]).toEqual(['plaintext', 0]);
+    }
+    expect([admit(to, '127.0.0.1'), evicted]).toEqual(['too-many-from-address', 0]);
+    // It would have as many as the one that gives way.
+    expect([admit(to, '127.0.0.3'), evicted, to.total]).toEqual(['too-many', 0, 4]);
+    expect([admit(to, '127.0.0.2'), evicted, to.total]).toEqual(['plaintext', 1, 5]);
+    // The address has its share of sockets: nobody gives way for it.
+    const few = new AddressCount({ total: 10, perAddress: 1 });
+    few.add('127.0.0.4');
+    const other = new Admission({ accessOf: loopbackOnly, connections: few, room, handshakes });
+    expect([other.refusal('127.0.0.4'), admit(other, '127.0.0.5'), evicted]).toEqual([
+      'too-many-from-address',
+      'plaintext',
+      1,
+    ]);
+  });
+
   it('takes nobody once it is closed', () => {
     const to = admission({});
     to.close();

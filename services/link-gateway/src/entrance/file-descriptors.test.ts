@@ -46,6 +46,23 @@ describe('file descriptors', () => {
     expect(files.isFull(0)).toBe(true);
   });
 
+  it('are those of this process unless the caller says otherwise', () => {
+    const clock = new FakeClock();
+    const files = new FileDescriptors({ clock });
+    expect(files.isFull(0)).toBe(false);
+    // More than any process may have.
+    expect(files.isFull(2 ** 40)).toBe(true);
+  });
+
+  it('leave a quarter of few', () => {
+    expect(setUp({ limit: 8, other: 2 }).letIn(10)).toBe(4);
+  });
+
+  it('that cannot be counted keep no peer out', () => {
+    const files = new FileDescriptors({ clock: new FakeClock(), limit: () => 1024, count: () => null });
+    expect([files.isFull(5), files.isFull(5 + 959), files.isFull(5 + 960)]).toEqual([false, false, true]);
+  });
+
   it('keep no peer out where their limit is not known', () => {
     const { made, letIn } = setUp({ limit: null, other: 40 });
     expect(letIn(100_000)).toBe(100_000);

@@ -34,6 +34,19 @@ describe('an ending', () => {
     expect(all.size).toBe(0);
   });
 
+  it('has all units of a turn at once, and again in the next turn', async () => {
+    const { all, said, ending } = endings();
+    for (let turn = 0; turn < 2; turn++) {
+      all.run('a', ending('nine', 9));
+      expect([said.splice(0).length, all.size]).toEqual([10, 0]);
+      all.run('a', ending('one more', 1));
+      expect([said, all.size]).toEqual([[], 1]);
+      await nextTurn();
+      await nextTurn();
+      expect([said.splice(0), all.size]).toEqual([['one more', 'one more is over'], 0]);
+    }
+  });
+
   // Limits: shares/limits.ts ENDED_PER_TURN
   it('goes on with a bounded number of units a turn', async () => {
     const { all, said, ending } = endings();

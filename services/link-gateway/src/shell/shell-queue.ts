@@ -13,7 +13,7 @@ export interface ShellCommand {
 export class ShellQueue {
   readonly #limit: number;
   readonly #run: (command: ShellCommand) => Promise<void> | null;
-  #waiting: ShellCommand[] = [];
+  readonly #waiting: ShellCommand[] = [];
   #running = false;
 
   constructor(limit: number, run: (command: ShellCommand) => Promise<void> | null) {
@@ -27,11 +27,6 @@ export class ShellQueue {
     this.#waiting.push(command);
     if (!this.#running) this.#next();
     return true;
-  }
-
-  /** Forgets the commands that wait. */
-  clear(): void {
-    this.#waiting = [];
   }
 
   #next(): void {
