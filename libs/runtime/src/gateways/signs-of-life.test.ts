@@ -2,7 +2,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { SIGNS_OF_LIFE } from '../bus/bus-names.ts';
 import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
 import { FakeClock } from '../fake-clock.ts';
-import { type Living, SIGN_GAP_MS, SILENT_MS, SignOfLife, SignsOfLife } from './signs-of-life.ts';
+import { type Living, SignOfLife, SignsOfLife } from './signs-of-life.ts';
+
+// Written once more: a change of them must be noticed.
+const SIGN_GAP_MS = 2500;
+const SILENT_MS = 5000;
 
 const delivered = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const topology: Living = { kind: 'topology', id: 't1', name: '10.0.0.9:1' };

@@ -5,9 +5,11 @@ import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import type { Clock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { advance, settle } from '../fake-time.fixture.ts';
-import { MAX_EPOCH } from './epoch.ts';
 import { Lease, type LeaseState } from './lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_EPOCH = 2 ** 48;
 
 const TTL = 1000;
 /** Epoch of a term that begins at the start of the fake clock: the seconds of its wall clock. */

@@ -29,7 +29,9 @@ describe('createLogger', () => {
   it('writes to the output of the process by default, and remembers the line', () => {
     const texts = written();
     createLogger({ level: 'info', service: 'x' }).info({ conn: 8 }, 'said');
-    expect(texts.map((text) => JSON.parse(text))).toMatchObject([{ level: 'info', service: 'x', conn: 8, msg: 'said' }]);
+    expect(texts.map((text) => JSON.parse(text))).toMatchObject([
+      { level: 'info', service: 'x', conn: 8, msg: 'said' },
+    ]);
     expect(texts).toEqual([`${recentLines.all.at(-1)}\n`]);
   });
 

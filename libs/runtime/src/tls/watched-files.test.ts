@@ -5,7 +5,10 @@ import { FakeClock } from '../fake-clock.ts';
 import { settle } from '../fake-time.fixture.ts';
 import { MAX_SECRET_FILE_BYTES } from '../secrets/secret-file.ts';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
-import { LOOK_INTERVAL_MS, WatchedFiles } from './watched-files.ts';
+import { WatchedFiles } from './watched-files.ts';
+
+// Written once more: a change of them must be noticed.
+const LOOK_INTERVAL_MS = 5000;
 
 describe('WatchedFiles', () => {
   let files: Certificates;
