@@ -20,3 +20,16 @@ it('fields are accepted up to their limits, and beyond them the record counts as
     expect(decodeLeaseRecord(encodeLeaseRecord({ ...record, ...past }))).toBeNull();
   }
 });
+
+it('texts and numbers are limited, and what an earlier version leaves out has its default', () => {
+  const read = (more: object) => decodeLeaseRecord(encodeLeaseRecord({ ...record, ...more } as LeaseRecord));
+  for (const [field, most] of Object.entries({ holder: 256, address: 1024 })) {
+    expect(read({ [field]: 'x'.repeat(most) })).not.toBeNull();
+    expect(read({ [field]: 'x'.repeat(most + 1) })).toBeNull();
+  }
+  expect([read({ beat: -1 }), read({ beat: 0.5 }), read({ epoch: 0.5 }), read({ ttl: 0.5 })]).toEqual(
+    Array(4).fill(null),
+  );
+  expect(read({ settings: undefined, beat: undefined })).toEqual(record);
+  expect(decodeLeaseRecord(new TextEncoder().encode('{'))).toBeNull();
+});
