@@ -204,10 +204,32 @@ describe('InProcessKeyValue', () => {
     await second;
     await settle();
     expect(seen).toEqual([]);
-    for (const use of [kv.get('a'), kv.put('a', encode('')), kv.keys(), kv.watch(() => {})]) {
+    const uses = (key: string) => [
+      kv.get(key),
+      kv.put(key, encode('')),
+      kv.create(key, encode('')),
+      kv.update(key, encode(''), 2),
+      kv.delete(key),
+    ];
+    for (const use of [...uses('a'), kv.keys(), kv.watch(() => {})]) {
       await expect(use).rejects.toMatchObject({ code: 'closed', message: 'the bus is closed' });
     }
     expect(() => kv.draft()).toThrow(expect.objectContaining({ code: 'closed' }));
+  });
+
+  it('refuses keys that JetStream would not take', async () => {
+    const { kv } = bucket();
+    for (const use of [
+      kv.get('a b'),
+      kv.put('a b', encode('')),
+      kv.create('a b', encode('')),
+      kv.update('a b', encode(''), 0),
+      kv.delete('a b'),
+      kv.watch(() => {}, 'a b'),
+    ]) {
+      await expect(use).rejects.toMatchObject({ code: 'invalid' });
+    }
+    expect(kv.revision).toBe(0);
   });
 
   it('reports what a watcher throws, with the key, and goes on', async () => {
