@@ -1,10 +1,14 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { status } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer, loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProtoPath } from 'grpc-health-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { apiGate, METHOD_ROLES } from './api-access.ts';
+import { CertificateAuthority } from '../tls/certificate-authority.ts';
+import { VALID } from '../tls/certificates.fixture.ts';
+import { API_CLIENT_NAMES, apiGate, apiUserOf, METHOD_ROLES } from './api-access.ts';
 import { createApiToken, parseApiTokens } from './api-tokens.ts';
 import { SERVICE_CALLERS, serviceGate } from './service-callers.ts';
 
@@ -68,4 +72,57 @@ describe('who may call what on the API', () => {
   it.each(onlyBetween)('%s: refused to everybody', (path) => {
     expect(isIn(path, operate.token)).toBe(false);
   });
+});
+
+it('a caller who is refused is told why', () => {
+  const reader = createApiToken({ name: 'r', role: 'read' });
+  const gate = apiGate(() => parseApiTokens('tokens', Buffer.from(reader.line)));
+  const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
+  const stranger = authority.issue({ subject: 'x', names: ['x.example'], roles: ['client'], ...VALID });
+  const certificate = new X509Certificate(stranger.cert);
+  const LIST = '/spanmesh.v1.Volconf/ListTargets';
+  const SET = '/spanmesh.v1.Volconf/SetTarget';
+  const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
+  expect(gate('/x.Y/Z', { certificate: null, token: reader.token })).toEqual({
+    code: PERMISSION_DENIED,
+    details: '/x.Y/Z is not for users of the API.',
+  });
+  expect(gate(LIST, { certificate: null, token: null })).toEqual({
+    code: UNAUTHENTICATED,
+    details: 'The API needs a token (authorization: Bearer …) or a client certificate.',
+  });
+  expect(gate(LIST, { certificate, token: null })).toEqual({
+    code: UNAUTHENTICATED,
+    details: 'The certificate shown is not that of a user of the API.',
+  });
+  for (const one of [null, certificate]) {
+    expect(gate(LIST, { certificate: one, token: 'spm_unknown' })).toEqual({
+      code: UNAUTHENTICATED,
+      details: 'This token is not known here.',
+    });
+  }
+  expect(gate(SET, { certificate: null, token: reader.token })).toEqual({
+    code: PERMISSION_DENIED,
+    details: `${SET} needs the role operate; r has the role read.`,
+  });
+});
+
+it('a user is the one that the token names, or the certificate; a token counts even beside a certificate', () => {
+  const reader = createApiToken({ name: 'r', role: 'read' });
+  let tokens: ReturnType<typeof parseApiTokens> | null = parseApiTokens('tokens', Buffer.from(reader.line));
+  const userOf = apiUserOf(() => tokens);
+  const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
+  const of = (subject: string, names: string[]) => {
+    const certificate = new X509Certificate(authority.issue({ subject, names, roles: ['client'], ...VALID }).cert);
+    return { certificate, token: null };
+  };
+  const { read, operate } = API_CLIENT_NAMES;
+  expect(userOf(of('ann', [operate]))).toEqual({ name: 'ann', role: 'operate' });
+  expect(userOf(of('bob', [read]))).toEqual({ name: 'bob', role: 'read' });
+  expect(userOf(of('both', [read, operate]))).toEqual({ name: 'both', role: 'operate' });
+  expect([userOf(of('x', ['x.example'])), userOf({ certificate: null, token: null })]).toEqual([null, null]);
+  expect(userOf({ ...of('ann', [operate]), token: reader.token })).toMatchObject({ name: 'r', role: 'read' });
+  expect(userOf({ ...of('ann', [operate]), token: 'spm_unknown' })).toBeNull();
+  tokens = null;
+  expect(userOf({ certificate: null, token: reader.token })).toBeNull();
 });

@@ -1,8 +1,14 @@
 import { once } from 'node:events';
-import { type Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import { type Client, credentials, Metadata, type ServerInterceptingCall, status } from '@grpc/grpc-js';
 import { ProcessClient, ProcessService } from '@spanmesh/proto/v1/process';
 import { TopologyClient, type TopologyServer, TopologyService } from '@spanmesh/proto/v1/topology';
-import { TargetState, VolconfClient, type VolconfServer, VolconfService } from '@spanmesh/proto/v1/volconf';
+import {
+  SetTargetRequest,
+  TargetState,
+  VolconfClient,
+  type VolconfServer,
+  VolconfService,
+} from '@spanmesh/proto/v1/volconf';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Happened } from '../events/event-teller.ts';
 import { ApiError } from '../grpc/api-error.ts';
@@ -10,6 +16,7 @@ import { GrpcServer } from '../grpc/grpc-server.ts';
 import { createLogger } from '../log/logger.ts';
 import { apiGate, apiUserOf } from './api-access.ts';
 import { createApiToken, parseApiTokens } from './api-tokens.ts';
+import { USER_HEADER } from './gate.ts';
 import { CONSOLE_HEADER, operatorActs } from './operator-acts.ts';
 
 const KEY = 'ab'.repeat(16);
@@ -154,5 +161,145 @@ describe('What an operator does', () => {
       ['127.0.0.1', false],
     ]);
     expect(seen).not.toContain(CONSOLE_HEADER);
+  });
+});
+
+describe('what an order is told as', () => {
+  /** The call under the interceptor. */
+  class FakeCall {
+    listener: InterceptingListener | null = null;
+    readonly sent: unknown[] = [];
+
+    start(listener: InterceptingListener): void {
+      this.listener = listener;
+    }
+
+    getPeer(): string {
+      return '192.0.2.7:1234';
+    }
+
+    startRead(): void {}
+
+    sendMetadata(): void {}
+
+    sendMessage(message: unknown, done: () => void): void {
+      this.sent.push(message);
+      done();
+    }
+
+    sendStatus(sent: object): void {
+      this.sent.push(sent);
+    }
+  }
+  type InterceptingListener = Parameters<ServerInterceptingCall['start']>[0];
+
+  /** Makes a call; what is told of it. `end`: how it ends. */
+  function told(
+    path: string,
+    request: object | Uint8Array | null,
+    { headers = {}, asksForUsers = true, end = { code: status.OK } as object | 'cancelled' | 'answered' } = {} as {
+      headers?: Record<string, string>;
+      asksForUsers?: boolean;
+      end?: object | 'cancelled' | 'answered';
+    },
+  ) {
+    const events: Happened[] = [];
+    const acts = operatorActs({ events: { tell: (one) => events.push(one) }, asksForUsers, consoleKey: KEY });
+    const under = new FakeCall();
+    const call = acts({ path } as never, under as never);
+    const seen: string[] = [];
+    call.start({
+      onReceiveMetadata: (metadata) => void seen.push(...Object.keys(metadata.getMap())),
+      onReceiveMessage: () => {},
+      onReceiveHalfClose: () => {},
+      onCancel: () => {},
+    });
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    under.listener?.onReceiveMetadata(metadata);
+    if (request !== null) under.listener?.onReceiveMessage(request);
+    if (end === 'cancelled') under.listener?.onCancel();
+    else if (end === 'answered') call.sendMessage({}, () => {});
+    else call.sendStatus(end as never);
+    // Whatever comes after the end tells nothing more.
+    call.sendStatus({ code: status.INTERNAL, details: 'late' });
+    under.listener?.onCancel();
+    return { events, seen };
+  }
+
+  const summary = (path: string, request: object | Uint8Array) =>
+    told(path, request).events.map(({ subject, operator }) => [
+      subject,
+      operator?.method,
+      operator?.what,
+      operator?.error,
+    ]);
+
+  it.each([
+    ['Topology/DrainGateway', { gateway: 'gw', share: 0.256 }, 'gw', '26 % of its connections'],
+    ['Topology/CloseConnection', { connection: 'c', reason: '' }, 'c', ''],
+    ['Topology/CloseConnection', { connection: 'c', reason: 'because' }, 'c', 'reason: because'],
+    ['Topology/CaptureConnection', { connection: 'c' }, 'c', ''],
+    ['Volconf/SetTarget', { name: 't', path: '/a/b' }, 't', '/a/b'],
+    ['Volconf/RemoveTarget', { name: 't' }, 't', ''],
+    ['Process/SetLogLevel', { level: 'debug', service: 's', process: 'p' }, 'p', 'debug'],
+    ['Process/SetLogLevel', { level: '', service: 's', process: '' }, 's', 'as the settings say'],
+    ['Process/SetLogLevel', { level: '', service: '', process: '' }, 'all processes', 'as the settings say'],
+    ['Process/Inspect', { process: 'p' }, 'p', ''],
+    ['Process/Inspect', { process: '' }, 'all processes', ''],
+    ['Messaging/OpenRoute', {}, 'no node', ''],
+    ['Messaging/OpenRoute', { open: {} }, 'no node', ''],
+    ['Messaging/OpenRoute', { open: { node: { node: '' } } }, 'a node', ''],
+    ['Messaging/OpenRoute', { open: { node: { node: 'n' } } }, 'n', ''],
+    ['Messaging/OpenRoute', { open: { node: { node: 'n', key: { id: '', label: 'l' } } } }, 'l', ''],
+    ['Messaging/OpenRoute', { open: { node: { node: 'n', key: { id: 'i', label: 'l' } } } }, 'i', ''],
+  ])('%s %j', (path, request, subject, what) => {
+    expect(summary(`/spanmesh.v1.${path}`, request)).toEqual([[subject, path.split('/')[1] && `${path}`, what, '']]);
+  });
+
+  it('with its bytes where it is only passed on, even if they cannot be read', () => {
+    const bytes = SetTargetRequest.encode(SetTargetRequest.fromPartial({ name: 't', path: '/a' })).finish();
+    expect(summary('/spanmesh.v1.Volconf/SetTarget', bytes)).toEqual([['t', 'Volconf/SetTarget', '/a', '']]);
+    expect(summary('/spanmesh.v1.Volconf/SetTarget', new Uint8Array([0x0a, 0xff]))).toEqual([
+      ['Volconf/SetTarget', 'Volconf/SetTarget', 'a request that cannot be read', ''],
+    ]);
+  });
+
+  it('with the reason why it was refused', () => {
+    const error = (end: object | 'cancelled' | 'answered') =>
+      told('/spanmesh.v1.Volconf/RemoveTarget', { name: 't' }, { end }).events.map(({ operator }) => operator?.error);
+    expect(error({ code: status.NOT_FOUND, details: 'No such target.' })).toEqual(['No such target.']);
+    expect(error({ code: status.NOT_FOUND })).toEqual(['NOT_FOUND']);
+    expect(error({})).toEqual(['UNKNOWN']);
+    expect(error({ code: 99 })).toEqual(['it has failed']);
+    expect(error('cancelled')).toEqual(['the caller has gone before it was answered']);
+    expect(error('answered')).toEqual(['']);
+  });
+
+  it('with who gave it and from where', () => {
+    const by = (headers: Record<string, string>, asksForUsers = true) => {
+      const { events, seen } = told('/spanmesh.v1.Volconf/RemoveTarget', { name: 't' }, { headers, asksForUsers });
+      expect(seen).not.toContain(CONSOLE_HEADER);
+      return events.map(({ principal, operator }) => [principal, operator?.who, operator?.from, operator?.byConsole]);
+    };
+    const user = { [USER_HEADER]: 'ann' };
+    expect(by({})).toEqual([['192.0.2.7 Volconf/RemoveTarget', '', '192.0.2.7', false]]);
+    expect(by(user)).toEqual([['ann Volconf/RemoveTarget', 'ann', '192.0.2.7', false]]);
+    // Nobody has checked the name.
+    expect(by(user, false)).toEqual([['192.0.2.7 Volconf/RemoveTarget', '', '192.0.2.7', false]]);
+    const console = (key: string, host = '198.51.100.1') =>
+      by({ ...user, [CONSOLE_HEADER]: `${key} ${host}` })[0]?.slice(2);
+    expect(console(KEY)).toEqual(['198.51.100.1', true]);
+    for (const wrong of [KEY.slice(1), `${KEY}a`, KEY.replace(/^a/, 'b'), '']) {
+      expect(console(wrong)).toEqual(['192.0.2.7', false]);
+    }
+    expect([console(KEY, 'h'.repeat(100))?.[1], console(KEY, 'h'.repeat(101))?.[1]]).toEqual([true, false]);
+  });
+
+  it('not at all if it only reads, is called all the time, or has no request', () => {
+    for (const path of ['Volconf/ListTargets', 'Messaging/ResolveNode', 'Nothing/Known']) {
+      expect(told(`/spanmesh.v1.${path}`, {}, { end: 'answered' }).events).toEqual([]);
+    }
+    expect(told('/spanmesh.v1.Volconf/RemoveTarget', null).events).toEqual([]);
   });
 });

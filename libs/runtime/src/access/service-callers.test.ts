@@ -112,3 +112,11 @@ describe('a call that a service makes for itself', () => {
     expect([own(LIST, TOPOLOGY_NAME), own(LIST, LINK_GATEWAY_NAME)]).toEqual([false, false]);
   });
 });
+
+it('a gateway may make calls for itself that anyone may make, that only read, and those that no user may make', () => {
+  const isIn = (path: string) => serviceGate(path, as(LINK_GATEWAY_NAME)) === null;
+  expect(isIn('/grpc.health.v1.Health/Check')).toBe(true);
+  expect(isIn('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo')).toBe(true);
+  expect(isIn('/spanmesh.v1.Directory/FindCluster')).toBe(true);
+  expect([isIn(TREE), isIn(DRAIN), isIn(DIAL), isIn('/x'), isIn('')]).toEqual([true, false, false, false, false]);
+});

@@ -1,13 +1,13 @@
 import { Event, EventKind } from '@spanmesh/proto/v1/events';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
-import {
-  EventHistory,
-  MAX_ACTS_PER_PRINCIPAL,
-  MAX_EVENTS_PER_KIND,
-  MAX_EVENTS_PER_PRINCIPAL,
-  RESUME_OVERLAP_MS,
-} from './event-history.ts';
+import { EventHistory } from './event-history.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_ACTS_PER_PRINCIPAL = 256;
+const MAX_EVENTS_PER_KIND = 1024;
+const MAX_EVENTS_PER_PRINCIPAL = 64;
+const RESUME_OVERLAP_MS = 5000;
 
 const { EVENT_KIND_PEER_UP: UP, EVENT_KIND_PEER_DOWN: DOWN, EVENT_KIND_OPERATOR_ACT: ACT } = EventKind;
 

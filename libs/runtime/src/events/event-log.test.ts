@@ -4,9 +4,17 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
 import { EventCollector } from './event-collector.ts';
 import { EventHistory } from './event-history.ts';
-import { BURST_MS, EventLog, MAX_BURST, MAX_COUNTED, MAX_WAITING_EVENTS, REPEAT_MS } from './event-log.ts';
-import { decodeReport, MAX_EVENT_TEXT } from './event-report.ts';
+import { EventLog } from './event-log.ts';
+import { decodeReport } from './event-report.ts';
 import type { Happened } from './event-teller.ts';
+
+// Written once more: a change of them must be noticed.
+const BURST_MS = 10_000;
+const MAX_BURST = 64;
+const MAX_COUNTED = 8192;
+const MAX_WAITING_EVENTS = 4096;
+const REPEAT_MS = 60_000;
+const MAX_EVENT_TEXT = 300;
 
 function peerUp(subject: string, principal: string): Happened {
   return { kind: EventKind.EVENT_KIND_PEER_UP, subject, principal };

@@ -3,13 +3,11 @@ import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { advance, settle } from '../fake-time.fixture.ts';
-import {
-  type GatewayRecord,
-  GatewayRegistration,
-  GatewayRegistry,
-  REGISTRATION_LOOK_MS,
-  REGISTRATION_RETRY_MS,
-} from './registry.ts';
+import { type GatewayRecord, GatewayRegistration, GatewayRegistry } from './registry.ts';
+
+// Written once more: a change of them must be noticed.
+const REGISTRATION_LOOK_MS = 2000;
+const REGISTRATION_RETRY_MS = 1000;
 
 const gw1: GatewayRecord = {
   name: 'gw1',
@@ -131,6 +129,148 @@ describe('a gateway', () => {
   });
 });
 
+/** A bucket that counts what it is asked, and answers when the test lets it. */
+class FakeStore extends InProcessKeyValue {
+  readonly asked: string[] = [];
+  answers: Promise<unknown> = Promise.resolve();
+  isAway = false;
+
+  override get(key: string) {
+    return this.#answer('get', () => super.get(key));
+  }
+
+  override put(key: string, value: Uint8Array) {
+    return this.#answer('put', () => super.put(key, value));
+  }
+
+  override delete(key: string, revision?: number) {
+    return this.#answer(`delete ${revision}`, () => super.delete(key, revision));
+  }
+
+  async #answer<T>(what: string, call: () => Promise<T>): Promise<T> {
+    this.asked.push(what);
+    await this.answers;
+    if (this.isAway) throw new Error('away');
+    return call();
+  }
+}
+
+describe('the entry of a gateway', () => {
+  let clock: FakeClock;
+  let kv: FakeStore;
+  let boot: string;
+  let mine: GatewayRegistration;
+  beforeEach(() => {
+    clock = new FakeClock();
+    kv = new FakeStore({ onError: (error) => expect.unreachable(String(error)) });
+    boot = 'b1';
+    mine = new GatewayRegistration(() => ({ ...gw1, boot }), { kv, clock });
+  });
+
+  it('is written at the start, which waits for that, and looked at every two seconds; a failure after one', async () => {
+    const answer = Promise.withResolvers<void>();
+    kv.answers = answer.promise;
+    let isStarted = false;
+    const started = Promise.all([mine.start(), mine.start()]).then(() => {
+      isStarted = true;
+    });
+    await settle();
+    expect([isStarted, clock.pending]).toEqual([false, 0]);
+    answer.resolve();
+    await started;
+    expect([kv.asked, clock.pending, clock.nextAt()]).toEqual([['put'], 1, 2000]);
+    kv.isAway = true;
+    await advance(clock, 2000);
+    expect([kv.asked, clock.pending, clock.nextAt()]).toEqual([['put', 'get'], 1, 3000]);
+  });
+
+  it('is not written before the start and after the stop, which deletes it once', async () => {
+    mine.renew();
+    mine.drain();
+    await mine.stop();
+    expect(kv.asked).toEqual([]);
+    await mine.start();
+    await mine.stop();
+    await mine.stop();
+    mine.renew();
+    await advance(clock, 10_000);
+    expect([kv.asked, clock.pending, await kv.keys()]).toEqual([['put', 'delete 1'], 0, []]);
+  });
+
+  it('is not deleted at the stop if it was never written', async () => {
+    kv.isAway = true;
+    await mine.start();
+    await mine.stop();
+    expect([kv.asked, mine.failures]).toEqual([['put'], 1]);
+  });
+
+  it('is deleted at the stop when its write has ended; the store may be away then', async () => {
+    const answer = Promise.withResolvers<void>();
+    kv.answers = answer.promise;
+    void mine.start();
+    const stopped = mine.stop();
+    await settle();
+    expect(kv.asked).toEqual(['put']);
+    answer.resolve();
+    await stopped;
+    expect([kv.asked, await kv.keys(), clock.pending]).toEqual([['put', 'delete 1'], [], 0]);
+    const other = new GatewayRegistration(() => gw1, { kv, clock });
+    await other.start();
+    kv.isAway = true;
+    await other.stop();
+    expect(await kv.keys()).toEqual(['gw1']);
+  });
+
+  it('is renewed after the write under way, with its content of that time, and then looked at as before', async () => {
+    await mine.start();
+    const answer = Promise.withResolvers<void>();
+    kv.answers = answer.promise;
+    boot = 'b2';
+    mine.renew();
+    boot = 'b3';
+    mine.renew();
+    await settle();
+    expect(kv.asked).toEqual(['put', 'put']);
+    answer.resolve();
+    await settle();
+    await settle();
+    expect(kv.asked).toEqual(['put', 'put', 'put']);
+    expect(JSON.parse(Buffer.from((await kv.get('gw1'))?.value ?? []).toString())).toMatchObject({ boot: 'b3' });
+    expect(clock.pending).toBe(1);
+  });
+
+  it('is not written again by a look that ends after the stop', async () => {
+    await mine.start();
+    const answer = Promise.withResolvers<void>();
+    kv.answers = answer.promise;
+    clock.advance(2000);
+    const stopped = mine.stop();
+    kv.isAway = false;
+    await InProcessKeyValue.prototype.delete.call(kv, 'gw1');
+    answer.resolve();
+    await stopped;
+    expect([kv.asked, await kv.keys(), clock.pending]).toEqual([['put', 'get', 'delete 1'], [], 0]);
+  });
+
+  it('is deleted at its revision in a store that was rolled back and counts anew', async () => {
+    await mine.start();
+    const { value } = (await kv.get('gw1')) ?? {};
+    for (let n = 0; n < 3; n++) await kv.put('gw1', value ?? new Uint8Array());
+    await advance(clock, 2000);
+    await mine.stop();
+    expect([kv.asked.at(-1), await kv.keys()]).toEqual(['delete 4', []]);
+  });
+
+  it('of another boot may be replaced only until an entry of our own was read', async () => {
+    await mine.start();
+    mine.renew();
+    await settle();
+    await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b9' })));
+    await advance(clock, 2 * REGISTRATION_LOOK_MS);
+    expect(JSON.parse(Buffer.from((await kv.get('gw1'))?.value ?? []).toString())).toMatchObject({ boot: 'b9' });
+  });
+});
+
 describe('gateway registry', () => {
   let clock: FakeClock;
   let kv: InProcessKeyValue;
@@ -249,6 +389,77 @@ describe('gateway registry', () => {
     await put(entries[4096]!);
     await settle();
     expect(large.get('gw-4096')?.boot).toBe('b1');
+  });
+
+  it('ignores an entry with a field that is missing or too long, or of another key', async () => {
+    await registry.start();
+    const isKnown = async (more: object, key = 'gw1') => {
+      await kv.put(key, new TextEncoder().encode(JSON.stringify({ ...gw1, ...more })));
+      await settle();
+      const isThere = registry.get(key) !== null;
+      await kv.delete(key);
+      await settle();
+      return isThere;
+    };
+    for (const [field, most] of Object.entries({ boot: 256, firstBoot: 256, serviceAddress: 1024, version: 256 })) {
+      expect([field, await isKnown({ [field]: 'x'.repeat(most) })]).toEqual([field, true]);
+      expect([field, await isKnown({ [field]: 'x'.repeat(most + 1) })]).toEqual([field, false]);
+    }
+    const name = 'n'.repeat(256);
+    expect([await isKnown({ name }, name), await isKnown({ name: 'gw2' }), await isKnown({ boot: '' })]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    await kv.put('gw1', new TextEncoder().encode('{'));
+    await settle();
+    expect(registry.gateways()).toEqual([]);
+  });
+
+  it('takes a gateway that does not say whether it drains for one that does not', async () => {
+    await registry.start();
+    const { draining: _, ...earlier } = gw1;
+    await kv.put('gw1', new TextEncoder().encode(JSON.stringify(earlier)));
+    await settle();
+    expect(registry.get('gw1')).toEqual(gw1);
+  });
+
+  it('reports each change of an entry, and nothing when it is written again as it was', async () => {
+    await registry.start();
+    let told = 0;
+    const subscription = registry.onChange(() => told++);
+    const put = async (more: object, by: number) => {
+      const before = told;
+      await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, ...more })));
+      await settle();
+      expect([more, told - before]).toEqual([more, by]);
+    };
+    await put({}, 1);
+    await put({}, 0);
+    await put({ boot: 'b2' }, 1);
+    await put({ boot: 'b2', serviceAddress: 'x' }, 1);
+    await put({ boot: 'b2', serviceAddress: 'x', version: '9' }, 1);
+    await put({ boot: 'b2', serviceAddress: 'x', version: '9', draining: true }, 1);
+    await kv.put('other', new TextEncoder().encode('{'));
+    await settle();
+    expect(told).toBe(5);
+    subscription.unsubscribe();
+    await kv.delete('gw1');
+    await settle();
+    expect([told, registry.gateways()]).toEqual([5, []]);
+    // A dead gateway whose entry cannot be deleted is left to its entry.
+    await registry.remove('gw1', 'b2');
+    await register(gw1).start();
+    await settle();
+    kv.close();
+    await registry.remove('gw1', 'b1');
+    expect(registry.get('gw1')).toEqual(gw1);
+  });
+
+  it('is not complete any more once it is stopped', async () => {
+    await registry.start();
+    await registry.stop();
+    expect([registry.isComplete, registry.gateways()]).toEqual([false, []]);
   });
 
   it('forgets all gateways and stays silent once stopped', async () => {

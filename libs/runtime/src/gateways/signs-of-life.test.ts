@@ -2,7 +2,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { SIGNS_OF_LIFE } from '../bus/bus-names.ts';
 import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
 import { FakeClock } from '../fake-clock.ts';
-import { type Living, SIGN_GAP_MS, SILENT_MS, SignOfLife, SignsOfLife } from './signs-of-life.ts';
+import { type Living, SignOfLife, SignsOfLife } from './signs-of-life.ts';
+
+// Written once more: a change of them must be noticed.
+const SIGN_GAP_MS = 2500;
+const SILENT_MS = 5000;
 
 const delivered = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const topology: Living = { kind: 'topology', id: 't1', name: '10.0.0.9:1' };
@@ -86,6 +90,75 @@ describe('signs of life', () => {
     await pass(2 * (SILENT_MS / 1000));
     expect(signs.missed()).toEqual([]);
     expect(signs.lastSign(gateway.id)).toBeUndefined();
+  });
+
+  it('come until it is stopped; then one says goodbye, and only one', async () => {
+    const said: boolean[] = [];
+    bus.subscribe(SIGNS_OF_LIFE, (_, data) => said.push(JSON.parse(Buffer.from(data).toString()).leaving));
+    const unstarted = new SignOfLife(() => gateway, { bus, clock });
+    unstarted.stop();
+    const sign = give(gateway);
+    await pass(1);
+    sign.stop();
+    sign.stop();
+    await pass(3);
+    expect([said, clock.pending]).toEqual([[false, false, true], 0]);
+  });
+
+  it('cannot be given on a bus that is closed, which harms nobody', async () => {
+    const sign = give(gateway);
+    await bus.close();
+    clock.advance(1000);
+    sign.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('are not heard before the start and after the stop, and once only between them', async () => {
+    const later = new SignsOfLife({ bus, clock });
+    give(gateway);
+    await delivered();
+    expect(later.lastSign(gateway.id)).toBeUndefined();
+    later.start();
+    later.start();
+    await pass(1);
+    expect(later.lastSign(gateway.id)).toBe(1000);
+    later.stop();
+    await pass(1);
+    expect(later.lastSign(gateway.id)).toBe(1000);
+    later.start();
+    await pass(1);
+    expect(later.lastSign(gateway.id)).toBe(3000);
+  });
+
+  it('have an id and a name, not empty and not too long', async () => {
+    const isHeard = async (more: Partial<Living>) => {
+      const one = { ...gateway, ...more };
+      bus.publish(SIGNS_OF_LIFE, new TextEncoder().encode(JSON.stringify({ ...one, leaving: false })));
+      await delivered();
+      return signs.lastSign(one.id) !== undefined;
+    };
+    const [id, name] = ['i'.repeat(256), 'n'.repeat(300)];
+    expect([await isHeard({ id: '' }), await isHeard({ id: `${id}i` }), await isHeard({ id })]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    const [a, b, c] = ['a', 'b', 'c'];
+    expect([
+      await isHeard({ id: a, name: '' }),
+      await isHeard({ id: b, name: `${name}n` }),
+      await isHeard({ id: c, name }),
+    ]).toEqual([false, false, true]);
+  });
+
+  it('tell who lives for less than five seconds', async () => {
+    give(topology);
+    bus.publish(SIGNS_OF_LIFE, new TextEncoder().encode(JSON.stringify({ ...gateway, leaving: false })));
+    await delivered();
+    clock.advance(4999);
+    expect(signs.living('link-gateway')).toHaveLength(1);
+    clock.advance(1);
+    expect([signs.living('link-gateway'), signs.living('volconf')]).toEqual([[], []]);
   });
 
   it('that cannot be read are ignored', async () => {

@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
 import { createLogger } from '../log/logger.ts';
+import { LimitsHit } from '../shares/limits-hit.ts';
 import type { ApiError } from './api-error.ts';
 import { CallShares } from './call-shares.ts';
 
@@ -37,4 +38,57 @@ it('the user with most calls gives way when all are taken, with the last call th
   of.begin('routes', 'd');
   expect(ended).toEqual([['a3', exhausted]]);
   expect(of.held('routes')).toBe(6);
+});
+
+it('says what to do to a user who has his share, and to one who finds all taken', () => {
+  const { of } = shares();
+  const refused = (principal: string) => {
+    try {
+      of.begin('routes', principal);
+    } catch (error) {
+      return (error as ApiError).details;
+    }
+    return null;
+  };
+  for (const name of ['a', 'a', 'a', 'b', 'b', 'b']) of.begin('routes', name);
+  expect(refused('a')).toBe('You have 3 routes already: end some, or try again later.');
+  // Calls that cannot be ended early give way to nobody.
+  expect([refused('c'), of.held('routes')]).toEqual(['There are 6 routes already: try again later.', 6]);
+});
+
+it('says to a user whose call gives way why, once, and the call counts no more', () => {
+  const { of } = shares();
+  const told: string[] = [];
+  const ends = ['a', 'a', 'a', 'b', 'b', 'c'].map((name) =>
+    of.begin('routes', name, ({ details }) => told.push(details)),
+  );
+  of.begin('routes', 'd');
+  expect(told).toEqual(['There are 6 routes, and you have most.']);
+  ends[2]?.();
+  expect(of.held('routes')).toBe(6);
+});
+
+it('tells events and the list of those at a limit once in ten seconds, and knows only its own kinds', () => {
+  const events: unknown[] = [];
+  const clock = new FakeClock();
+  const hits = new LimitsHit({ now: () => clock.now() });
+  const logger = createLogger({ level: 'silent', service: 'test' });
+  const of = new CallShares(
+    { routes: { total: 1, share: 1 } },
+    { logger, clock, hits, events: { tell: ({ principal }) => events.push(principal) } },
+  );
+  of.begin('routes', 'a');
+  const refuse = () => expect(() => of.begin('routes', 'a')).toThrow(exhausted);
+  refuse();
+  refuse();
+  expect([events, hits.all]).toMatchObject([['a'], [{ principal: 'a', times: 2 }]]);
+  clock.advance(9999);
+  refuse();
+  expect(events).toHaveLength(1);
+  clock.advance(1);
+  refuse();
+  expect(events).toHaveLength(2);
+  const other = 'others' as 'routes';
+  expect(of.held(other)).toBe(0);
+  expect(() => of.begin(other, 'a')).toThrow(new TypeError('others is not shared'));
 });

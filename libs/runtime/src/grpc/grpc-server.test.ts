@@ -19,10 +19,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../log/logger.ts';
 import { until } from '../patience.fixture.ts';
 import { SettingError } from '../settings/setting.ts';
-import { MAX_API_REQUEST_BYTES, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { MAX_PUBLIC_REQUEST_BYTES } from './public-requests.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_API_REQUEST_BYTES = 2 * 1024 * 1024;
+const MAX_GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 const TOPOLOGY = 'spanmesh.v1.Topology';

@@ -6,9 +6,6 @@ import {
   compareKeys,
   firstAfter,
   type Key,
-  MAX_PAGE_BYTES,
-  MAX_PAGE_SIZE,
-  MAX_PAGE_VISITS,
   type Page,
   type PageRequest,
   pageOf,
@@ -18,6 +15,11 @@ import {
   writeToken,
 } from './paging.ts';
 import { runNow } from './slices.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_PAGE_BYTES = 960 * 1024;
+const MAX_PAGE_SIZE = 5000;
+const MAX_PAGE_VISITS = 16_384;
 
 /** A page of sorted keys. `looked`: how many objects were visited. */
 function keysPage(

@@ -2,7 +2,11 @@ import { Metadata, type MethodDefinition, status } from '@grpc/grpc-js';
 import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PLAINTEXT } from './grpc-client.ts';
-import { MAX_FORWARDED_CALLS, MAX_FORWARDED_CALLS_PER_PRINCIPAL, PassedCalls } from './passed-calls.ts';
+import { PassedCalls } from './passed-calls.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_FORWARDED_CALLS = 2000;
+const MAX_FORWARDED_CALLS_PER_PRINCIPAL = 1000;
 
 const METHOD = VolconfService.listTargets as unknown as MethodDefinition<unknown, unknown>;
 /** Nobody listens there, but no call gets an answer before the test is over. */

@@ -1,14 +1,20 @@
+import { X509Certificate } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { API_CLIENT_NAMES } from '../access/api-access.ts';
 import { createApiToken } from '../access/api-tokens.ts';
 import { securitySettings } from '../access/security-settings.ts';
 import { parseHostPort } from '../address.ts';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { Metrics } from '../metrics.ts';
 import { readSettings, SettingError } from '../settings/setting.ts';
+import { CertificateAuthority } from '../tls/certificate-authority.ts';
 import { Certificates, recordingLogger, VALID } from '../tls/certificates.fixture.ts';
-import { API_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
+import { gatewayCertificateName } from '../tls/gateway-certificate.ts';
+import { API_NAME, LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
+import { meaning } from '../tls/tls-credentials.ts';
 import { LOOK_INTERVAL_MS } from '../tls/watched-files.ts';
 import { Security } from './security.ts';
 
@@ -25,12 +31,30 @@ afterEach(() => certificates.remove());
 
 function make(
   env: Record<string, string>,
-  { api = LOOPBACK, service = LOOPBACK, metrics = new Metrics(), clock = systemClock } = {},
+  {
+    api = LOOPBACK,
+    service = LOOPBACK,
+    metrics = new Metrics(),
+    clock = systemClock,
+    names = [TOPOLOGY_NAME],
+    gateway,
+    protocolVersion,
+  }: {
+    api?: string;
+    service?: string;
+    metrics?: Metrics;
+    clock?: Clock;
+    names?: readonly ServiceName[];
+    gateway?: string;
+    protocolVersion?: number;
+  } = {},
 ): Security {
   return new Security(
     readSettings(securitySettings, { env, flags: {} }),
     {
-      names: [TOPOLOGY_NAME],
+      names,
+      gateway,
+      protocolVersion,
       listen: {
         grpcListen: parseHostPort(api),
         serviceListen: parseHostPort(service),
@@ -145,7 +169,7 @@ describe('the watched files', () => {
   it('are counted, and are not read any more after a stop', async () => {
     const clock = new FakeClock({ wall: Date.now() });
     const metrics = new Metrics();
-    const security = make({ ...serviceTls(), ...tokens() }, { metrics, clock: clock as never });
+    const security = make({ ...serviceTls(), ...tokens() }, { metrics, clock });
     security.start();
     expect(clock.nextAt()).toBe(LOOK_INTERVAL_MS);
     const text = await metrics.text();
@@ -155,5 +179,128 @@ describe('the watched files', () => {
     expect(text).toContain('spanmesh_calls_refused_total{port="api"} 0');
     await security.stop();
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('who a caller is', () => {
+  const ann = createApiToken({ name: 'ann', role: 'operate' });
+  const env = () => ({ SPANMESH_API_TOKENS_FILE: certificates.file(ann.line) });
+  const user = { certificate: null, token: ann.token };
+  const stranger = { certificate: null, token: 'spm_unknown' };
+  const LIST = '/spanmesh.v1.Volconf/ListTargets';
+
+  it('is known to the API by the token', () => {
+    const security = make(env());
+    const { api } = security;
+    expect([api.credentials, security.asksForUsers]).toEqual([undefined, true]);
+    expect([api.userOf?.(user), api.userOf?.(stranger)]).toEqual(['ann', null]);
+    expect([api.gate?.(LIST, user), api.gate?.(LIST, stranger)?.details]).toEqual([
+      null,
+      'This token is not known here.',
+    ]);
+    expect([security.userOf(ann.token), security.userOf('spm_unknown')]).toEqual([
+      expect.objectContaining({ name: 'ann', role: 'operate' }),
+      null,
+    ]);
+    const open = make({});
+    expect([open.asksForUsers, open.userOf(ann.token)]).toEqual([false, null]);
+  });
+
+  it('is known to the service port by whom a call is passed on for; a service itself has no name', () => {
+    const { service } = make(env());
+    const passedOn = (caller: typeof user) => ({
+      certificate: null,
+      token: null,
+      onBehalf: { ...caller, address: '' },
+    });
+    expect(service.credentials).toBeUndefined();
+    expect([service.userOf?.(passedOn(user)), service.userOf?.(passedOn(stranger))]).toEqual(['ann', null]);
+    expect([service.userOf?.(user), service.userOf?.({ ...user, onBehalf: null })]).toEqual([null, null]);
+    expect([service.gate?.(LIST, passedOn(user)), service.gate?.(LIST, user)]).toEqual([null, null]);
+    expect(service.gate?.(LIST, passedOn(stranger))?.details).toMatch(
+      /^This token is not known here\. The call was passed/,
+    );
+  });
+
+  it('is not asked for at a service port with TLS if the API asks nobody', () => {
+    const { service } = make(serviceTls());
+    expect(service.gate?.(LIST, user)?.details).toBe('The service port is for services with a certificate.');
+    expect(service.userOf?.({ ...user, onBehalf: { ...user, address: '' } })).toBeNull();
+  });
+
+  it('is believed by the certificate that another process passes on, if the CA of our users has issued it', () => {
+    const issuedBy = (authority: CertificateAuthority) => {
+      const { cert } = authority.issue({ subject: 'bob', names: [API_CLIENT_NAMES.read], roles: ['client'], ...VALID });
+      return { certificate: new X509Certificate(cert), token: null, address: '' };
+    };
+    const passedOn = (onBehalf: ReturnType<typeof issuedBy>) => ({ certificate: null, token: null, onBehalf });
+    const [ours, theirs] = [
+      issuedBy(certificates.authority),
+      issuedBy(CertificateAuthority.create({ subject: 'another CA', ...VALID })),
+    ];
+    const { service } = make({ ...apiTls(), ...clientCa() });
+    expect([service.userOf?.(passedOn(ours)), service.userOf?.(passedOn(theirs))]).toEqual(['bob', null]);
+    expect([service.gate?.(LIST, passedOn(ours)), service.gate?.(LIST, passedOn(theirs))?.code]).toEqual([
+      null,
+      status.UNAUTHENTICATED,
+    ]);
+    // Without a CA for users no certificate is believed, even with a token beside it.
+    const { service: without } = make({ ...apiTls(), ...env() });
+    expect(without.userOf?.(passedOn(ours))).toBeNull();
+    expect(without.userOf?.(passedOn({ ...ours, token: ann.token } as never))).toBe('ann');
+  });
+});
+
+describe('a certificate of the API', () => {
+  it('is shown to all; its port asks for one only if there is a CA of users', () => {
+    const asks = (env: Record<string, string>) => {
+      const { api } = make({ ...apiTls(), ...env });
+      const { requestCert, rejectUnauthorized } = api.credentials?._getConstructorOptions() ?? {};
+      return [requestCert, rejectUnauthorized];
+    };
+    expect([asks({}), asks(clientCa())]).toEqual([
+      [false, false],
+      [true, false],
+    ]);
+    const { service } = make(serviceTls());
+    expect(service.credentials?._getConstructorOptions()).toMatchObject({
+      requestCert: true,
+      rejectUnauthorized: true,
+    });
+  });
+
+  it('names the setting whose file is bad', () => {
+    const { SPANMESH_API_TLS_KEY: key = '', ...rest } = apiTls();
+    const bad = certificates.file('bad');
+    expect(settingError(() => make({ ...rest, SPANMESH_API_TLS_KEY: bad }))).toMatch(/^SPANMESH_API_TLS_KEY: /);
+    expect(settingError(() => make({ SPANMESH_API_TLS_CERT: bad, SPANMESH_API_TLS_KEY: key }))).toMatch(
+      /^SPANMESH_API_TLS_CERT: /,
+    );
+    expect(settingError(() => make({ ...apiTls(), SPANMESH_API_TLS_CA: bad }))).toMatch(/^SPANMESH_API_TLS_CA: /);
+  });
+});
+
+describe('a channel to another service', () => {
+  it('is plain without certificates, and with them demands the name of the service', () => {
+    const plain = make({}).channel(VOLCONF_NAME);
+    expect([plain.credentials._isSecure(), plain.options]).toEqual([false, {}]);
+    const secured = make(serviceTls()).channel(VOLCONF_NAME);
+    expect([secured.credentials._isSecure(), secured.options]).toEqual([true, meaning(VOLCONF_NAME)]);
+  });
+
+  it('says another version of the protocol only if it is given', () => {
+    const { options } = make({}, { protocolVersion: 7 }).channel(VOLCONF_NAME);
+    expect(options.interceptors).toHaveLength(1);
+  });
+});
+
+describe('the certificate of a gateway', () => {
+  it('must carry the name of the gateway, too', () => {
+    const env = serviceTls([LINK_GATEWAY_NAME, gatewayCertificateName('gw-1')]);
+    const names = [LINK_GATEWAY_NAME] as const;
+    expect(make(env, { names, gateway: 'gw-1' }).serviceFiles).not.toBeNull();
+    expect(settingError(() => make(env, { names, gateway: 'gw-2' }))).toMatch(
+      new RegExp(`and must name ${gatewayCertificateName('gw-2')}$`),
+    );
   });
 });

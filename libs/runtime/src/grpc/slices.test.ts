@@ -53,3 +53,48 @@ it('does nothing in turns in which mayWork says no', async () => {
   mayWork = true;
   expect(await one).toBe('one done');
 });
+
+/** The number of turns until the job is done, which has steps of so many units. */
+async function turnsOf(slices: Slices, steps: readonly number[]): Promise<number> {
+  let turns = 0;
+  const job = slices.run(
+    (function* (): Job<void> {
+      for (const units of steps) yield units;
+    })(),
+  );
+  while (slices.size > 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns++;
+  }
+  await job;
+  return turns;
+}
+
+it('counts the units of each step, and one for the last: 4096 in a turn, unless a step takes more', async () => {
+  const slices = new Slices();
+  expect(slices.most).toBe(0);
+  expect(await turnsOf(slices, [])).toBe(1);
+  expect(slices.most).toBe(1);
+  expect(await turnsOf(slices, [4094])).toBe(1);
+  expect(slices.most).toBe(4095);
+  expect(await turnsOf(slices, [4095])).toBe(1);
+  expect(slices.most).toBe(4096);
+  expect(await turnsOf(slices, [4096])).toBe(2);
+  expect(slices.most).toBe(4096);
+  expect(await turnsOf(slices, [5000, 5000])).toBe(3);
+  expect(slices.most).toBe(5000);
+});
+
+it('runs no further turn when all jobs are done', async () => {
+  let asked = 0;
+  const slices = new Slices({
+    mayWork: () => {
+      asked++;
+      return true;
+    },
+  });
+  await Promise.all([slices.run(counting('one', 1, [])), slices.run(counting('two', 1, []), 'other')]);
+  const before = asked;
+  for (let n = 0; n < 3; n++) await new Promise((resolve) => setImmediate(resolve));
+  expect(asked).toBe(before);
+});

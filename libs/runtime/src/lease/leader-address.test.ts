@@ -44,3 +44,32 @@ describe('the address of the leader', () => {
     await leader.stop();
   });
 });
+
+it('a leader is not looked for any more once it is stopped, even while the bucket is opened', async () => {
+  const bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
+  cleanups.push(() => bus.close());
+  const kv = await bus.kv(LEASES_BUCKET);
+  await kv.put('volconf', leading('volconf:1'));
+  let told = 0;
+  const made = () => new LeaderAddress({ role: 'volconf', changed: () => told++ }, { bus, clock: new FakeClock() });
+  const [early, late] = [made(), made()];
+  const started = early.start();
+  await early.stop();
+  await started;
+  await settle();
+  expect([early.address(), told]).toEqual([null, 0]);
+  await late.start();
+  await settle();
+  expect([late.address(), told]).toEqual(['volconf:1', 1]);
+  await late.stop();
+  await kv.put('volconf', leading('volconf:2'));
+  await settle();
+  expect(told).toBe(1);
+  // A record without an address names nobody.
+  const nameless = made();
+  await kv.put('volconf', encodeLeaseRecord({ holder: 'h', address: '', epoch: 1, ttl: 1, settings: '', beat: 0 }));
+  await nameless.start();
+  await settle();
+  expect(nameless.address()).toBeNull();
+  await nameless.stop();
+});

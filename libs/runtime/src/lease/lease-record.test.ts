@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
-import { MAX_EPOCH } from './epoch.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_EPOCH = 2 ** 48;
 
 const record: LeaseRecord = { holder: 'h', address: 'a:1', epoch: 1, ttl: 1, settings: '', beat: 0 };
 
@@ -17,4 +19,17 @@ it('fields are accepted up to their limits, and beyond them the record counts as
     expect(decodeLeaseRecord(encodeLeaseRecord({ ...record, ...at }))).toEqual({ ...record, ...at });
     expect(decodeLeaseRecord(encodeLeaseRecord({ ...record, ...past }))).toBeNull();
   }
+});
+
+it('texts and numbers are limited, and what an earlier version leaves out has its default', () => {
+  const read = (more: object) => decodeLeaseRecord(encodeLeaseRecord({ ...record, ...more } as LeaseRecord));
+  for (const [field, most] of Object.entries({ holder: 256, address: 1024 })) {
+    expect(read({ [field]: 'x'.repeat(most) })).not.toBeNull();
+    expect(read({ [field]: 'x'.repeat(most + 1) })).toBeNull();
+  }
+  expect([read({ beat: -1 }), read({ beat: 0.5 }), read({ epoch: 0.5 }), read({ ttl: 0.5 })]).toEqual(
+    Array(4).fill(null),
+  );
+  expect(read({ settings: undefined, beat: undefined })).toEqual(record);
+  expect(decodeLeaseRecord(new TextEncoder().encode('{'))).toBeNull();
 });

@@ -5,9 +5,11 @@ import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import type { Clock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { advance, settle } from '../fake-time.fixture.ts';
-import { MAX_EPOCH } from './epoch.ts';
 import { Lease, type LeaseState } from './lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_EPOCH = 2 ** 48;
 
 const TTL = 1000;
 /** Epoch of a term that begins at the start of the fake clock: the seconds of its wall clock. */
@@ -577,5 +579,72 @@ describe('Lease', () => {
     const a = await leader('a');
     await a.lease.stop();
     expect(() => a.lease.start()).toThrow('once');
+  });
+
+  it('has the highest epoch that there may be once that is reached, and none above it', async () => {
+    const put = (epoch: number) =>
+      store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '', beat: 0 }));
+    await put(MAX_EPOCH - 2);
+    expect((await leader('a')).lease.epoch).toBe(MAX_EPOCH - 1);
+    await put(MAX_EPOCH - 1);
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, MAX_EPOCH]);
+  });
+
+  it('knows nobody before its start and after its stop, and of a holder where it is reached', async () => {
+    const a = contender('a');
+    const shown = ({ lease }: Contender) => [
+      lease.holderId,
+      lease.ageMs,
+      lease.leaderElsewhere(),
+      lease.holderSettings,
+    ];
+    expect(shown(a)).toEqual(['', 0, null, '']);
+    expect([a.lease.frozenSince, a.lease.settingsDiffer]).toEqual([null, false]);
+    await a.lease.stop();
+    expect(a.states).toEqual([]);
+    const b = await leader('b');
+    const c = contender('c');
+    c.lease.start();
+    await settle();
+    clock.advance(100);
+    expect(shown(b)).toEqual([b.lease.id, 100, null, '']);
+    expect(shown(c)).toEqual([b.lease.id, 100, 'b:1', '']);
+    // An earlier life at the same address is nobody else.
+    const again = contender('b');
+    again.lease.start();
+    await settle();
+    expect([again.lease.holder()?.address, again.lease.leaderElsewhere()]).toEqual(['b:1', null]);
+    await c.lease.stop();
+    await c.lease.stop();
+    expect([c.lease.holder(), c.lease.leaderElsewhere()]).toEqual([null, null]);
+  });
+
+  it('tells no listener that has ended, and leaves no timer after its stop', async () => {
+    const a = contender('a');
+    const told: string[] = [];
+    const subscription = a.lease.onChange(({ kind }) => told.push(kind));
+    a.lease.start();
+    await settle();
+    subscription.unsubscribe();
+    await a.lease.stop();
+    await settle();
+    expect([told, a.states.map(({ kind }) => kind), clock.pending]).toEqual([
+      ['standby', 'leading'],
+      ['standby', 'leading', 'stopped'],
+      0,
+    ]);
+  });
+
+  it('does not take the lease while it steps down, even if it did not hold it', async () => {
+    const a = contender('a');
+    a.lease.start();
+    a.lease.stepDown(3 * TTL);
+    await advance(clock, 3 * TTL - 1);
+    expect([a.lease.isValid(), a.lease.state.kind]).toEqual([false, 'standby']);
+    await advance(clock, TTL / 2);
+    expect(a.lease.isValid()).toBe(true);
   });
 });

@@ -32,7 +32,7 @@ export function createLogger({
   };
   if (destination !== undefined) return pino(options, destination);
   const isTerminal = isatty(STDOUT);
-  const isColoured = isTerminal && (process.env.NO_COLOR ?? '') === '';
+  const isColoured = (process.env.NO_COLOR ?? '') === '';
   const shown = (line: string): string => (isTerminal ? prettyLine(line, { isColoured }) : line);
   processOutput.describeLoss = (loss) => {
     const lines: string[] = [];

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from '../log/logger.ts';
 import { Metrics } from '../metrics.ts';
 import { SettingError } from '../settings/setting.ts';
+import { recordingLogger } from '../tls/certificates.fixture.ts';
 import { HttpServer } from './http-server.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -123,5 +124,82 @@ describe('HttpServer', () => {
     await (await fetch(`${base}/livez`)).text();
     await server.stop();
     await expect(fetch(`${base}/livez`)).rejects.toThrow();
+  });
+});
+
+describe('what HTTP answers', () => {
+  /** A server, the log lines of its trouble, and how to ask it. */
+  async function serving(metrics: Pick<Metrics, 'text' | 'contentType' | 'counter'> = new Metrics()) {
+    const { lines, logger } = recordingLogger();
+    const server = new HttpServer(
+      { listen: { host: '127.0.0.1', port: 0 }, setting: 'X' },
+      {
+        ready: () => null,
+        metrics: metrics as Metrics,
+        logger,
+        fallback: (request, response, path) => {
+          if (path === '/half') response.write('half');
+          if (path === '/half' || path === '/throws') throw new Error('trouble');
+          if (path === '/own') response.end(`${request.method} ${request.url}`);
+          return path === '/own';
+        },
+      },
+    );
+    const port = await server.start();
+    onTestFinished(() => server.stop());
+    const ask = async (path: string, options: RequestInit = {}) => {
+      const { status, headers, ...response } = await fetch(`http://127.0.0.1:${port}${path}`, options).then(
+        async (answer) => ({ status: answer.status, headers: answer.headers, text: await answer.text() }),
+      );
+      return { status, text: response.text, type: headers.get('content-type'), headers };
+    };
+    return { ask, lines, server, port };
+  }
+
+  it('is text that no cache keeps and no browser guesses at', async () => {
+    const { ask } = await serving();
+    for (const [path, status, text] of [
+      ['/livez', 200, 'ok\n'],
+      ['/readyz', 200, 'ok\n'],
+      ['/none', 404, 'not found\n'],
+      ['/throws', 500, 'internal error\n'],
+    ] as const) {
+      const { headers, ...answer } = await ask(path);
+      expect(answer).toEqual({ status, text, type: 'text/plain; charset=utf-8' });
+      expect([headers.get('cache-control'), headers.get('x-content-type-options')]).toEqual(['no-store', 'nosniff']);
+    }
+    expect(await ask('/livez', { method: 'POST' })).toMatchObject({ status: 405, text: 'method not allowed\n' });
+    expect(await ask('/own?x', { method: 'POST' })).toMatchObject({ status: 200, text: 'POST /own?x' });
+    expect((await ask('/metrics', { method: 'HEAD' })).status).toBe(200);
+  });
+
+  it('of metrics is 500 when they cannot be read, and the log says why', async () => {
+    const { ask, lines } = await serving({
+      contentType: 'x',
+      counter: () => {},
+      text: () => Promise.reject(new Error('no numbers')),
+    });
+    expect(await ask('/metrics')).toMatchObject({ status: 500, text: 'metrics cannot be read\n' });
+    expect(lines.join()).toContain('no numbers');
+  });
+
+  it('of others that fail half-way is cut off, and the log says why', async () => {
+    const { ask, lines } = await serving();
+    await expect(ask('/half')).rejects.toThrow();
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { msg: 'http request failed', err: { message: 'trouble' } },
+    ]);
+  });
+
+  it('is nothing after the stop, which ends connections that are open, and may come before the start', async () => {
+    const { server, port } = await serving();
+    const { closed } = await silentConnection(port);
+    await server.stop();
+    await closed;
+    const never = new HttpServer(
+      { listen: { host: '127.0.0.1', port: 0 }, setting: 'X' },
+      { ready: () => null, metrics: new Metrics(), logger },
+    );
+    await never.stop();
   });
 });

@@ -67,6 +67,7 @@ describe('orders to other processes', () => {
     const [silent] = processes(1);
     const sent = sender.send(REQUEST, [silent!]);
     await askedTimes(1);
+    expect([clock.pending, clock.nextAt()]).toEqual([1, 2000]);
     clock.advance(2000);
     expect(await sent).toEqual({ obeyed: [], unreached: [silent] });
   });

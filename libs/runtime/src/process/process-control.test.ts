@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { pid } from 'node:process';
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
   type InspectResponse,
@@ -13,12 +15,16 @@ import { USER_HEADER } from '../access/gate.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
 import { systemClock } from '../clock.ts';
+import { FakeClock } from '../fake-clock.ts';
+import { settle } from '../fake-time.fixture.ts';
 import { PLAINTEXT } from '../grpc/grpc-client.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
+import { PROTOCOL_VERSION } from '../grpc/protocol-version.ts';
 import type { ServerSecurity } from '../grpc/security.ts';
 import { createLogger } from '../log/logger.ts';
 import { limitsHit } from '../shares/limits-hit.ts';
-import { ProcessControl } from './process-control.ts';
+import { VERSION } from '../version.ts';
+import { ProcessControl, type ProcessControlDependencies } from './process-control.ts';
 import { ProcessDirectory } from './process-directory.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -273,5 +279,180 @@ describe('ProcessDirectory', () => {
       bus.publish(processAnswers(id), Buffer.alloc(100_000));
     });
     expect((await list(client)).processes.map(({ id }) => id)).toEqual(['other', control.info().id].sort());
+  });
+});
+
+describe('a process that is asked', () => {
+  type Handlers = Record<string, (call: object, done?: (error: unknown, answer?: unknown) => void) => void>;
+
+  /** A process whose handlers are called without a network. */
+  function asked(more: Partial<ProcessControlDependencies> = {}, service = 'topology') {
+    const clock = new FakeClock();
+    const api: Handlers = {};
+    const orders: Handlers = {};
+    const ports = {
+      api: { addService: (_: object, handlers: Handlers) => Object.assign(api, handlers) },
+      service: { addService: (_: object, handlers: Handlers) => Object.assign(orders, handlers) },
+      security: { api: {}, channel: () => PLAINTEXT },
+    };
+    const own = createLogger({ level: 'silent', service, destination: { write: () => {} } });
+    const control = new ProcessControl(
+      { service, logLevel: 'warn', settings: {} },
+      { bus, link: null, clock, logger: own, ports: ports as never, ready: () => null, ...more },
+    );
+    stops.push(() => control.stop());
+    const ask = (handlers: Handlers) => (method: string, request: object) =>
+      new Promise<Record<string, unknown>>((resolve) => {
+        const call = { request, metadata: new Metadata(), getPeer: () => '10.0.0.1:7' };
+        handlers[method]?.(call, (error, answer) => resolve((error ?? answer) as Record<string, unknown>));
+      });
+    const inspect = async (name: string) => {
+      const answer = await new Promise<unknown[]>((resolve) => {
+        const reports: InspectResponse[] = [];
+        api.inspect?.({
+          request: { process: name },
+          write: (report: InspectResponse) => reports.push(report),
+          end: () => resolve(reports),
+          emit: (_: string, { code, details }: ServiceError) => resolve([status[code], details]),
+        });
+      });
+      await settle();
+      return answer;
+    };
+    return { control, clock, call: ask(api), order: ask(orders), inspect };
+  }
+
+  const away = { connected: false, losses: 3, unchangedMs: 1999 };
+
+  it('says what it is, and of NATS nothing if it uses none', () => {
+    expect(asked().control.info()).toMatchObject({
+      id: `topology-${hostname()}-${pid}`,
+      service: 'topology',
+      version: VERSION,
+      protocolVersion: PROTOCOL_VERSION,
+      host: hostname(),
+      pid,
+      gateway: '',
+      startedAt: new Date(1_600_000_000_000),
+      logLevel: 'warn',
+      configuredLogLevel: 'warn',
+      logLevelUntil: undefined,
+      logLevelBy: '',
+      notReady: '',
+      leads: [],
+      usesNats: false,
+      natsConnected: false,
+      natsLosses: 0,
+      natsForSeconds: 0,
+      keysProblems: 0,
+      serviceAddress: '',
+    });
+    expect(asked({ link: away, keysProblems: () => 2, serviceAddress: () => 'a:1' }).control.info()).toMatchObject({
+      usesNats: true,
+      natsConnected: false,
+      natsLosses: 3,
+      natsForSeconds: 1,
+      keysProblems: 2,
+      serviceAddress: 'a:1',
+    });
+  });
+
+  it('lists itself at once if it uses no NATS, or NATS is away, and says so', async () => {
+    const [alone, cutOff] = [asked(), asked({ link: away })];
+    for (const [one, isCutOff] of [
+      [alone, false],
+      [cutOff, true],
+    ] as const) {
+      const own = one.control.info();
+      expect(await one.call('listProcesses', {})).toMatchObject({
+        processes: [{ id: own.id }],
+        answeredBy: own.id,
+        alone: isCutOff,
+        natsCopies: [],
+      });
+      const reports = (await one.inspect('')) as InspectResponse[];
+      expect(reports.map(({ process, alone: isAlone }) => [process?.id, isAlone])).toEqual([
+        [own.id, false],
+        ...(isCutOff ? [[undefined, true]] : []),
+      ]);
+      expect(await one.inspect('x'.repeat(300))).toHaveLength(isCutOff ? 1 : 0);
+    }
+    expect(await alone.inspect('x'.repeat(301))).toEqual(['INVALID_ARGUMENT', 'A name has at most 300 characters.']);
+  });
+
+  it('reports its metrics and settings', async () => {
+    const { inspect } = asked({ metrics: { text: async () => 'spanmesh_x 1' } });
+    expect(await inspect('')).toMatchObject([{ metrics: 'spanmesh_x 1', alone: false }]);
+    expect(await asked().inspect(hostname())).toMatchObject([{ metrics: '' }]);
+  });
+
+  it('obeys an order about its level for the time that it is given, and names who gave it', async () => {
+    const { call, control, clock } = asked();
+    const until = new Date(clock.wall() + 1000);
+    expect(
+      await call('setLogLevel', SetLogLevelRequest.fromPartial({ level: 'debug', durationMs: 1000 })),
+    ).toMatchObject({
+      processes: [{ logLevel: 'debug', logLevelUntil: until, logLevelBy: 'somebody from 10.0.0.1' }],
+      alone: false,
+      unreached: [],
+    });
+    control.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('says that no process fits, and that only it could be asked if NATS is away', async () => {
+    const other = SetLogLevelRequest.fromPartial({ level: 'debug', process: 'other' });
+    expect(await asked().call('setLogLevel', other)).toEqual({
+      code: status.NOT_FOUND,
+      details: 'No process that answers fits.',
+    });
+    expect(await asked({ link: away }).call('setLogLevel', other)).toEqual({
+      code: status.NOT_FOUND,
+      details: 'No process that answers fits. NATS is away: only the process that was called could be asked.',
+    });
+  });
+
+  it('takes orders of other processes, and does not obey those that are for others', async () => {
+    const { order, control } = asked();
+    const by = 'x'.repeat(301);
+    const send = (level: string, more = {}) => order('orderLogLevel', { order: { level, ...more }, by });
+    expect(await send('debug')).toMatchObject({ process: { logLevel: 'debug', logLevelBy: by.slice(0, 300) } });
+    expect(await send('trace', { service: 'volconf' })).toEqual({ process: undefined });
+    expect(control.logLevel.level).toBe('debug');
+    expect(await send('loud')).toMatchObject({ code: status.INVALID_ARGUMENT });
+    // An order that says nothing returns to the settings.
+    expect(await order('orderLogLevel', { order: undefined, by: 'ann' })).toMatchObject({
+      process: { logLevel: 'warn' },
+    });
+  });
+
+  it('says why the others cannot be asked, each time', async () => {
+    const { call, inspect } = asked({ link: { ...away, connected: true } });
+    await bus.close();
+    expect(await call('listProcesses', {})).toEqual({
+      code: status.UNAVAILABLE,
+      details: 'The other processes cannot be asked: BusError: the bus is closed',
+    });
+    for (let n = 0; n < 2; n++) {
+      expect(await inspect('')).toEqual(['UNAVAILABLE', 'The processes cannot be asked: BusError: the bus is closed']);
+    }
+  });
+
+  it('answers the questions of others from its start to its stop', async () => {
+    const { control } = asked();
+    let answers = 0;
+    const question = async () => {
+      const id = crypto.randomUUID();
+      const subscription = bus.subscribe(processAnswers(id), () => answers++);
+      bus.publish(PROCESS_QUESTIONS, Buffer.from(JSON.stringify({ id, from: 'other', order: null })));
+      await settle();
+      subscription.unsubscribe();
+      return answers;
+    };
+    expect(await question()).toBe(0);
+    control.start();
+    expect(await question()).toBe(1);
+    control.stop();
+    expect(await question()).toBe(1);
   });
 });

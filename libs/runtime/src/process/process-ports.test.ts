@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { ListTargetsRequest, VolconfClient, VolconfService } from '@spanmesh/proto/v1/volconf';
+import { service as healthDefinition } from 'grpc-health-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createApiToken } from '../access/api-tokens.ts';
 import type { Happened } from '../events/event-teller.ts';
@@ -60,6 +61,99 @@ async function ports(env: Record<string, string> = {}) {
   cleanups.push(() => made.stop());
   return { made, metrics, log, told, clock };
 }
+
+/** The ports of a process that nobody has started. */
+function unstarted(env: Record<string, string>) {
+  const defaults = processSettings({ grpc: ANYWHERE, service: ANYWHERE, http: ANYWHERE });
+  const logger = createLogger({ level: 'silent', service: 'test' });
+  const made = new ProcessPorts(readSettings(defaults, { env, flags: {} }), {
+    ready: () => null,
+    metrics: new Metrics(),
+    logger,
+  });
+  cleanups.push(() => made.stop());
+  return made;
+}
+
+/** Whether somebody listens on the port. */
+async function isOpen(port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port });
+  cleanups.push(() => socket.destroy());
+  return once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+}
+
+it('the ports of a process are known once it has started, and closed when it has stopped', async () => {
+  const made = unstarted({});
+  expect(made.all).toEqual([]);
+  await made.start();
+  const { apiPort, servicePort, httpPort } = made;
+  expect(made.all).toEqual([apiPort, servicePort, httpPort]);
+  expect([made.apiAddress, made.serviceAddress, made.advertisedServiceAddress]).toEqual([
+    `127.0.0.1:${apiPort}`,
+    `127.0.0.1:${servicePort}`,
+    `127.0.0.1:${servicePort}`,
+  ]);
+  expect(await Promise.all(made.all.map(isOpen))).toEqual([true, true, true]);
+  await made.stop();
+  expect(await Promise.all(made.all.map(isOpen))).toEqual([false, false, false]);
+});
+
+it.each([
+  { host: '0.0.0.0', own: '127.0.0.1', advertised: '' },
+  { host: '[::]', own: '[::1]', advertised: '' },
+  { host: '[::1]', own: '[::1]', advertised: '[::1]:0' },
+  { host: 'localhost', own: 'localhost', advertised: 'localhost:0' },
+])('a process that listens on $host reaches itself at $own', ({ host, own, advertised }) => {
+  const made = unstarted({
+    SPANMESH_GRPC_LISTEN: `${host}:0`,
+    SPANMESH_SERVICE_LISTEN: `${host}:0`,
+    SPANMESH_INSECURE: 'true',
+  });
+  expect([made.apiAddress, made.serviceAddress, made.advertisedServiceAddress]).toEqual([
+    `${own}:0`,
+    `${own}:0`,
+    advertised,
+  ]);
+});
+
+it('a process whose last port is taken does not start, and leaves none of its ports open', async () => {
+  const taken = createServer();
+  taken.listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  cleanups.push(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const made = unstarted({ SPANMESH_GRPC_LISTEN: `127.0.0.1:${port}` });
+  await expect(made.start()).rejects.toThrow(/^SPANMESH_GRPC_LISTEN: .*EADDRINUSE/);
+  expect([made.httpPort === 0, made.servicePort === 0, made.apiPort]).toEqual([false, false, 0]);
+  expect(await Promise.all(made.all.map(isOpen))).toEqual([false, false]);
+});
+
+it('a process that is about to stop says so on both gRPC ports', async () => {
+  const made = unstarted({});
+  await made.start();
+  const said = (port: number) => {
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const [check] = Object.values(healthDefinition).filter(({ path }) => path.endsWith('/Check'));
+    if (check === undefined) throw new Error('health has no such method');
+    return new Promise<unknown>((resolve, reject) =>
+      client.makeUnaryRequest(
+        check.path,
+        check.requestSerialize,
+        check.responseDeserialize,
+        { service: '' },
+        (error, answer) => (error === null ? resolve(answer) : reject(error)),
+      ),
+    );
+  };
+  const both = () => Promise.all([made.apiPort, made.servicePort].map(said));
+  expect(await both()).toEqual([{ status: 'SERVING' }, { status: 'SERVING' }]);
+  made.notServing();
+  expect(await both()).toEqual([{ status: 'NOT_SERVING' }, { status: 'NOT_SERVING' }]);
+});
 
 /** Asks the API; the name of the code of the answer. */
 function ask(port: number, token = '', request = ListTargetsRequest.create()): Promise<string> {

@@ -1,4 +1,5 @@
-/** A service for service.test.ts, run as a child process: its first argument chooses its behaviour. */
+/** A service for service.test.ts, run as a child process: its first argument chooses its behaviour, a second one that it has no logger. */
+import { once } from 'node:events';
 import { createLogger } from '../log/logger.ts';
 import { SettingError } from '../settings/setting.ts';
 import { runService, type Service } from './service.ts';
@@ -8,7 +9,21 @@ const say = (word: string): void => {
 };
 const never = new Promise<void>(() => {});
 
-const services: Record<string, () => Service> = {
+const services: Record<string, () => Promise<Service> | Service> = {
+  'make-waits': async () => {
+    const stopped = once(process, 'SIGTERM');
+    say('making');
+    await stopped;
+    return { start: async () => say('started'), stop: async () => say('stopped') };
+  },
+  prints: () => ({
+    logger: createLogger({ level: 'info', service: 'fixture' }),
+    start: async () => {
+      console.log('printed by a library');
+      say('started');
+    },
+    stop: async () => {},
+  }),
   drains: () => ({
     start: async () => say('started'),
     stop: async () => {
@@ -90,5 +105,6 @@ const services: Record<string, () => Service> = {
   }),
 };
 
-const make = services[process.argv[2]!]!;
-await runService(make, { logger: createLogger({ level: 'info', service: 'fixture' }) });
+const [, , what = '', isSilent] = process.argv;
+const make = services[what]!;
+await runService(make, isSilent ? {} : { logger: createLogger({ level: 'info', service: 'fixture' }) });

@@ -18,8 +18,8 @@ class Run {
   stderr = '';
   readonly ended: Promise<number | null>;
 
-  constructor(what: string) {
-    this.child = spawn(process.execPath, [FIXTURE, what], { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(...what: string[]) {
+    this.child = spawn(process.execPath, [FIXTURE, ...what], { stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this.child);
     this.child.stdout!.on('data', (chunk) => {
       this.stdout += chunk;
@@ -129,5 +129,58 @@ describe('runService', () => {
     run.child.kill('SIGTERM');
     expect(await run.ended).toBe(1);
     expect(run.fatal().err.message).toBe('cannot stop');
+  });
+
+  it('exits with 0 on a signal while it is being made, and does not start', async () => {
+    const run = new Run('make-waits');
+    await run.said('making');
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toBe(0);
+    expect(run.stdout).not.toMatch(/^(started|stopped)$/m);
+  });
+
+  it('logs the signals that it gets', async () => {
+    const run = new Run('hangs-hurried');
+    await run.said('started');
+    for (const word of ['stopping', 'hurried']) {
+      run.child.kill('SIGTERM');
+      await run.said(word);
+    }
+    run.child.kill('SIGINT');
+    await run.ended;
+    const logged = run.stdout.split('\n').filter((line) => line.startsWith('{'));
+    expect(logged.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 'info', msg: 'draining', signal: 'SIGTERM' },
+      { level: 'warn', msg: 'second signal: draining in a hurry; a third one ends it' },
+      { level: 'warn', msg: 'another signal: exiting without draining', signal: 'SIGINT' },
+    ]);
+  });
+
+  it('takes what libraries print into its log', async () => {
+    const run = new Run('prints');
+    await run.said('started');
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toBe(0);
+    expect(run.stdout).toContain('"said":"printed by a library"');
+  });
+
+  it('prints an unhandled error, with its stack, if it has no logger', async () => {
+    const run = new Run('start-fails', 'silent');
+    expect(await run.ended).toBe(1);
+    expect(run.stderr).toMatch(/^fatal: Error: start trouble\n {4}at /);
+    const signalled = new Run('hangs', 'silent');
+    await signalled.said('started');
+    signalled.child.kill('SIGTERM');
+    await signalled.said('stopping');
+    signalled.child.kill('SIGTERM');
+    expect([await signalled.ended, signalled.stderr]).toEqual([1, '']);
+  });
+
+  it('goes on when nobody reads what it prints', async () => {
+    const run = new Run('drains');
+    await run.said('started');
+    run.child.stdout!.destroy();
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toBe(0);
   });
 });

@@ -140,3 +140,92 @@ describe('a pool', () => {
     }
   });
 });
+
+describe('what a pool shows', () => {
+  it('of a principal, whether or not it holds anything', () => {
+    const { pool } = new World(10, 4);
+    expect([pool.heldBy('a'), pool.held, pool.most, pool.first]).toEqual([0, 0, 0, '']);
+    const [one, two] = [pool.open('a', 'a1'), pool.open('a', 'a2')];
+    expect([pool.heldBy('a'), one.weight, one.ofPrincipal]).toEqual([0, 0, 0]);
+    pool.take(one);
+    pool.take(two, 2);
+    expect([pool.heldBy('a'), one.weight, two.weight, one.ofPrincipal, pool.held]).toEqual([3, 1, 2, 3, 3]);
+    pool.give(two);
+    expect([two.weight, two.ofPrincipal]).toEqual([1, 2]);
+  });
+
+  it('of a limit that would be met: nobody gives way, and nothing is reported', () => {
+    const world = new World(5, 3);
+    world.take('a1', 3);
+    world.take('b1', 2);
+    expect([world.pool.peek('a'), world.pool.peek('b'), world.pool.peek('c'), world.pool.peek('c', 3)]).toEqual([
+      'share',
+      'total',
+      null,
+      'total',
+    ]);
+    expect(world.pool.peek('d', 4)).toBe('share');
+    world.pool.give(world.of('b1'));
+    expect([world.pool.peek('b'), world.pool.peek('b', 2)]).toEqual([null, 'total']);
+    expect([world.evicted, world.limits, world.pool.limits]).toEqual([[], [], 0]);
+  });
+
+  it('of a limit that is met by a call whose holder is not there yet', () => {
+    const world = new World(5, 3);
+    world.take('a1', 3);
+    world.take('b1', 2);
+    expect(world.pool.refusal('a')).toBe('share');
+    expect([world.pool.refusal('b'), world.pool.refusal('c', 3)]).toEqual(['total', 'total']);
+    expect(world.limits).toMatchObject([
+      { bound: 'share', principal: 'a', held: 3, limit: 3 },
+      { bound: 'total', principal: 'b', held: 2, limit: 5 },
+      { bound: 'total', principal: 'c', held: 0, limit: 5 },
+    ]);
+    expect(world.pool.refusal('c')).toBeNull();
+    expect([world.evicted, world.pool.limits]).toEqual([['a1'], 4]);
+  });
+});
+
+describe('holders that give way', () => {
+  it('are of equal ones the latest, of the latest principal', () => {
+    const world = new World(4, 2);
+    for (const holder of ['a1', 'a2', 'b1', 'b2']) world.take(holder);
+    expect(world.take('c1')).toBeNull();
+    expect(world.evicted).toEqual(['b2']);
+  });
+
+  it('are asked once more by the next principal only: one that holds on ends the search', () => {
+    const asked: string[] = [];
+    const pool = new Pool<string>(
+      { resource: 'things', total: 2, share: 2 },
+      { evict: (holder) => void asked.push(holder), limited: () => {} },
+    );
+    pool.take(pool.open('a', 'a1'), 2);
+    expect(pool.take(pool.open('b', 'b1'))).toBe('total');
+    expect(asked.splice(0)).toEqual(['a1']);
+    expect([pool.evictMost(), asked, pool.held]).toEqual([false, ['a1'], 2]);
+    pool.count(pool.open('b', 'b2'), 3);
+    asked.length = 0;
+    pool.enforce();
+    // Once because of the share, once because of the total.
+    expect(asked).toEqual(['b2', 'b2']);
+  });
+
+  it('do so when an amount that is set is one more than a limit, not when it is at the limit or falls', () => {
+    const world = new World(10, 6);
+    const [a, b] = [world.of('a1'), world.of('b1')];
+    world.pool.set(a, 6);
+    world.pool.set(b, 4);
+    expect(world.evicted).toEqual([]);
+    world.pool.count(b, 3);
+    world.pool.set(b, 6);
+    world.pool.set(b, 6);
+    expect([world.evicted, world.pool.held]).toEqual([[], 12]);
+    world.pool.set(a, 5);
+    expect(world.evicted).toEqual([]);
+    world.pool.set(a, 7);
+    expect(world.evicted).toEqual(['a1']);
+    world.pool.set(a, 3);
+    expect([world.pool.held, a.weight]).toEqual([6, 0]);
+  });
+});

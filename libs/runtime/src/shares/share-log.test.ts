@@ -4,7 +4,11 @@ import { FakeClock } from '../fake-clock.ts';
 import { createLogger, Throttle } from '../log/logger.ts';
 import { LimitsHit } from './limits-hit.ts';
 import type { PoolLimit } from './pool.ts';
-import { MAX_NAMED, NAMES_INTERVAL_MS, ShareLog } from './share-log.ts';
+import { ShareLog } from './share-log.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_NAMED = 20;
+const NAMES_INTERVAL_MS = 10_000;
 
 const limit = (principal: string): PoolLimit => ({ resource: 'links', bound: 'share', principal, held: 4, limit: 4 });
 

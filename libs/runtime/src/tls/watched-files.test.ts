@@ -2,9 +2,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
+import { settle } from '../fake-time.fixture.ts';
 import { MAX_SECRET_FILE_BYTES } from '../secrets/secret-file.ts';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
-import { LOOK_INTERVAL_MS, WatchedFiles } from './watched-files.ts';
+import { WatchedFiles } from './watched-files.ts';
+
+// Written once more: a change of them must be noticed.
+const LOOK_INTERVAL_MS = 5000;
 
 describe('WatchedFiles', () => {
   let files: Certificates;
@@ -54,6 +58,36 @@ describe('WatchedFiles', () => {
       [EventKind.EVENT_KIND_CERTIFICATES_RELOADED, file, ''],
       [EventKind.EVENT_KIND_CERTIFICATES_BAD, file, 'it is bad'],
     ]);
+  });
+
+  it('reports a fault once more after the files were as before, or were changed', async () => {
+    const file = files.file('a');
+    const watched = watch(file);
+    const look = async (text: string) => {
+      writeFileSync(file, text);
+      await watched.look();
+      return watched.failures;
+    };
+    expect([await look('bad'), await look('bad'), await look('bad')]).toEqual([0, 1, 1]);
+    expect([await look('a'), await look('bad'), await look('bad')]).toEqual([1, 1, 2]);
+    expect([await look('b'), await look('bad'), await look('bad')]).toEqual([2, 2, 3]);
+  });
+
+  it('begins to look once, at equal intervals, and not after a stop', async () => {
+    const file = files.file('a');
+    const watched = watch(file);
+    watched.start();
+    watched.start();
+    expect([clock.pending, clock.nextAt()]).toEqual([1, LOOK_INTERVAL_MS]);
+    writeFileSync(file, 'b');
+    clock.advance(LOOK_INTERVAL_MS);
+    await expect.poll(() => clock.nextAt()).toBe(2 * LOOK_INTERVAL_MS);
+    expect(watched.value).toBe('b');
+    // A look that is under way at the stop is the last one.
+    clock.advance(LOOK_INTERVAL_MS);
+    await watched.stop();
+    await settle();
+    expect(clock.pending).toBe(0);
   });
 
   it('takes a changed file at the next look, and calls listeners', async () => {

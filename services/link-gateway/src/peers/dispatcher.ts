@@ -55,9 +55,8 @@ export class Dispatcher {
     }
     metrics.handled++;
     const base = frame.cmd & BASE_MASK;
-    // On a circuit neither of the first two has come as far as here.
-    if (base === endpoint.rules.lnkConn) lnkConns.open(peer, tx, frame);
-    else if (base === LNK_SPAN) links.open(peer, tx, frame);
+    if (tx.circuit === null && base === endpoint.rules.lnkConn) lnkConns.open(peer, tx, frame);
+    else if (tx.circuit === null && base === LNK_SPAN) links.open(peer, tx, frame);
     else if (base === DBG_SHELL) shell.open(peer, tx, frame);
     else if (base === LNK_PING && endpoint.rules.stacked) endpoint.send(tx, LNK_PING | DELETE);
     else {

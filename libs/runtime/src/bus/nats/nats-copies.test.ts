@@ -29,3 +29,16 @@ describe('copies of a bucket', () => {
     expect(copiesThere({ name: 'c', leader: '', replicas: [heard, heard] })).toBe(2);
   });
 });
+
+it('a copy whose server was heard five seconds ago counts, and no longer', () => {
+  const of = (active: number, current = true) =>
+    copiesThere({ name: 'c', leader: 'n1', replicas: [peer('n2', { current, active })] });
+  expect([of(5 * S), of(5 * S + 1)]).toEqual([2, 1]);
+  // One nanosecond ago: it was heard. Never, but up to date: the library leaves the time out.
+  expect([of(1, false), of(0, true), of(0, false)]).toEqual([2, 2, 1]);
+});
+
+it('a cluster whose leader names no other server has one copy, or none without a leader', () => {
+  expect(copiesThere({ name: 'c', leader: 'n1' })).toBe(1);
+  expect([copiesThere({ name: 'c', leader: '' }), copiesThere({ name: 'c' })]).toEqual([0, 0]);
+});

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { failureOf } from './nats-failure.ts';
+import { failureOf, reason } from './nats-failure.ts';
 
 /** An error as Node and the library make them. */
 const failing = (code: string, message: string) => Object.assign(new Error(message), { code });
@@ -24,4 +24,11 @@ it.each([
   expect(failure.advice).toMatch(advice);
   expect(failure.why).toContain(error.code);
   expect(failure.why).not.toMatch(/\s$/);
+});
+
+it('an error is told with its code, unless its words say that already', () => {
+  expect(reason(new Error(' it is away\n'))).toBe('it is away');
+  expect(reason(failing('ECONNREFUSED', 'connect ECONNREFUSED'))).toBe('connect ECONNREFUSED');
+  expect(reason(failing('TIMEOUT', 'too late'))).toBe('TIMEOUT: too late');
+  expect(failureOf(new Error('it is away'))).toEqual({ why: 'it is away', advice: '', refused: false });
 });

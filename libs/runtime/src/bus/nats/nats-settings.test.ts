@@ -52,3 +52,14 @@ describe('a server of NATS', () => {
     expect(() => parseNatsServer(written)).toThrow();
   });
 });
+
+it('a text that is no server of NATS is refused with the form that is meant', () => {
+  for (const text of ['', 'http://nats', 'nats://']) {
+    expect(() => parseNatsServer(text)).toThrow('must be nats://host:port or tls://host:port');
+  }
+});
+
+it('what may hold a password is shown nowhere', () => {
+  const secret = Object.values(natsSettings).flatMap((one) => (one.secret ? [one.env] : []));
+  expect(secret).toEqual(['SPANMESH_NATS_URL', 'SPANMESH_NATS_PASSWORD', 'SPANMESH_NATS_TOKEN']);
+});
