@@ -55,7 +55,9 @@ export function settingNames(): string[] {
 /** For every process: what another one of the installation reads is no mistake in the environment that they share. */
 function productSettings(): string {
   return [
-    '/** The variables that services of the product read, all of them. Made from their settings by `npm run docs:generate`. */',
+    '/**',
+    ' * The variables that services of the product read, all of them. Made from their settings by `npm run docs:generate`.',
+    ' */',
     'export const PRODUCT_SETTINGS: ReadonlySet<string> = new Set([',
     ...settingNames().map((name) => `  '${name}',`),
     ']);',

@@ -1011,6 +1011,8 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     kind: 'logic',
     replace: '(char.codePointAt(0))',
     why: 'for the checker of types: a character has a code',
+  },
+  {
     file: 'libs/runtime/src/bus/in-process/in-process-bus.ts',
     line: 'if (this.#wild.size > 0 || this.#exact.has(subject)) {',
     kind: 'condition',

@@ -18,7 +18,7 @@ import { RequestPace } from './request-pace.ts';
 
 // Written once more: a change of them must be noticed.
 const MAX_REQUEST_BYTES_AT_ONCE = 4 * 1024 * 1024;
-const MAX_REQUEST_BYTES_PER_SECOND = 2 * 1024 * 1024;
+const MAX_REQUEST_BYTES_PER_SECOND = 1024 * 1024;
 
 /** As long as it takes until a user may send as many bytes at once again, ms. */
 const REFILL_MS = (1000 * MAX_REQUEST_BYTES_AT_ONCE) / MAX_REQUEST_BYTES_PER_SECOND;

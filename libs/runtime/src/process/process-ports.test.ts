@@ -185,7 +185,8 @@ it('the API reads the next request of a user later who has sent much', async () 
   expect(told).toMatchObject([
     { kind: EventKind.EVENT_KIND_LIMIT_HIT, principal: '127.0.0.1', limit: { limit: 'bytes of large requests' } },
   ]);
-  clock.advance(1000);
+  // 2 MiB too many, and 1 MiB a second.
+  clock.advance(2000);
   expect(await waiting).toBe('OK');
 });
 

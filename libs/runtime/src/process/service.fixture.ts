@@ -1,4 +1,7 @@
-/** A service for service.test.ts, run as a child process: its first argument chooses its behaviour, a second one that it has no logger. */
+/**
+ * A service for service.test.ts, run as a child process: its first argument chooses its behaviour, a second one that it
+ * has no logger.
+ */
 import { once } from 'node:events';
 import { createLogger } from '../log/logger.ts';
 import { SettingError } from '../settings/setting.ts';
