@@ -34,10 +34,10 @@ if (values.list) {
 }
 
 /**
- * Turns that may be repeated in the whole run, after the first of each attack. With the default seconds they take half
- * a minute.
+ * Turns that may be repeated in the whole run, after the first of each attack. With the default seconds they take a
+ * minute or two. A machine that others use, too, needs many: what they do falls into one of the turns compared.
  */
-const spare = { turns: Math.max(5, Math.ceil(chosen.length / 3)) };
+const spare = { turns: Math.max(5, Math.ceil((2 * chosen.length) / 3)) };
 let world: AttackWorld | null = null;
 let honest: Honest | null = null;
 let attacker: AttackerProcess | null = null;
