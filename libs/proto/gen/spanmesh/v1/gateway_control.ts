@@ -276,8 +276,8 @@ export interface WithheldOfferers {
 }
 
 /**
- * A connection is established (its dialect is known). If a value of it changes later, all of this is told again with the
- * same number. The dialect and the principal never change.
+ * A connection is established (its dialect is known). If a value of it changes later, all of this is told again with
+ * the same number. The dialect and the principal never change.
  */
 export interface ConnectionOpened {
   /** Its number. */
