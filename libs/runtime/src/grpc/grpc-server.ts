@@ -68,9 +68,9 @@ export class GrpcServer {
    * `setting`: the setting that a SettingError names when the port is not available. Without `security` there is no TLS
    * and no check of callers. With `protocol`, callers must speak a compatible version. With `takesPassedOn`, callers
    * are believed when they say for whom they pass a call on. A message of a caller that is longer than
-   * `maxRequestBytes` ends its call. With `isPaced`, users who send many bytes are read later. `refused` is called
-   * for each call that the gate refuses;
-   * `calls` counts all calls; `acts` sees the calls that are let in; `events` is told of callers at a limit.
+   * `maxRequestBytes` ends its call. With `isPaced`, users who send many bytes are read later. `refused` is called for
+   * each call that the gate refuses; `calls` counts all calls; `acts` sees the calls that are let in; `events` is told
+   * of callers at a limit.
    */
   constructor(
     {

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { type MethodDefinition, type Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { DESCRIPTORS } from '@spanmesh/proto/descriptors';
-import { decodePublic } from './public-requests.ts';
+import { decodePublic, MAX_PUBLIC_REQUEST_BYTES } from './public-requests.ts';
 
 /** Versions of the reflection service that clients use: their names differ, their messages do not. */
 const VERSIONS = ['v1', 'v1alpha'] as const;
+const NO_REQUEST = `Not a request of server reflection, or one of more than ${MAX_PUBLIC_REQUEST_BYTES} bytes.`;
 
 type Version = (typeof VERSIONS)[number];
 type RawStream = Pick<
@@ -104,7 +105,7 @@ function decoded(stream: RawStream, method: MethodDefinition<object, object>): M
         try {
           message = decodePublic(method, bytes);
         } catch {
-          fail(stream, status.INVALID_ARGUMENT, 'Not a request of server reflection.');
+          fail(stream, status.INVALID_ARGUMENT, NO_REQUEST);
           return;
         }
         fn(message);
