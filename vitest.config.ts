@@ -30,6 +30,9 @@ export default defineConfig({
     expect: { poll: PATIENCE },
     pool: 'forks',
     maxWorkers: WORKERS,
+    // Files leave nothing behind, and what they import is loaded once for all files that a worker runs: a fifth of the
+    // time of the processor. A worker runs files of one project only.
+    isolate: false,
     projects: [
       {
         extends: true,
@@ -37,8 +40,6 @@ export default defineConfig({
           name: 'units',
           include: ['{libs,services}/**/*.test.ts'],
           exclude: ['**/node_modules/**'],
-          // They leave nothing behind, and what they import is loaded once for all of them.
-          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
