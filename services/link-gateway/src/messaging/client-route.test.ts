@@ -65,6 +65,7 @@ function world({ attached = true, lastNodeNumber }: { attached?: boolean; lastNo
   const client = new ClientRoute(RULES, {
     stream,
     metrics,
+    principal: 'somebody',
     onLost: (reason) => void happened.push(`lost ${reason}`),
     onDone: () => void happened.push('done'),
     ...(lastNodeNumber === undefined ? {} : { lastNodeNumber }),
@@ -98,7 +99,14 @@ function world({ attached = true, lastNodeNumber }: { attached?: boolean; lastNo
   const route = new LocalRoute(
     client,
     { endpoint: ours, circuit: null, address: null, blocks: null, pressure: RESTING },
-    { flow: new Flow(), metrics: { routedDropped: 0 }, routes: new RouteClass(1), ended() {} },
+    {
+      flow: new Flow(),
+      metrics: { routedDropped: 0 },
+      routes: new RouteClass(1),
+      closed() {},
+      ended() {},
+      inSlices: (job) => void [...job],
+    },
   );
   if (attached) client.attach(route);
   const readers = [new FrameReader({ rules: RULES }), new FrameReader({ rules: RULES })] as const;

@@ -4,9 +4,10 @@ import type { DialectRules } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import { ENDED_AT_ONCE } from '../routing/abort.ts';
 import type { LocalRoute, LocalRouteHandlers, LostReason } from '../routing/local-route.ts';
 import type { ClientStream } from './client-stream.ts';
 import { MAX_ROUTE_TRANSACTIONS } from './limits.ts';
@@ -64,6 +65,8 @@ class ClientTransaction implements TransactionName, TransactionHandler {
 export interface ClientRouteDependencies {
   readonly stream: ClientStream;
   readonly metrics: MessagingMetrics;
+  /** Whose call it is. */
+  readonly principal: string;
   /** The route is lost: the caller ends the stream. */
   readonly onLost: (reason: LostReason) => void;
   /** The client has closed its side of the stream, and all its transactions are over. */
@@ -79,6 +82,7 @@ export interface ClientRouteDependencies {
  */
 export class ClientRoute implements LocalRouteHandlers {
   readonly pressure: ClientStream;
+  readonly principal: string;
   readonly #rules: DialectRules;
   readonly #deps: ClientRouteDependencies;
   readonly #own = new Map<number, ClientTransaction>();
@@ -93,6 +97,7 @@ export class ClientRoute implements LocalRouteHandlers {
     this.#rules = rules;
     this.#deps = deps;
     this.pressure = deps.stream;
+    this.principal = deps.principal;
     this.#lastNodeNumber = deps.lastNodeNumber ?? 0;
   }
 
@@ -118,14 +123,12 @@ export class ClientRoute implements LocalRouteHandlers {
   }
 
   /**
-   * The client has closed its side of the stream: transactions that it has not closed are aborted; answers to the
-   * others may still come.
+   * The client has closed its side of the stream: transactions that it has not closed are aborted, in slices; answers
+   * to the others may still come.
    */
   halfClose(): void {
     this.#halfClosed = true;
-    // Nothing happens to those that it has closed.
-    for (const one of [...this.#all()]) this.#abort(one);
-    this.#checkDone();
+    this.#route?.inSlices(this.#abortAll());
   }
 
   /** The client is gone, or the stream has ended: open transactions are aborted towards the node. */
@@ -253,6 +256,19 @@ export class ClientRoute implements LocalRouteHandlers {
     this.pressure.write({ routed }, MESSAGE_BYTES + routed.payload.length + routed.aux.length);
   }
 
+  *#abortAll(): EndingJob {
+    let units = 0;
+    // No more come, as it is half-closed. Nothing happens to those that the client has closed.
+    for (const one of [...this.#own.values(), ...this.#nodes.values()]) {
+      if (this.#closed) return;
+      this.#abort(one);
+      if (++units < ENDED_AT_ONCE) continue;
+      yield units;
+      units = 0;
+    }
+    this.#checkDone();
+  }
+
   #abort(one: ClientTransaction): void {
     one.created = true;
     one.deleted = true;
@@ -267,11 +283,6 @@ export class ClientRoute implements LocalRouteHandlers {
     do this.#lastNodeNumber = this.#lastNodeNumber === 0xffffffff ? 1 : this.#lastNodeNumber + 1;
     while (this.#nodes.has(this.#lastNodeNumber));
     return this.#lastNodeNumber;
-  }
-
-  *#all(): Iterable<ClientTransaction> {
-    yield* this.#own.values();
-    yield* this.#nodes.values();
   }
 }
 

@@ -118,7 +118,14 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
       const route = new LocalRoute(
         handlers,
         { endpoint, circuit: null, address: null, blocks: null, pressure },
-        { flow, metrics: { routedDropped: 0 }, routes: new RouteClass(1), ended: () => {} },
+        {
+          flow,
+          metrics: { routedDropped: 0 },
+          routes: new RouteClass(1),
+          closed: () => {},
+          ended: () => {},
+          inSlices: (job) => void [...job],
+        },
       );
       routes.push(route);
       return route;

@@ -152,11 +152,12 @@ export class RouteCall {
   }
 
   #tryLink(link: FoundLink, dialect: Dialect, node: NonNullable<FindNodeResponse['node']>['key']): boolean {
-    const { clients, links, metrics, gateway } = this.#deps;
+    const { clients, links, metrics, gateway, principal } = this.#deps;
     const rules = rulesOf(dialect);
     const client = new ClientRoute(rules, {
       stream: this.#client,
       metrics,
+      principal,
       onLost: (reason) => {
         metrics.routesLost++;
         this.fail(new ApiError(status.UNAVAILABLE, LOST[reason]));

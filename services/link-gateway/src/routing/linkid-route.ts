@@ -7,13 +7,10 @@ import type {
   TransactionHandler,
 } from '@spanmesh/dmsg/transaction';
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
-import { abort } from './abort.ts';
+import { abort, ENDED_AT_ONCE } from './abort.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
-
-/** Joined transactions that end between two `yield`s. */
-const ENDED_AT_ONCE = 64;
 
 /** Where a route's messages go: to a link of this gateway, or over the route transaction on a trunk. */
 export type RouteWay =

@@ -1,7 +1,7 @@
 import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
@@ -39,6 +39,8 @@ export interface LocalClientsDependencies {
   readonly routes: RouteClass;
   /** null: no cluster's reads are consolidated. */
   readonly consolidation: Consolidation | null;
+  /** Runs the job, which ends things of this principal: some at once, the rest in later turns of the event loop. */
+  readonly inSlices: (principal: string, job: EndingJob) => void;
 }
 
 /**
@@ -60,7 +62,7 @@ export class LocalClients {
     this.ownSpan = new RelaySource('', OWN_SPAN, 'linkid', ownSpanPayload(options));
   }
 
-  /** Number of routes that are open. */
+  /** Number of routes that are open, or have closed and whose transactions have not all ended yet. */
   get open(): number {
     return this.#open.size;
   }
@@ -92,11 +94,14 @@ export class LocalClients {
       flow: this.#deps.flow,
       metrics: this.#deps.metrics,
       routes: this.#deps.routes,
+      closed: () => {
+        if (key !== null) this.#forget(key, route);
+      },
       ended: () => {
         this.#open.delete(route);
-        if (key !== null) this.#forget(key, route);
         made.release();
       },
+      inSlices: (job) => this.#deps.inSlices(handlers.principal ?? '', job),
     });
     late.route = route;
     this.#open.add(route);

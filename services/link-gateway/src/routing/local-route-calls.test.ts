@@ -1,6 +1,6 @@
 import { BLK_READ, LNK_SPAN } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
-import { DISCARD } from '@spanmesh/dmsg/transaction';
+import { DISCARD, type EndingJob } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +11,8 @@ import { Passed, RouteClass } from './route-class.ts';
 /** What was called, in order. */
 let told: unknown[];
 let endpoint: FakeEndpoint;
+/** What is to be done in slices. */
+let jobs: EndingJob[];
 let routes: RouteClass;
 let metrics: { routedDropped: number };
 /** What `send` and `oneWay` of the endpoint answer. */
@@ -20,6 +22,7 @@ const pressure = { isHigh: false, onceLow: () => {} };
 
 beforeEach(() => {
   told = [];
+  jobs = [];
   sends = true;
   metrics = { routedDropped: 0 };
   routes = new RouteClass(1, new Passed(), new Passed());
@@ -60,7 +63,14 @@ function aRoute({ isPressed = false, hasBlocks = false } = {}): LocalRoute {
       ...(isPressed && { pressure }),
     },
     way,
-    { flow: { sentInto: note('pressed') } as unknown as Flow, metrics, routes, ended: note('over') },
+    {
+      flow: { sentInto: note('pressed') } as unknown as Flow,
+      metrics,
+      routes,
+      closed: note('closed'),
+      ended: note('over'),
+      inSlices: (job) => void jobs.push(job),
+    },
   );
 }
 
@@ -164,11 +174,16 @@ describe('what the node sends', () => {
   });
 });
 
+/** Does all that is to be done in slices. */
+const settle = () => {
+  for (const job of jobs.splice(0)) Array.from(job);
+};
+
 describe('a route that ends', () => {
   it.each([
     ['link', (route: LocalRoute) => route.linkClosing()],
     ['trunk', (route: LocalRoute) => route.routeGone()],
-    ['return-path', (route: LocalRoute) => expect(route.returnPathClosing()).toBeNull()],
+    ['return-path', (route: LocalRoute) => Array.from(route.returnPathClosing() ?? [])],
   ])('tells its transactions, leaves first, and then its client why: %s', (reason, end) => {
     const route = aRoute();
     route.open(1, null, handler('a'));
@@ -176,8 +191,10 @@ describe('a route that ends', () => {
     Object.assign(half, { rxDeleted: true });
     told.splice(0);
     end(route);
+    settle();
     expect(endpoint.calls).toEqual([aborted('tx 2'), aborted('tx 1')]);
     expect(told.splice(0)).toEqual([
+      ['closed'],
       ['b gone'],
       ['a lost', ErrorCode.LOSTLINK],
       ['a gone'],
@@ -187,6 +204,7 @@ describe('a route that ends', () => {
     expect([half.data, route.isOpen, route.pressure]).toEqual([DISCARD, false, RESTING]);
     end(route);
     route.close();
+    settle();
     expect([told, route.oneWay(BLK_READ)]).toEqual([[], false]);
   });
 
@@ -198,6 +216,82 @@ describe('a route that ends', () => {
     route.close();
     route.close();
     route.routeGone();
-    expect([told, endpoint.calls, tx.data, route.isOpen]).toEqual([[['over']], [aborted('tx 1')], DISCARD, false]);
+    settle();
+    expect([told, endpoint.calls, tx.data, route.isOpen]).toEqual([
+      [['closed'], ['over']],
+      [aborted('tx 1')],
+      DISCARD,
+      false,
+    ]);
+  });
+
+  it('without a transaction is over at once', () => {
+    const route = aRoute();
+    expect(route.returnPathClosing()).toBe(null);
+    aRoute().close();
+    expect([jobs, told]).toEqual([[], [['closed'], ['over'], ['route lost', 'return-path'], ['closed'], ['over']]]);
+  });
+});
+
+describe('a route whose transactions end in slices', () => {
+  /** 150 transactions, which end 64 at a time. */
+  const withMany = () => {
+    const route = aRoute();
+    const all = Array.from({ length: 150 }, (_, i) => route.open(i, null, handler(`${i}`)));
+    told.splice(0);
+    return { route, all };
+  };
+  const sizes = (job: EndingJob | undefined) => Array.from(job ?? []);
+
+  it('ends a bounded number at a time, and is over after the last', () => {
+    const { route } = withMany();
+    route.close();
+    expect([endpoint.calls.length, told]).toEqual([0, [['closed']]]);
+    expect(jobs[0]?.next()).toEqual({ value: 64, done: false });
+    expect(endpoint.calls.length).toBe(64);
+    expect(told).toEqual([['closed']]);
+    expect(sizes(jobs[0])).toEqual([64, 22]);
+    expect([endpoint.calls.length, told]).toEqual([150, [['closed'], ['over']]]);
+  });
+
+  it('is waited for by several: each goes on with what is left, and it is over once', () => {
+    const { route } = withMany();
+    route.linkClosing();
+    expect(jobs[0]?.next().value).toBe(64);
+    expect(sizes(route.returnPathClosing() ?? undefined)).toEqual([64, 22]);
+    expect(sizes(jobs[0])).toEqual([]);
+    expect(endpoint.calls.length).toBe(150);
+    expect(told.slice(-2)).toEqual([['over'], ['route lost', 'link']]);
+    expect(told.filter((one) => Array.isArray(one) && one[0] === 'over').length).toBe(1);
+  });
+
+  it('takes nothing new meanwhile, and passes over what has ended by itself', () => {
+    const { route, all } = withMany();
+    route.linkClosing();
+    expect(() => route.open(1, null, handler('late'))).toThrow(expect.objectContaining({ code: ErrorCode.LOSTLINK }));
+    const late = new FakeTransaction('late', endpoint);
+    route.opened(late.as(), frameOf(BLK_READ));
+    expect(endpoint.calls.splice(0)).toEqual([aborted('late')]);
+    route.heard(frameOf(BLK_READ), null);
+    expect([route.oneWay(BLK_READ), metrics.routedDropped]).toEqual([false, 1]);
+    // What the node still says in those that are left is passed on.
+    route.onMessage(all[0] as never, frameOf(BLK_READ));
+    route.onGone(all[1] as never);
+    expect(told.splice(0)).toEqual([['closed'], ['0 message', BLK_READ], ['1 gone']]);
+    settle();
+    expect(endpoint.calls.length).toBe(149);
+    expect(told.slice(-4)).toEqual([['0 lost', ErrorCode.LOSTLINK], ['0 gone'], ['over'], ['route lost', 'link']]);
+  });
+
+  it.each(['before', 'while it is lost'])('tells a client nothing that has closed it: %s', (when) => {
+    const { route, all } = withMany();
+    if (when !== 'before') route.linkClosing();
+    route.close();
+    told.splice(0);
+    route.onMessage(all[0] as never, frameOf(BLK_READ));
+    route.onLost(all[0] as never, 9);
+    route.onGone(all[0] as never);
+    settle();
+    expect([told, endpoint.calls.length, endpoint.awaited]).toEqual([[['over']], 149, 149]);
   });
 });

@@ -1,9 +1,11 @@
 import { SIZE_MASK } from '@spanmesh/dmsg/command';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES, padded } from '@spanmesh/dmsg/header';
 import {
   DISCARD,
+  type EndingJob,
   type LinkAddress,
   type Transaction,
   type TransactionEndpoint,
@@ -14,7 +16,7 @@ import { type Pressure, RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { LinkUser } from '../peers/peer.ts';
-import { abort } from './abort.ts';
+import { abort, ENDED_AT_ONCE } from './abort.ts';
 import type { LinkReads } from './reads/link-reads.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type RouteClass } from './route-class.ts';
@@ -43,6 +45,8 @@ export interface LocalRouteHandlers {
    * called after `close`.
    */
   onLost(route: LocalRoute, reason: LostReason): void;
+  /** Whose route it is: what ends does so in turns with that of others. Left out: that of the gateway itself. */
+  readonly principal?: string;
   /**
    * Pressure of the queue of messages to the client: while it is high, the connections that send to it are not read.
    */
@@ -72,8 +76,12 @@ export interface LocalRouteDependencies {
   readonly metrics: Pick<GatewayMetrics, 'routedDropped'>;
   /** Counts the messages on the route. */
   readonly routes: RouteClass;
-  /** Called once, when the route has ended. */
+  /** Called once, when the route is closed: nothing that the node begins finds it any more. */
+  readonly closed: () => void;
+  /** Called once, after `closed`, when our directions of all its transactions have ended. */
   readonly ended: () => void;
+  /** Runs the job: some of it at once, the rest in later turns of the event loop. */
+  readonly inSlices: (job: EndingJob) => void;
 }
 
 /**
@@ -87,8 +95,13 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
   readonly #metrics: Pick<GatewayMetrics, 'routedDropped'>;
   readonly #transactions = new Set<Transaction<TransactionHandler>>();
   readonly #routes: RouteClass;
-  readonly #ended: () => void;
+  readonly #deps: Pick<LocalRouteDependencies, 'closed' | 'ended' | 'inSlices'>;
   #isOpen = true;
+  /** It has closed, and our directions of these are still to end, the last one first. */
+  #ending: Transaction<TransactionHandler>[] = [];
+  #isOver = false;
+  /** Why it has closed; null: the client has closed it, and is told nothing any more. */
+  #reason: LostReason | null = null;
 
   constructor(handlers: LocalRouteHandlers, way: LocalWay, deps: LocalRouteDependencies) {
     this.#routes = deps.routes;
@@ -96,7 +109,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     this.#way = way;
     this.#flow = deps.flow;
     this.#metrics = deps.metrics;
-    this.#ended = deps.ended;
+    this.#deps = deps;
   }
 
   get isOpen(): boolean {
@@ -127,6 +140,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     aux: Uint8Array | null = null,
     error = 0,
   ): Transaction {
+    if (!this.#isOpen) throw new DmsgError(ErrorCode.LOSTLINK, 'the route is closed');
     const { endpoint, address } = this.#way;
     const on = circuit ?? this.#way.circuit;
     const tx = endpoint.open<TransactionHandler>(cmd, on, this, payload, error, aux, address);
@@ -170,30 +184,41 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     return sent;
   }
 
-  /** The client closes the route: open transactions are aborted, and its handlers are not called any more. */
+  /**
+   * The client closes the route: open transactions are aborted, in slices, and its handlers are not called any more.
+   */
   close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    for (const tx of this.#leavesFirst()) {
-      tx.data = DISCARD;
-      abort(tx);
-    }
-    this.#ended();
+    this.#reason = null;
+    this.#run(this.#closing());
+  }
+
+  /** Runs a job of the client that ends many of its transactions: some at once, the rest in later turns. */
+  inSlices(job: EndingJob): void {
+    this.#deps.inSlices(job);
   }
 
   /** linkid: the node opens a transaction towards this gateway's own span. */
   opened(tx: Transaction, frame: Frame): void {
+    if (!this.#isOpen) {
+      abort(tx);
+      return;
+    }
     this.#noteDelivery(frame);
     this.#handlers.onOpen(this, tx, frame);
   }
 
   /** The node sends a one-way message over the route. */
   heard(frame: Frame, circuit: Transaction | null): void {
+    if (!this.#isOpen) {
+      this.#metrics.routedDropped++;
+      return;
+    }
     this.#noteDelivery(frame);
     this.#handlers.onOneWay(this, frame, circuit);
   }
 
   onMessage(tx: Transaction<TransactionHandler>, frame: Frame): void {
+    if (this.#isDeaf) return;
     this.#noteDelivery(frame);
     tx.data.onMessage(tx, frame);
   }
@@ -208,7 +233,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
   }
 
   onLost(tx: Transaction<TransactionHandler>, error: number): void {
-    tx.data.onLost(tx, error);
+    if (!this.#isDeaf) tx.data.onLost(tx, error);
   }
 
   onGone(tx: Transaction<TransactionHandler>): void {
@@ -216,20 +241,24 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     this.#routes.halfGone();
     this.#way.blocks?.gone(tx);
     this.#transactions.delete(tx);
-    tx.data.onGone?.(tx);
+    if (!this.#isDeaf) tx.data.onGone?.(tx);
   }
 
   linkClosing(): void {
-    this.#lose('link');
+    this.#run(this.#losing('link'));
   }
 
   routeGone(): void {
-    this.#lose('trunk');
+    this.#run(this.#losing('trunk'));
   }
 
-  returnPathClosing(): null {
-    this.#lose('return-path');
-    return null;
+  returnPathClosing(): EndingJob | null {
+    return this.#losing('return-path');
+  }
+
+  /** The client has closed it: its handlers are not called any more. */
+  get #isDeaf(): boolean {
+    return !this.#isOpen && this.#reason === null;
   }
 
   #take(tx: Transaction<TransactionHandler>): void {
@@ -248,23 +277,58 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     if (pressure !== undefined) this.#flow.sentInto(pressure);
   }
 
-  #lose(reason: LostReason): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    for (const tx of this.#leavesFirst()) {
-      const handler = tx.data;
-      tx.data = DISCARD;
-      abort(tx);
-      // A transaction gets one final notification: the peer's DELETE, or else this.
-      if (!tx.rxDeleted) handler.onLost(tx, ErrorCode.LOSTLINK);
-      handler.onGone?.(tx);
-    }
-    this.#ended();
-    this.#handlers.onLost(this, reason);
+  #losing(reason: LostReason): EndingJob | null {
+    if (this.#isOpen) this.#reason = reason;
+    return this.#closing();
   }
 
-  /** A transaction is opened after the one it is stacked on, so the reverse order has leaves first. */
-  #leavesFirst(): Transaction<TransactionHandler>[] {
-    return [...this.#transactions].reverse();
+  /** Closes it, if it is open. What is left to be done for that; null: nothing. */
+  #closing(): EndingJob | null {
+    if (this.#isOpen) {
+      this.#isOpen = false;
+      this.#ending = [...this.#transactions];
+      this.#deps.closed();
+    }
+    if (this.#ending.length > 0) return this.#endAll();
+    this.#end();
+    return null;
+  }
+
+  #run(rest: EndingJob | null): void {
+    if (rest !== null) this.#deps.inSlices(rest);
+  }
+
+  /** Several of these may be under way, each for one who waits for it: they go on with the same transactions. */
+  *#endAll(): EndingJob {
+    let units = 0;
+    // A transaction is opened after the one it is stacked on, so the reverse order has leaves first.
+    for (let tx = this.#ending.pop(); tx !== undefined; tx = this.#ending.pop()) {
+      this.#endOne(tx);
+      if (++units < ENDED_AT_ONCE) continue;
+      yield units;
+      units = 0;
+    }
+    if (units > 0) yield units;
+    this.#end();
+  }
+
+  #endOne(tx: Transaction<TransactionHandler>): void {
+    // It may be over meanwhile.
+    if (!this.#transactions.has(tx)) return;
+    const handler = tx.data;
+    const isTold = !this.#isDeaf;
+    tx.data = DISCARD;
+    abort(tx);
+    if (!isTold) return;
+    // A transaction gets one final notification: the peer's DELETE, or else this.
+    if (!tx.rxDeleted) handler.onLost(tx, ErrorCode.LOSTLINK);
+    handler.onGone?.(tx);
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#deps.ended();
+    if (this.#reason !== null) this.#handlers.onLost(this, this.#reason);
   }
 }

@@ -215,3 +215,60 @@ describe('very many transactions that are stacked on a relay', () => {
     expect(transactions).toBe(routes);
   });
 });
+
+describe('very many transactions on the routes of one client', () => {
+  it.each([
+    ['circuit', 1, 'the client closes them'],
+    ['circuit', 1, 'the span closes'],
+    ['circuit', 2, 'the client closes them'],
+    ['linkid', 1, 'the client closes them'],
+    ['linkid', 1, 'the span closes'],
+    ['linkid', 2, 'the span closes'],
+  ] as const)('end in limited slices, %s, gateways: %i, when %s', async (dialect, gateways, when) => {
+    mesh = await Mesh.start({ SPANMESH_ON_DEMAND_IDLE: `${IDLE_MS}ms` }, gateways, { perTurn: ENDED_PER_TURN });
+    const owner = await mesh.join(dialect, mesh.gateways[gateways - 1]);
+    const span = await mesh.span(owner);
+    const atOwner = new Ends();
+    let taken = 0;
+    owner.node.onOpen = (tx) => {
+      tx.handler = atOwner;
+      taken++;
+    };
+    // Each gets one final notification: the node's DELETE, or the loss.
+    const atClient = { final: 0, gone: 0 };
+    const handler: TransactionHandler = {
+      onMessage: (_tx, { cmd }) => {
+        if ((cmd & DELETE) !== 0) atClient.final++;
+      },
+      onLost: () => void atClient.final++,
+      onGone: () => void atClient.gone++,
+    };
+    const reasons: string[] = [];
+    const client = {
+      principal: 'somebody',
+      onOpen() {},
+      onOneWay() {},
+      onLost: (_route: unknown, reason: string) => void reasons.push(reason),
+    };
+    const link = gateways === 1 ? span.link : { gateway: mesh.gateways[1]!.gateway.id, number: span.link };
+    const routes = Array.from({ length: 6 }, () => mesh.gateway.gateway.clients.openRoute(link, dialect, client));
+    for (const route of routes) for (let i = 0; i < OPEN / 6; i++) route?.open(BLK_OPEN, null, handler);
+    await until(() => taken === OPEN);
+    await mesh.settled(2);
+    if (when === 'the span closes') {
+      span.tx.endpoint.end(span.tx);
+      owner.node.flush();
+    } else {
+      for (const route of routes) route?.close();
+    }
+    expect(await mostSent(mesh.gateway)).toBeLessThanOrEqual(MOST_IN_TURN);
+    await until(() => atOwner.order.length === OPEN);
+    await mesh.settled(2);
+    const isTold = when === 'the span closes';
+    const why = gateways === 1 ? 'link' : 'trunk';
+    expect(reasons).toEqual(isTold ? routes.map(() => why) : []);
+    expect(atClient).toEqual(isTold ? { final: OPEN, gone: OPEN } : { final: 0, gone: 0 });
+    expect(mesh.gateway.gateway.clients.open).toBe(0);
+    expect(owner.node.closed).toBe(false);
+  });
+});

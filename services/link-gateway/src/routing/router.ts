@@ -84,6 +84,7 @@ export class Router implements RelayRouting {
       returnPaths,
       routes,
       consolidation,
+      inSlices,
     });
     this.clients = clients;
     this.terminal = new ArrivedRoutes({
