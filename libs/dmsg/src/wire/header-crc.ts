@@ -8,6 +8,10 @@ import { effect } from './crc-tables.ts';
 /** The core header's size, and the unit of what follows it. */
 const BLOCK_BYTES = 64;
 
+/** Where the words that a hop may rewrite begin, and how many bytes they are: salt, msgid, circuit, target, cmd. */
+const SALT_AT = 4;
+const CHANGED_BYTES = 32;
+
 /** Where the words begin that are followed by hdr_crc and are not a multiple of 16 bytes. */
 const LAST_WORDS_AT = 48;
 
@@ -88,43 +92,11 @@ export function headerCrcChange(
   targetHi: number,
   cmd: number,
 ): number {
-  let r =
-    effect(11, salt & 0xff) ^
-    effect(10, (salt >>> 8) & 0xff) ^
-    effect(9, (salt >>> 16) & 0xff) ^
-    effect(8, salt >>> 24) ^
-    effect(7, msgidLo & 0xff) ^
-    effect(6, (msgidLo >>> 8) & 0xff) ^
-    effect(5, (msgidLo >>> 16) & 0xff) ^
-    effect(4, msgidLo >>> 24) ^
-    effect(3, msgidHi & 0xff) ^
-    effect(2, (msgidHi >>> 8) & 0xff) ^
-    effect(1, (msgidHi >>> 16) & 0xff) ^
-    effect(0, msgidHi >>> 24);
-  r ^= circuitLo;
-  r =
-    effect(15, r & 0xff) ^
-    effect(14, (r >>> 8) & 0xff) ^
-    effect(13, (r >>> 16) & 0xff) ^
-    effect(12, r >>> 24) ^
-    effect(11, circuitHi & 0xff) ^
-    effect(10, (circuitHi >>> 8) & 0xff) ^
-    effect(9, (circuitHi >>> 16) & 0xff) ^
-    effect(8, circuitHi >>> 24);
-  if ((targetLo | targetHi) !== 0) {
-    r ^=
-      effect(7, targetLo & 0xff) ^
-      effect(6, (targetLo >>> 8) & 0xff) ^
-      effect(5, (targetLo >>> 16) & 0xff) ^
-      effect(4, targetLo >>> 24) ^
-      effect(3, targetHi & 0xff) ^
-      effect(2, (targetHi >>> 8) & 0xff) ^
-      effect(1, (targetHi >>> 16) & 0xff) ^
-      effect(0, targetHi >>> 24);
-  }
-  r ^= cmd;
-  r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
-  r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
+  let r = changeOfWord(0, salt) ^ changeOfWord(1, msgidLo) ^ changeOfWord(3, circuitLo);
+  // The upper halves of ids are 0 until two to the 32 transactions have been opened, and stay the same.
+  if ((msgidHi | circuitHi) !== 0) r ^= changeOfWord(2, msgidHi) ^ changeOfWord(4, circuitHi);
+  if ((targetLo | targetHi) !== 0) r ^= changeOfWord(5, targetLo) ^ changeOfWord(6, targetHi);
+  if (cmd !== 0) r ^= changeOfWord(7, cmd);
   for (let left = headBytes - BLOCK_BYTES; left > 0; left -= BLOCK_BYTES) {
     r =
       overBlock(0, r & 0xff) ^
@@ -133,6 +105,37 @@ export function headerCrcChange(
       overBlock(3, r >>> 24);
   }
   return r;
+}
+
+/**
+ * The CRC register after the core header, by each byte of the eight words from the salt on that may be different, all
+ * else being 0: eight times four tables of 256.
+ */
+const CHANGES = makeChanges();
+
+/** `word`: which of the eight; `change`: its difference. */
+function changeOfWord(word: number, change: number): number {
+  const tables = word << 10;
+  return (
+    (CHANGES[tables + (change & 0xff)] ?? 0) ^
+    (CHANGES[tables + 256 + ((change >>> 8) & 0xff)] ?? 0) ^
+    (CHANGES[tables + 512 + ((change >>> 16) & 0xff)] ?? 0) ^
+    (CHANGES[tables + 768 + (change >>> 24)] ?? 0)
+  );
+}
+
+function makeChanges(): Int32Array {
+  const header = new Uint8Array(BLOCK_BYTES);
+  const unchanged = crc32c(header, 0, BLOCK_BYTES);
+  const tables = new Int32Array(CHANGED_BYTES * 256);
+  for (let byte = 0; byte < CHANGED_BYTES; byte++) {
+    for (let n = 0; n < 256; n++) {
+      header[SALT_AT + byte] = n;
+      tables[256 * byte + n] = crc32c(header, 0, BLOCK_BYTES) ^ unchanged;
+    }
+    header[SALT_AT + byte] = 0;
+  }
+  return tables;
 }
 
 /** The CRC register after 64 zero bytes, as the xor of one entry for each of its four bytes: four tables of 256. */

@@ -199,8 +199,8 @@ export class Trees {
       const { stamp, msgidLo, msgidHi, sinceUs } = opened;
       const key = { dialect, clusterId, nodeId, peerType, peerLabel, label, dist, rnss, stamp };
       link = this.tree.addLink(connection, opened.id, key);
-      // A copy, because the decoded payload is a view that keeps the whole message alive.
-      const payload = Buffer.from(opened.payload);
+      // Decoding has copied it, so it does not keep the whole message alive.
+      const { payload } = opened;
       const data: LinkData = { gateway, payload, msgidLo, msgidHi, sinceUs, status, onDemand: undefined };
       link.data = data;
     } catch (error) {
