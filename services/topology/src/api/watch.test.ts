@@ -1,4 +1,5 @@
 import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
+import type { Link } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
@@ -194,6 +195,34 @@ describe('a watch', () => {
     expect(parts.at(-1)!.revision).toBe(leader.core.history.revision);
   });
 
+  it('sends at most 500 changes in a message, and 8192 ids of relays', () => {
+    const { leader, start } = watching();
+    const { history, state } = leader.core;
+    const { call } = start('', true);
+    const gateway = state.gateways.get('a.00000001') ?? expect.fail('no gateway');
+    const link = { id: 1, connection: { gateway: gateway.id } } as Link;
+    const sizes = (...groups: number[]) => {
+      const { length } = call.sent;
+      const ids = (count: number) => Array.from({ length: count }, (_, i) => i);
+      history.commit(groups.map((count) => ({ link, gateway, open: ids(count), close: [] })));
+      return call.sent
+        .slice(length)
+        .map(({ changes }) => changes?.changes.map(({ relays }) => relays?.lnkConns.length));
+    };
+    const ones = (count: number) => Array.from({ length: count }, () => 1);
+    expect(sizes(...ones(500))).toEqual([ones(500)]);
+    expect(sizes(...ones(501))).toEqual([ones(500), [1]]);
+    expect(sizes(4096, 4095, 1)).toEqual([[4096, 4095, 1]]);
+    expect(sizes(4096, 4095, 2)).toEqual([[4096, 4095], [2]]);
+    // Each message is counted anew.
+    expect(sizes(4096, 4096, 4096, 4096, 1)).toEqual([[4096, 4096], [4096, 4096], [1]]);
+    // The relays of one link are several changes if they are many.
+    expect(sizes(4097, 8192)).toEqual([
+      [4096, 1],
+      [4096, 4096],
+    ]);
+  });
+
   it('sends progress while nothing happens', () => {
     const { leader, gateway, start } = watching();
     const { call, watch } = start();
@@ -210,6 +239,28 @@ describe('a watch', () => {
     watch.end();
     leader.clock.advance(10 * PROGRESS_MS);
     expect(call.sent).toHaveLength(length + 1);
+  });
+
+  it('looks again after the usual time while its reader does not read, and sends progress once it reads', () => {
+    const { leader } = watching();
+    const { clock } = leader;
+    const { history } = leader.core;
+    const waits: number[] = [];
+    const after = (ms: number, fn: () => void) => {
+      waits.push(ms);
+      // A wait of nothing would not end.
+      return clock.after(Math.max(1, ms), fn);
+    };
+    const call = new FakeWritable<WatchResponse>();
+    call.accepts = false;
+    const timed = { now: () => clock.now(), wall: () => clock.wall(), after };
+    new Watch({ revision: '', withRelays: false }, { stream: call, history, clock: timed, onEnd: () => {} }).begin();
+    clock.advance(2 * PROGRESS_MS);
+    expect([call.sent.length, waits]).toEqual([1, [PROGRESS_MS, PROGRESS_MS, PROGRESS_MS]]);
+    call.drain();
+    clock.advance(PROGRESS_MS);
+    expect(call.sent.slice(1)).toEqual([{ progress: { revision: history.revision } }]);
+    expect(waits.slice(3)).toEqual([PROGRESS_MS]);
   });
 
   it('ends when its caller cancels', () => {

@@ -251,6 +251,37 @@ describe('a refusal', () => {
     expect(treeRelays(leader, a)).toEqual(new Set([pair(far)]));
   });
 
+  it('does not count any more then, though the link was offered to another LNK_CONN in between', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    const [source, connection] = [a.openConnection('linkid'), a.openConnection('linkid')];
+    const lnkConns = [a.openLnkConn(connection)];
+    const [link, second] = [a.openLink(source, 1, 1), a.openLink(source, 1, 2)];
+    settle(leader, [a]);
+    a.refuse(pairName(a.id, link, lnkConns[0]!));
+    settle(leader, [a]);
+    lnkConns.push(a.openLnkConn(a.openConnection('linkid')));
+    a.flush();
+    a.deliverUp();
+    leader.core.flush();
+    // No refusal can be of an earlier offer to the other one.
+    expect(leader.core.tables()).toMatchObject({ refusedPairs: 1, commandsInFlight: 0, linksInFlight: 0 });
+    settle(leader, [a]);
+    const offered = () => lnkConns.filter((lnkConn) => a.relays.has(pairName(a.id, link, lnkConn)));
+    expect(offered()).toEqual([lnkConns[1]]);
+    // The selection changes, and the offer is on its way when the stream breaks.
+    a.closeLink(second);
+    a.flush();
+    a.deliverUp();
+    leader.core.flush();
+    a.disconnect();
+    settle(leader, [a]);
+    expect(offered()).toEqual(lnkConns);
+    expect(treeRelays(leader, a)).toEqual(new Set(a.relays.keys()));
+    expect(leader.core.tables()).toMatchObject({ refusedPairs: 0, commandsInFlight: 0, linksInFlight: 0 });
+    expect(leader.core.state.gateways.get(a.id)?.refused.size).toBe(0);
+  });
+
   it('of an offer that the gateway has obeyed counts, though the stream broke before the leader knew', () => {
     const { leader, a, links, pair } = relaying();
     const far = links[0]!;

@@ -107,6 +107,15 @@ describe('FindNode', () => {
     expect(leader.core.directory.waiting).toBe(0);
   });
 
+  it.each([1, 2, 35])('waits for a node named by the first %i characters of its id', async (length) => {
+    const { leader, a, b, peer, find, waiting } = await installation();
+    const found = find(named(uuid(0x1234).slice(0, length)));
+    await waiting(1);
+    const link = a.openLink(peer, 0x1234);
+    settle(leader, [a, b]);
+    expect((await found).links.map(({ number }) => number)).toEqual([link]);
+  });
+
   it('does not accept a node of another cluster or dialect', async () => {
     const { leader, a, b, peer, find, waiting } = await installation();
     a.openLink(peer, 5);
