@@ -76,6 +76,28 @@ describe('long work', () => {
     expect(said.at(-1)).toBe('at once');
   });
 
+  it('that gives up all other work goes on, and is then the only one', () => {
+    const { work, said, steps, turn, turns } = list();
+    function* clearing(): Job<void> {
+      work.clear();
+      said.push(`busy ${work.isBusy}, ${work.size} left`);
+      yield 10;
+      said.push('goes on');
+      work.do(() => said.push('later'));
+      yield 10;
+    }
+    work.run(steps('long', 3));
+    work.run(clearing());
+    work.run(steps('other', 1));
+    work.whenIdle(() => said.push('whole'));
+    turn();
+    expect(said.slice(3)).toEqual(['long', 'long is over', 'busy true, 1 left', 'turn']);
+    turn();
+    turn();
+    expect(said.slice(7)).toEqual(['goes on', 'turn', 'later', 'whole', 'idle']);
+    expect([work.isBusy, work.size, turns.length]).toEqual([false, 0, 0]);
+  });
+
   it('is given up half done, with the work that waits, and leaves nothing', () => {
     const { work, said, steps, turn, turns } = list();
     work.run(steps('long', 5));

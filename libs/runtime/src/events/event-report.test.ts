@@ -62,13 +62,26 @@ it.each<Partial<Event>>([
 it('events without a valid time or kind are left out, and texts are cut', () => {
   const raw = (...events: Partial<Event>[]) =>
     ReportEventsRequest.encode(ReportEventsRequest.fromPartial({ events: events.map(one) })).finish();
-  expect(decodeReport(raw({ kind: 0 }, { kind: 64 as Event['kind'] }, { count: 0 }, { time: undefined }))).toEqual([]);
+  const wrong: Partial<Event>[] = [
+    { kind: 0 },
+    { kind: 64 as Event['kind'] },
+    { count: 0 },
+    { time: undefined },
+    { firstTime: undefined },
+  ];
+  for (const bad of wrong) {
+    expect(decodeReport(raw({ id: 'before' }, bad, { id: 'after' })).map(({ id }) => id)).toEqual(['before', 'after']);
+  }
   expect(decodeReport(raw({ subject: 'z'.repeat(10_000) }))[0]?.subject).toHaveLength(MAX_EVENT_TEXT);
   expect(decodeReport(raw(...Array.from({ length: MAX_REPORTED_EVENTS + 1 }, () => ({}))))).toHaveLength(
     MAX_REPORTED_EVENTS,
   );
   expect(decodeReport(Buffer.from('no message'))).toEqual([]);
   expect(decodeReport(new Uint8Array(MAX_BUS_BYTES + 1))).toEqual([]);
+  const never = new Date(Number.NaN);
+  expect(believed([one({ time: never }), one({ firstTime: never }), one({ count: -1 }), one({ id: 'good' })])).toEqual([
+    one({ id: 'good' }),
+  ]);
   // Seconds that make no valid time: 9e18.
   const time = Buffer.from([0x22, 0x0a, 0x08, ...[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf3, 0x7c]]);
   const event = Buffer.concat([Buffer.from([0x10, 1]), time, Buffer.from([0x2a, 0, 0x30, 1])]);
