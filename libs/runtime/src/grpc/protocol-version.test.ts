@@ -61,7 +61,7 @@ describe('ProtocolRule', () => {
     rule.register(metrics);
     for (let i = 0; i < 100; i++) rule.check(3, { role: 'gateway', who: 'gateway a' });
     rule.check(7, { role: 'leader', who: 'b' });
-    rule.check(6, { role: 'leader', who: 'b' });
+    expect(rule.check(6, { role: 'leader', who: 'b' })).toEqual({ kind: 'agreed', version: 5 });
     expect(lines).toMatchObject([
       { own: 5, theirs: 3, suppressed: 0 },
       { own: 5, theirs: 7 },

@@ -1,9 +1,10 @@
+import { status } from '@grpc/grpc-js';
 import { VerdictReason } from '@spanmesh/proto/v1/topology';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
-import { uuid } from '../testing/payloads.fixture.ts';
+import { lnkConnPayload, uuid } from '../testing/payloads.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { explain } from './explain.ts';
 
@@ -26,7 +27,7 @@ function installation() {
       width,
       ...verdicts.map(({ reason, relayed }) => `${NAMES.get(reason)} ${relayed}`),
     ]);
-  return { a, b, pageFor, verdictsFor };
+  return { a, b, trees: leader.core.state.trees, pageFor, verdictsFor };
 }
 
 describe('the reason why a link is relayed, or not', () => {
@@ -85,6 +86,16 @@ describe('the reason why a link is relayed, or not', () => {
     expect(there()).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false']]);
   });
 
+  it('cannot be told of a connection of another dialect', () => {
+    const { a, verdictsFor } = installation();
+    a.openLink(a.openConnection(), 1);
+    const other = a.openConnection('linkid');
+    a.openLnkConn(other);
+    expect(() => verdictsFor(`${a.id}:${other}`)).toThrow(
+      expect.objectContaining({ code: status.FAILED_PRECONDITION }),
+    );
+  });
+
   it('is told for each LNK_CONN of the connection', () => {
     const { a, b, verdictsFor } = installation();
     a.openLink(a.openConnection(), 1);
@@ -95,6 +106,18 @@ describe('the reason why a link is relayed, or not', () => {
       [1, 'TAKEN true'],
       [1, 'TAKEN true'],
     ]);
+  });
+
+  it('is told for the LNK_CONNs in the order of their numbers, whichever the gateway has told first', () => {
+    const { a, b, trees, pageFor } = installation();
+    a.openLink(a.openConnection(), 1);
+    const connection = b.openConnection();
+    pageFor(`${b.id}:${connection}`);
+    const gateway = trees.gateways.get(b.id) ?? expect.fail('no gateway');
+    const numbers = [90, 70, 80];
+    for (const id of numbers) trees.openLnkConn(gateway, { id, connection, payload: lnkConnPayload('circuit', id) });
+    const { lnkConns } = pageFor(`${b.id}:${connection}`);
+    expect(lnkConns.map(({ lnkConn }) => lnkConn?.id)).toEqual([70, 80, 90].map((id) => `${b.id}:${id}`));
   });
 
   it('is told in pages: each goes on where the one before has ended, in the same LNK_CONN or in the next one', () => {

@@ -121,7 +121,6 @@ export class Watch {
         this.#send(part.value);
         continue;
       }
-      this.#parts = undefined;
       const next = this.#next!;
       if (next >= this.#history.end) return;
       const batch = this.#history.batch(next);

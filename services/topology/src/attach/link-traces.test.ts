@@ -40,6 +40,14 @@ describe('the trace of a link', () => {
     expect(ended).toEqual([undefined, 'it does not lead']);
   });
 
+  it('is continued once, though the link is told twice', () => {
+    const { traces, gateway, parents, ended } = world();
+    traces.opened(gateway, [opened(1), opened(1)]);
+    traces.opened(gateway, [opened(1)]);
+    traces.decided();
+    expect([parents.length, ended.length]).toEqual([1, 1]);
+  });
+
   it('does not exist for a link that was dropped, for an invalid context, or where tracing is off', () => {
     const { traces, gateway, parents } = world();
     traces.opened(gateway, [opened(2), opened(1, Buffer.alloc(3)), LinkOpened.fromPartial({ id: 1 })]);
