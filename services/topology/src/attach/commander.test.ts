@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from '../testing/world.fixture.ts';
-import { RETRY_MS } from './commander.ts';
+
+// Written once more: a change of them must be noticed.
+const RETRY_MS = 250;
 
 /** A leader and a gateway with a LNK_CONN, and with links of node 1 on other connections. */
 function relaying({ dists = [1] }: { dists?: number[] } = {}) {

@@ -12,10 +12,13 @@ import { uuid } from '../testing/payloads.fixture.ts';
 import { answersOf, FakeCall, FakeStandby, treeOf } from '../testing/standby.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { connectionData } from '../trees/gateway.ts';
-import { MAX_BACKOFF_MS } from './follower.ts';
 import { Lag } from './lag.ts';
-import { HEARTBEAT_MS } from './publisher.ts';
-import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES } from './standby-stream.ts';
+
+// Written once more: a change of them must be noticed.
+const HEARTBEAT_MS = 250;
+const MAX_BACKOFF_MS = 2000;
+const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
+const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
 function installation() {
   const leader = new FakeLeader();

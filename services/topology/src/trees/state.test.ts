@@ -7,9 +7,12 @@ import { lnkConnPayload, spanPayload } from '../testing/payloads.fixture.ts';
 import { slicesOf } from '../testing/slices-of.fixture.ts';
 import { connectionData, Gateway } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
-import { MAX_WAITING_LINKS, State } from './state.ts';
+import { State } from './state.ts';
 import type { StateEvent } from './tree-events.ts';
-import { OBJECT_UNITS } from './trees.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_WAITING_LINKS = 1_000_000;
+const OBJECT_UNITS = 8;
 
 /** A state with a gateway of which nothing is known; `told` collects the events of the state. */
 function rig({ pieceUnits = DEFAULT_PIECE_UNITS } = {}) {
