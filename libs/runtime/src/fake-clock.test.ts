@@ -18,6 +18,27 @@ describe('FakeClock', () => {
     expect([clock.now(), clock.wall(), clock.pending]).toEqual([20, 5020, 1]);
   });
 
+  it('stands at the time to which it was moved, also if no timer was due then', () => {
+    const clock = new FakeClock();
+    expect([clock.now(), clock.wall(), clock.nextAt()]).toEqual([0, 1_600_000_000_000, null]);
+    clock.after(3, () => {});
+    clock.advance(7);
+    expect([clock.now(), clock.wall(), clock.nextAt()]).toEqual([7, 1_600_000_000_007, null]);
+  });
+
+  it('runs timers of the same time in the order in which they were set', () => {
+    const clock = new FakeClock();
+    const ran: string[] = [];
+    clock.after(5, () => {
+      ran.push('a');
+      clock.after(0, () => ran.push('d'));
+      clock.after(-1, () => ran.push('e'));
+    });
+    for (const name of ['b', 'c']) clock.after(5, () => ran.push(name));
+    clock.advance(5);
+    expect([ran, clock.now()]).toEqual([['a', 'b', 'c', 'd', 'e'], 5]);
+  });
+
   it('does not run a cancelled timer', () => {
     const clock = new FakeClock();
     const timer = clock.after(1, () => {

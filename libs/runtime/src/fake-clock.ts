@@ -2,14 +2,12 @@ import type { Clock, Timer } from './clock.ts';
 
 interface Pending {
   readonly at: number;
-  readonly order: number;
   readonly fn: () => void;
 }
 
 /** A clock that stands still until it is advanced. */
 export class FakeClock implements Clock {
   #now = 0;
-  #order = 0;
   readonly #wallAtZero: number;
   readonly #pending = new Set<Pending>();
 
@@ -27,7 +25,7 @@ export class FakeClock implements Clock {
   }
 
   after(ms: number, fn: () => void): Timer {
-    const entry: Pending = { at: this.#now + Math.max(0, ms), order: this.#order++, fn };
+    const entry: Pending = { at: this.#now + Math.max(0, ms), fn };
     this.#pending.add(entry);
     return { cancel: () => this.#pending.delete(entry) };
   }
@@ -55,13 +53,9 @@ export class FakeClock implements Clock {
 
   #next(end: number): Pending | undefined {
     let first: Pending | undefined;
+    // In the order in which they were set: of those that are due at the same time the first one counts.
     for (const entry of this.#pending) {
-      if (entry.at > end) {
-        continue;
-      }
-      if (first === undefined || entry.at < first.at || (entry.at === first.at && entry.order < first.order)) {
-        first = entry;
-      }
+      if (entry.at <= end && (first === undefined || entry.at < first.at)) first = entry;
     }
     return first;
   }

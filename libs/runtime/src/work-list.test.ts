@@ -36,6 +36,19 @@ describe('short work', () => {
     expect([work.isBusy, work.size]).toEqual([false, 0]);
   });
 
+  it('is one unit', () => {
+    const { work } = list();
+    expect(work.most).toBe(0);
+    work.do(() => {});
+    expect(work.most).toBe(1);
+  });
+
+  it('calls those that wait until it is done once', () => {
+    const { work, said } = list();
+    for (let n = 0; n < 2; n++) work.do(() => n === 0 && work.whenIdle(() => said.push('whole')));
+    expect(said).toEqual(['whole']);
+  });
+
   it('waits for the work requested before it', () => {
     const { work, said } = list();
     work.do(() => {
@@ -76,15 +89,50 @@ describe('long work', () => {
     expect(said.at(-1)).toBe('at once');
   });
 
+  it('is under way between its turns, and nobody need wait besides', () => {
+    const { work, steps, turn } = list();
+    work.run(steps('long', 2));
+    expect([work.isBusy, work.size]).toEqual([true, 1]);
+    turn();
+    expect([work.isBusy, work.size]).toEqual([false, 0]);
+  });
+
+  it('that gives up all other work goes on, and is then the only one', () => {
+    const { work, said, steps, turn, turns } = list();
+    function* clearing(): Job<void> {
+      work.clear();
+      said.push(`busy ${work.isBusy}, ${work.size} left`);
+      yield 10;
+      said.push('goes on');
+      work.do(() => said.push('later'));
+      yield 10;
+    }
+    work.run(steps('long', 3));
+    work.run(clearing());
+    work.run(steps('other', 1));
+    work.whenIdle(() => said.push('whole'));
+    turn();
+    expect(said.slice(3)).toEqual(['long', 'long is over', 'busy true, 1 left', 'turn']);
+    turn();
+    turn();
+    expect(said.slice(7)).toEqual(['goes on', 'turn', 'later', 'whole', 'idle']);
+    expect([work.isBusy, work.size, turns.length]).toEqual([false, 0, 0]);
+  });
+
   it('is given up half done, with the work that waits, and leaves nothing', () => {
     const { work, said, steps, turn, turns } = list();
-    work.run(steps('long', 5));
-    work.run(steps('other', 1));
+    work.do(() => {
+      work.run(steps('long', 5));
+      work.run(steps('other', 1));
+      said.push('done');
+    });
+    expect(said).toEqual(['done', 'long', 'long', 'turn']);
     work.clear();
-    expect(said).toEqual(['long', 'long', 'turn', 'long is over', 'idle']);
+    expect(said.slice(4)).toEqual(['long is over', 'idle']);
+    expect([work.isBusy, work.size]).toEqual([false, 0]);
     work.run(steps('next', 1));
     while (turns.length > 0) turn();
-    expect(said.slice(5)).toEqual(['next', 'next is over']);
+    expect(said.slice(6)).toEqual(['next', 'next is over']);
     expect([work.isBusy, work.size]).toEqual([false, 0]);
   });
 });

@@ -125,7 +125,6 @@ export class WorkList {
   }
 
   #schedule(): void {
-    if (this.#isScheduled) return;
     this.#isScheduled = true;
     this.#isLong = true;
     this.#later(() => {

@@ -3,17 +3,17 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { expect, it } from 'vitest';
-import {
-  MAX_ANSWERS,
-  MAX_ANSWERS_PER_USER,
-  MAX_TRAFFIC_ANSWERS,
-  MAX_TRAFFIC_ANSWERS_PER_USER,
-  MAX_TREES,
-  MAX_TREES_PER_USER,
-  MAX_WATCHES,
-  MAX_WATCHES_PER_USER,
-} from './api/limits.ts';
 import { ApiShares } from './api-shares.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_ANSWERS = 1024;
+const MAX_ANSWERS_PER_USER = 256;
+const MAX_TRAFFIC_ANSWERS = 64;
+const MAX_TRAFFIC_ANSWERS_PER_USER = 32;
+const MAX_TREES = 16;
+const MAX_TREES_PER_USER = 4;
+const MAX_WATCHES = 1000;
+const MAX_WATCHES_PER_USER = 500;
 
 function shares() {
   const log: Record<string, unknown>[] = [];

@@ -80,7 +80,7 @@ export class Term {
     const { leadership, history, work, control, request } = this.#deps;
     const led = leadership.inTerm;
     const begins = leadership.changed(lease);
-    if (begins) this.#begin(lease.kind === 'leading' ? lease.epoch : this.#epoch);
+    if (begins && lease.kind === 'leading') this.#begin(lease.epoch);
     this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) history.restart(lease.epoch);

@@ -57,7 +57,7 @@ async function replica(bus: InProcessBus, { starts = true } = {}) {
 }
 
 /** Attaches a gateway over gRPC; all its objects are sent in one snapshot. */
-async function attach(gateway: FakeGateway, address: string) {
+async function attach(gateway: FakeGateway, address: string, { highestEpoch = 0 } = {}) {
   const client = new GatewayControlClient(address, credentials.createInsecure());
   cleanups.push(() => client.close());
   const stream: ClientDuplexStream<AttachRequest, AttachResponse> = client.attach();
@@ -68,7 +68,7 @@ async function attach(gateway: FakeGateway, address: string) {
   });
   const { name, boot } = gateway;
   const about = { installation: 'spanmesh', gatewaysKnown: [] };
-  const versions = { highestEpoch: 0, version: '1', protocolVersion: 1 };
+  const versions = { highestEpoch, version: '1', protocolVersion: 1 };
   stream.write({ hello: { name, boot, ...versions, serviceAddress: '', capabilities: [], ...about } });
   const [{ welcome }] = (await once(stream, 'data')) as [AttachResponse];
   stream.write({ snapshot: gateway.snapshot() });
@@ -164,6 +164,16 @@ describe('a topology replica', () => {
     await until(() => topology.core.control.live === 1);
     expect(again.errors).toEqual([]);
     expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
+  });
+
+  it('goes above the epoch that a gateway has obeyed before it commands the gateway', async () => {
+    const { topology, address } = await replica(newBus());
+    await leads(topology);
+    const { epoch } = topology.core.leadership;
+    const gateway = smallGateway();
+    const { welcome, errors } = await attach(gateway, address, { highestEpoch: epoch + 5 });
+    expect([welcome?.epoch, topology.core.leadership.epoch, errors]).toEqual([epoch + 6, epoch + 6, []]);
+    await until(() => gateway.relays.size === 1);
   });
 
   it('lets another replica take over when it stops, which closes no relay', async () => {

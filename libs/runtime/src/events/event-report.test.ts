@@ -36,7 +36,7 @@ it('texts that are too long are cut, files that are too many and kinds that are 
   expect(subject(`${longest}x`)).toBe(`${longest.slice(1)}…`);
   const files = (count: number) => ({ inUse: 1, error: '', files: Array.from({ length: count }, (_, i) => `${i}`) });
   expect(bounded(one({ files: files(8) })).files).toEqual(files(8));
-  expect(bounded(one({ files: files(9) })).files).toEqual(files(8));
+  for (const count of [9, 301]) expect(bounded(one({ files: files(count) })).files).toEqual(files(8));
   const events = Array.from({ length: 100 }, (_, i) => one({ id: `${i}` }));
   expect(believed(events)).toEqual(events);
   expect(believed([...events, one()])).toEqual(events);
@@ -62,13 +62,36 @@ it.each<Partial<Event>>([
 it('events without a valid time or kind are left out, and texts are cut', () => {
   const raw = (...events: Partial<Event>[]) =>
     ReportEventsRequest.encode(ReportEventsRequest.fromPartial({ events: events.map(one) })).finish();
-  expect(decodeReport(raw({ kind: 0 }, { kind: 64 as Event['kind'] }, { count: 0 }, { time: undefined }))).toEqual([]);
+  const wrong: Partial<Event>[] = [
+    { kind: 0 },
+    { kind: 64 as Event['kind'] },
+    { count: 0 },
+    { time: undefined },
+    { firstTime: undefined },
+  ];
+  for (const bad of wrong) {
+    expect(decodeReport(raw({ id: 'before' }, bad, { id: 'after' })).map(({ id }) => id)).toEqual(['before', 'after']);
+  }
   expect(decodeReport(raw({ subject: 'z'.repeat(10_000) }))[0]?.subject).toHaveLength(MAX_EVENT_TEXT);
   expect(decodeReport(raw(...Array.from({ length: MAX_REPORTED_EVENTS + 1 }, () => ({}))))).toHaveLength(
     MAX_REPORTED_EVENTS,
   );
   expect(decodeReport(Buffer.from('no message'))).toEqual([]);
-  expect(decodeReport(new Uint8Array(MAX_BUS_BYTES + 1))).toEqual([]);
+  const large = (bytes: number) => {
+    const report = (length: number) => raw({ subject: 'z'.repeat(length) });
+    return report(bytes - (report(bytes).length - bytes));
+  };
+  for (const [bytes, events] of [
+    [MAX_BUS_BYTES, 1],
+    [MAX_BUS_BYTES + 1, 0],
+  ] as const) {
+    const data = large(bytes);
+    expect([data.length, decodeReport(data).length]).toEqual([bytes, events]);
+  }
+  const never = new Date(Number.NaN);
+  expect(believed([one({ time: never }), one({ firstTime: never }), one({ count: -1 }), one({ id: 'good' })])).toEqual([
+    one({ id: 'good' }),
+  ]);
   // Seconds that make no valid time: 9e18.
   const time = Buffer.from([0x22, 0x0a, 0x08, ...[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf3, 0x7c]]);
   const event = Buffer.concat([Buffer.from([0x10, 1]), time, Buffer.from([0x2a, 0, 0x30, 1])]);

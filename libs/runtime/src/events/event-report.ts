@@ -76,7 +76,7 @@ function cutDetails<Name extends DetailsName>(event: Partial<Details>, name: Nam
 function cutAll<T extends object>(of: T): T {
   const copy = { ...of };
   for (const [name, value] of Object.entries(copy)) {
-    if (typeof value === 'string' && value.length > MAX_EVENT_TEXT) Object.assign(copy, { [name]: cut(value) });
+    if (typeof value === 'string') Object.assign(copy, { [name]: cut(value) });
   }
   return copy;
 }

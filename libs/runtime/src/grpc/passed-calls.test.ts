@@ -15,9 +15,15 @@ const DESTINATION = { address: '127.0.0.1:1', security: PLAINTEXT, what: 'leader
 let calls: PassedCalls;
 afterEach(() => calls.stop());
 
+/** What the caller of a call is told; null: nothing yet. */
+interface Told {
+  code: status | null;
+  details?: string;
+}
+
 /** Passes on a call from this address; returns the status that its caller gets, once there is one. */
-function pass(address: string, { cancels = [] as (() => void)[] } = {}): { code: status | null } {
-  const told: { code: status | null } = { code: null };
+function pass(address: string, { cancels = [] as (() => void)[] } = {}): Told {
+  const told: Told = { code: null };
   const call = {
     metadata: new Metadata(),
     getPeer: () => `${address}:1000`,
@@ -30,13 +36,14 @@ function pass(address: string, { cancels = [] as (() => void)[] } = {}): { code:
     call as never,
     (error) => {
       told.code = error?.code ?? status.OK;
+      if (error?.details !== undefined) told.details = error.details;
     },
     { to: DESTINATION, request: Buffer.alloc(0), wrap: (bytes) => bytes },
   );
   return told;
 }
 
-function passMany(address: string, count: number): { code: status | null }[] {
+function passMany(address: string, count: number): Told[] {
   return Array.from({ length: count }, () => pass(address));
 }
 
@@ -56,7 +63,8 @@ describe('calls that are passed on', () => {
     expect(pass('192.0.2.3').code).toBeNull();
     expect(calls.size).toBe(MAX_FORWARDED_CALLS);
     const ended = [...ofOne, ...ofOther].filter(({ code }) => code !== null);
-    expect(ended).toEqual([{ code: status.RESOURCE_EXHAUSTED }]);
+    const details = '2000 calls are being passed on already, or too many of yours: try again later.';
+    expect(ended).toEqual([{ code: status.RESOURCE_EXHAUSTED, details }]);
     expect(calls.limits).toBe(limited.length);
     expect(new Set(limited)).toEqual(new Set(['calls passed on']));
   });

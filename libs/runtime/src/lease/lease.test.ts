@@ -333,9 +333,39 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'frozen', epoch: FIRST }]);
     await raised;
     expect([a.lease.isValid(), a.lease.epoch, (await record()).epoch]).toEqual([true, FIRST + 7, FIRST + 7]);
-    await a.lease.raiseEpoch(FIRST + 7);
-    await a.lease.raiseEpoch(FIRST + 2);
-    expect(a.lease.epoch).toBe(FIRST + 7);
+    const { length } = a.states;
+    for (const reached of [FIRST + 7, FIRST + 2]) {
+      const done = a.lease.raiseEpoch(reached);
+      expect(a.lease.isValid()).toBe(true);
+      await done;
+    }
+    expect([a.lease.epoch, a.states.length]).toEqual([FIRST + 7, length]);
+  });
+
+  // In a store that was restored, the record of another may have a revision that ours had.
+  it.each(['stops', 'steps down'])('writes nothing more when it %s after it has lost its record', async (how) => {
+    const kv = new FaultyKv(store, { clock, next: () => ({ kind: 'ok' }) });
+    const written: number[] = [];
+    kv.update = async (key, value, revision) => {
+      written.push(revision);
+      return store.update(key, value, revision);
+    };
+    const a = contender('a', kv);
+    a.lease.start();
+    await advance(clock, TTL);
+    expect([a.lease.isValid(), written.length > 0]).toEqual([true, true]);
+    await store.put(
+      ROLE,
+      encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: FIRST + 8, ttl: TTL, settings: '', beat: 0 }),
+    );
+    await advance(clock, TTL / 4);
+    expect(a.lease.state.kind).toBe('standby');
+    const { length } = written;
+    if (how === 'stops') await a.lease.stop();
+    else a.lease.stepDown(TTL);
+    await advance(clock, TTL / 2);
+    expect(written.slice(length)).toEqual([]);
+    expect(await record()).toMatchObject({ holder: 'other' });
   });
 
   it('raises its epoch past a store that does not answer at first', async () => {

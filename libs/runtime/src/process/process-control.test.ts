@@ -8,7 +8,7 @@ import {
   SetLogLevelRequest,
   type SetLogLevelResponse,
 } from '@spanmesh/proto/v1/process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { apiGate, apiUserOf } from '../access/api-access.ts';
 import { createApiToken, parseApiTokens } from '../access/api-tokens.ts';
 import { USER_HEADER } from '../access/gate.ts';
@@ -180,6 +180,19 @@ describe('ProcessControl', () => {
     expect(changed(answer)).toEqual(['topology debug']);
     expect(answer).toMatchObject({ unreached: [volconf.control.info().id] });
     expect(await set(topology.client, { level: 'debug', service: 'volconf' })).toMatch(/^UNAVAILABLE: /);
+  });
+
+  it('says of nobody that he could not be reached if the order is not for him', async () => {
+    const gateway = await process('link-gateway', { gateway: 'gw-1.0badcafe' });
+    const [topology, volconf] = [await process('topology'), await process('volconf')];
+    await volconf.servicePort.stop(0);
+    for (const { client, service } of [
+      { ...topology, service: 'topology' },
+      { ...gateway, service: 'link-gateway' },
+    ]) {
+      const answer = await set(client, { level: 'debug', service });
+      expect([changed(answer), answer]).toMatchObject([[`${service} debug`], { unreached: [] }]);
+    }
   });
 
   it('obeys no order on the bus, as earlier versions did', async () => {
@@ -355,6 +368,26 @@ describe('a process that is asked', () => {
       keysProblems: 2,
       serviceAddress: 'a:1',
     });
+  });
+
+  it('says who is at a limit, for how many seconds, and how many ago', () => {
+    const about = { bound: 'total', principal: 'ann', held: 5, limit: 6, times: 7, withheld: true } as const;
+    const all = [{ ...about, resource: 'links', forMs: 61_999, agoMs: 2999 }];
+    const spy = vi.spyOn(limitsHit, 'all', 'get').mockReturnValue(all);
+    stops.push(() => spy.mockRestore());
+    expect(asked().control.info().atLimits).toEqual([
+      {
+        limit: 'links',
+        principal: 'ann',
+        times: 7,
+        forSeconds: 61,
+        agoSeconds: 2,
+        value: 6,
+        held: 5,
+        ofAll: true,
+        withheld: true,
+      },
+    ]);
   });
 
   it('lists itself at once if it uses no NATS, or NATS is away, and says so', async () => {

@@ -4,6 +4,7 @@ import type { Subscription } from '../bus/bus.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
 import { FakeClock } from '../fake-clock.ts';
+import { advance, settle } from '../fake-time.fixture.ts';
 import { ProcessDirectory } from './process-directory.ts';
 
 // Written once more: a change of them must be noticed.
@@ -15,7 +16,6 @@ const MAX_REPORTS = 200;
 const QUIET_MS = 700;
 
 const SELF = ProcessInfo.fromPartial({ id: 'self', service: 'topology' });
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('processes that are asked over the bus', () => {
   let bus: InProcessBus;
@@ -72,22 +72,34 @@ describe('processes that are asked over the bus', () => {
   });
 
   it('are waited for as long as answers arrive, but at most three seconds', async () => {
-    let isOver = false;
+    let overAt = Number.NaN;
     const found = directory.ask({ alone: false }).then((all) => {
-      isOver = true;
+      overAt = clock.now();
       return all;
     });
     await settle();
-    for (let ms = 0; ms < LONGEST_MS; ms += QUIET_MS / 2) {
-      expect(isOver).toBe(false);
-      bus.publish(processAnswers(questions[0]!.id), info({ id: `p-${ms}` }));
-      await settle();
-      clock.advance(QUIET_MS / 2);
-      await settle();
+    // The last wait begins before the longest one ends.
+    const answered = Math.floor(LONGEST_MS / (QUIET_MS - 1));
+    for (let n = 0; n < answered; n++) {
+      await advance(clock, QUIET_MS - 1);
+      bus.publish(processAnswers(questions[0]!.id), info({ id: `p-${n}` }));
     }
-    expect(isOver).toBe(true);
-    expect(await found).toHaveLength(1 + Math.ceil(LONGEST_MS / (QUIET_MS / 2)));
+    await advance(clock, LONGEST_MS);
+    expect(overAt).toBe(LONGEST_MS);
+    expect(await found).toHaveLength(1 + answered);
     expect(clock.pending).toBe(0);
+  });
+
+  it('are waited for 0.7 seconds after the last answer', async () => {
+    let overAt = Number.NaN;
+    const found = directory.ask({ alone: false }).then(() => {
+      overAt = clock.now();
+    });
+    await advance(clock, 100);
+    bus.publish(processAnswers(questions[0]!.id), info({ id: 'other' }));
+    await advance(clock, LONGEST_MS);
+    await found;
+    expect(overAt).toBe(100 + QUIET_MS);
   });
 
   it('report for as long as reports arrive, but at most three seconds', async () => {

@@ -1,9 +1,10 @@
+import { status } from '@grpc/grpc-js';
 import { VerdictReason } from '@spanmesh/proto/v1/topology';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
-import { uuid } from '../testing/payloads.fixture.ts';
+import { lnkConnPayload, uuid } from '../testing/payloads.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { explain } from './explain.ts';
 
@@ -12,21 +13,21 @@ const NAMES = new Map(
   Object.entries(VerdictReason).map(([name, reason]) => [reason, name.replace('VERDICT_REASON_', '')] as const),
 );
 
-/** Two gateways, and a function that explains the links of a node for the LNK_CONNs of a connection. */
+/** Two gateways, and functions that explain the links of a node for the LNK_CONNs of a connection: all, or a page. */
 function installation() {
   const leader = new FakeLeader();
   const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
-  const verdictsFor = (connection: string, node = 'node1') => {
+  const pageFor = (connection: string, { node = 'node1', pageSize = 500, pageToken = '' } = {}) => {
     settle(leader, [a, b]);
     const widths = { linkid: 2, circuit: 1 };
-    const request = { node, connection, pageSize: 500, pageToken: '' };
-    const { lnkConns } = runNow(explain(leader.core.state.trees, widths, request));
-    return lnkConns.map(({ width, verdicts }) => [
+    return runNow(explain(leader.core.state.trees, widths, { node, connection, pageSize, pageToken }));
+  };
+  const verdictsFor = (connection: string, node = 'node1') =>
+    pageFor(connection, { node }).lnkConns.map(({ width, verdicts }) => [
       width,
       ...verdicts.map(({ reason, relayed }) => `${NAMES.get(reason)} ${relayed}`),
     ]);
-  };
-  return { a, b, verdictsFor };
+  return { a, b, trees: leader.core.state.trees, pageFor, verdictsFor };
 }
 
 describe('the reason why a link is relayed, or not', () => {
@@ -85,7 +86,17 @@ describe('the reason why a link is relayed, or not', () => {
     expect(there()).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false']]);
   });
 
-  it('is told for each LNK_CONN of the connection, and in pages', () => {
+  it('cannot be told of a connection of another dialect', () => {
+    const { a, verdictsFor } = installation();
+    a.openLink(a.openConnection(), 1);
+    const other = a.openConnection('linkid');
+    a.openLnkConn(other);
+    expect(() => verdictsFor(`${a.id}:${other}`)).toThrow(
+      expect.objectContaining({ code: status.FAILED_PRECONDITION }),
+    );
+  });
+
+  it('is told for each LNK_CONN of the connection', () => {
     const { a, b, verdictsFor } = installation();
     a.openLink(a.openConnection(), 1);
     const connection = b.openConnection();
@@ -95,5 +106,49 @@ describe('the reason why a link is relayed, or not', () => {
       [1, 'TAKEN true'],
       [1, 'TAKEN true'],
     ]);
+  });
+
+  it('is told for the LNK_CONNs in the order of their numbers, whichever the gateway has told first', () => {
+    const { a, b, trees, pageFor } = installation();
+    a.openLink(a.openConnection(), 1);
+    const connection = b.openConnection();
+    pageFor(`${b.id}:${connection}`);
+    const gateway = trees.gateways.get(b.id) ?? expect.fail('no gateway');
+    const numbers = [90, 70, 80];
+    for (const id of numbers) trees.openLnkConn(gateway, { id, connection, payload: lnkConnPayload('circuit', id) });
+    const { lnkConns } = pageFor(`${b.id}:${connection}`);
+    expect(lnkConns.map(({ lnkConn }) => lnkConn?.id)).toEqual([70, 80, 90].map((id) => `${b.id}:${id}`));
+  });
+
+  it('is told in pages: each goes on where the one before has ended, in the same LNK_CONN or in the next one', () => {
+    const { a, b, pageFor } = installation();
+    const links = [0, 1, 2].map((dist) => a.openLink(a.openConnection(), 1, dist));
+    const connection = b.openConnection();
+    const lnkConns = [b.openLnkConn(connection), b.openLnkConn(connection)];
+    const pages: string[][] = [];
+    for (let pageToken = ''; pages.length === 0 || (pageToken !== '' && pages.length < 9); ) {
+      const page = pageFor(`${b.id}:${connection}`, { pageSize: 2, pageToken });
+      pageToken = page.nextPageToken;
+      pages.push(
+        page.lnkConns.flatMap(({ lnkConn, verdicts }) => verdicts.map(({ link }) => `${lnkConn?.id} ${link?.id}`)),
+      );
+    }
+    const [[one, two, three], [four, five, six]] = lnkConns.map((lnkConn) =>
+      links.map((link) => `${b.id}:${lnkConn} ${a.id}:${link}`),
+    ) as [string[], string[]];
+    expect(pages).toEqual([
+      [one, two],
+      [three, four],
+      [five, six],
+    ]);
+  });
+
+  it.each([255, 256, 257, 512])('is told for each of %i links', (count) => {
+    const { a, b, pageFor } = installation();
+    const links = Array.from({ length: count }, (_, dist) => a.openLink(a.openConnection(), 1, dist));
+    const connection = b.openConnection();
+    b.openLnkConn(connection);
+    const { lnkConns } = pageFor(`${b.id}:${connection}`, { pageSize: 1000 });
+    expect(lnkConns[0]?.verdicts.map(({ link }) => link?.id)).toEqual(links.map((link) => `${a.id}:${link}`));
   });
 });

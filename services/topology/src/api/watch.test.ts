@@ -1,10 +1,15 @@
 import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
+import type { Link } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { FakeWritable } from '../testing/fake-writable.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
-import { PROGRESS_MS, Watch } from './watch.ts';
+import { Watch } from './watch.ts';
+
+// Written once more: a change of them must be noticed.
+const AHEAD_MS = 5000;
+const PROGRESS_MS = 10_000;
 
 function watching({ withRelays = false, revision = '', history = {} } = {}) {
   const leader = new FakeLeader({ history });
@@ -194,10 +199,50 @@ describe('a watch', () => {
     expect(parts.at(-1)!.revision).toBe(leader.core.history.revision);
   });
 
+  it('sends at most 500 changes in a message, and 8192 ids of relays', () => {
+    const { leader, gateway: one, start } = watching();
+    one.openConnection();
+    settle(leader, [one]);
+    const { history, state } = leader.core;
+    const { call } = start('', true);
+    const gateway = state.gateways.get('a.00000001') ?? expect.fail('no gateway');
+    const link = { id: 1, connection: { gateway: gateway.id } } as Link;
+    const sizes = (...groups: number[]) => {
+      const { length } = call.sent;
+      const ids = (count: number) => Array.from({ length: count }, (_, i) => i);
+      history.commit(groups.map((count) => ({ link, gateway, open: ids(count), close: [] })));
+      return call.sent
+        .slice(length)
+        .map(({ changes }) => changes?.changes.map(({ relays }) => relays?.lnkConns.length));
+    };
+    const ones = (count: number) => Array.from({ length: count }, () => 1);
+    expect(sizes(...ones(500))).toEqual([ones(500)]);
+    expect(sizes(...ones(501))).toEqual([ones(500), [1]]);
+    expect(sizes(4096, 4095, 1)).toEqual([[4096, 4095, 1]]);
+    expect(sizes(4096, 4095, 2)).toEqual([[4096, 4095], [2]]);
+    // Each message is counted anew.
+    expect(sizes(4096, 4096, 4096, 4096, 1)).toEqual([[4096, 4096], [4096, 4096], [1]]);
+    // Changes that are not of relays have no ids of them.
+    const connection = [...gateway.connections.values()][0] ?? expect.fail('no connection');
+    const both = (...groups: number[]) => {
+      history.record({ of: 'connection', kind: 'changed', object: connection });
+      return sizes(...groups);
+    };
+    expect(both(4096, 4096)).toEqual([[undefined, 4096, 4096]]);
+    expect(both(4096, 4096, 1)).toEqual([[undefined, 4096, 4096], [1]]);
+    // The relays of one link are several changes if they are many.
+    expect(sizes(4097, 8192)).toEqual([
+      [4096, 1],
+      [4096, 4096],
+    ]);
+  });
+
   it('sends progress while nothing happens', () => {
     const { leader, gateway, start } = watching();
     const { call, watch } = start();
-    leader.clock.advance(PROGRESS_MS);
+    leader.clock.advance(PROGRESS_MS - 1);
+    expect(call.sent).toHaveLength(1);
+    leader.clock.advance(1);
     expect(call.sent.at(-1)).toEqual({ progress: { revision: leader.core.history.revision } });
     leader.clock.advance(PROGRESS_MS / 2);
     gateway.openConnection();
@@ -206,9 +251,68 @@ describe('a watch', () => {
     leader.clock.advance(PROGRESS_MS - 1);
     expect(call.sent).toHaveLength(length);
     leader.clock.advance(1);
-    expect(call.sent).toHaveLength(length + 1);
+    expect(call.sent.slice(length)).toEqual([{ progress: { revision: leader.core.history.revision } }]);
     watch.end();
     leader.clock.advance(10 * PROGRESS_MS);
+    expect(call.sent).toHaveLength(length + 1);
+  });
+
+  it('looks again after the usual time while its reader does not read, and sends progress once it reads', () => {
+    const { leader } = watching();
+    const { clock } = leader;
+    const { history } = leader.core;
+    const waits: number[] = [];
+    const after = (ms: number, fn: () => void) => {
+      waits.push(ms);
+      // A wait of nothing would not end.
+      return clock.after(Math.max(1, ms), fn);
+    };
+    const call = new FakeWritable<WatchResponse>();
+    call.accepts = false;
+    const timed = { now: () => clock.now(), wall: () => clock.wall(), after };
+    new Watch({ revision: '', withRelays: false }, { stream: call, history, clock: timed, onEnd: () => {} }).begin();
+    clock.advance(2 * PROGRESS_MS);
+    expect([call.sent.length, waits]).toEqual([1, [PROGRESS_MS, PROGRESS_MS, PROGRESS_MS]]);
+    call.drain();
+    clock.advance(PROGRESS_MS);
+    expect(call.sent.slice(1)).toEqual([{ progress: { revision: history.revision } }]);
+    expect(waits.slice(3)).toEqual([PROGRESS_MS]);
+  });
+
+  it('is told nothing of a batch of nothing but relays if it does not ask for them', () => {
+    const { leader, gateway, start } = watching();
+    const lnkConn = gateway.openLnkConn(gateway.openConnection('linkid'));
+    const far = gateway.openLink(gateway.openConnection('linkid'), 1, 17);
+    settle(leader, [gateway]);
+    const { call } = start();
+    gateway.openOnDemand(pairName(gateway.id, far, lnkConn));
+    settle(leader, [gateway]);
+    expect(call.sent).toHaveLength(1);
+    leader.clock.advance(PROGRESS_MS);
+    expect(call.sent.slice(1)).toEqual([{ progress: { revision: leader.core.history.revision } }]);
+  });
+
+  it('must list again if too many relays have changed at once, but only if it asks for relays', () => {
+    const { leader, gateway, start } = watching({ history: { maxRelayBytes: 1 } });
+    const [asks, other] = [start('', true).call, start().call];
+    gateway.openLnkConn(gateway.openConnection());
+    gateway.openLink(gateway.openConnection(), 1);
+    settle(leader, [gateway]);
+    expect(asks.sent.at(-1)?.listAgain?.reason).toBe('Too many relays changed at once.');
+    expect([asks.ended, other.ended, kinds(other).length > 0]).toEqual([true, false, true]);
+  });
+
+  it('that ends while it sends a batch sends no more of it', () => {
+    const { leader, gateway, start } = watching();
+    const { call, watch } = start();
+    const { length } = call.sent;
+    const write = call.write.bind(call);
+    call.write = (message) => {
+      watch.end();
+      return write(message);
+    };
+    for (let i = 0; i < 501; i++) gateway.openConnection();
+    settle(leader, [gateway]);
     expect(call.sent).toHaveLength(length + 1);
   });
 
@@ -225,10 +329,24 @@ describe('a watch', () => {
   it('that has ended sends nothing more, whatever happens, and leaves no timer', () => {
     const { leader, gateway, start } = watching();
     const idle = leader.clock.pending;
+    const { history } = leader.core;
+    const listen = history.onBatch.bind(history);
+    let listeners = 0;
+    history.onBatch = (fn) => {
+      const unsubscribe = listen(fn);
+      listeners++;
+      return () => {
+        listeners--;
+        unsubscribe();
+      };
+    };
     for (const ending of ['end', 'abandon'] as const) {
       const { call, watch, ends } = start();
+      expect(listeners).toBe(1);
       watch[ending]();
       watch[ending]();
+      watch.end();
+      expect(listeners).toBe(0);
       const { length } = call.sent;
       gateway.openConnection();
       settle(leader, [gateway]);
@@ -237,6 +355,55 @@ describe('a watch', () => {
       expect([call.sent.length, call.ended, ends(), leader.clock.pending]).toEqual([length, ending === 'end', 1, idle]);
     }
   });
+
+  /** A watch of a history that may be behind, from a revision that comes after so many batches. */
+  function ahead(batches: number, options: { mayBeBehind?: boolean } = { mayBeBehind: true }) {
+    const { leader, gateway } = watching();
+    const { clock } = leader;
+    const { history } = leader.core;
+    const call = new FakeWritable<WatchResponse>();
+    const revision = history.revision.replace(/[0-9]+$/, String(history.position.n + batches));
+    const request = { revision, withRelays: false };
+    const { pending } = clock;
+    new Watch(request, { stream: call, history, clock, onEnd: () => {}, ...options }).begin();
+    const open = () => {
+      gateway.openConnection();
+      settle(leader, [gateway]);
+    };
+    return { leader, clock, history, call, revision, open, pending };
+  }
+
+  it('that waits for a later revision begins there, and then waits for nothing more', () => {
+    const { clock, call, revision, open } = ahead(2);
+    for (let i = 0; i < 2; i++) open();
+    expect(call.sent).toEqual([{ created: { revision } }]);
+    open();
+    expect(kinds(call)).toEqual(['+connection']);
+    clock.advance(AHEAD_MS);
+    open();
+    expect([kinds(call), call.ended]).toEqual([['+connection', '+connection'], false]);
+  });
+
+  it('that waits for a later revision is told to list again when the time is over, or it cannot come any more', () => {
+    const late = ahead(2);
+    late.clock.advance(AHEAD_MS - 1);
+    expect(late.call.sent).toHaveLength(1);
+    late.clock.advance(1);
+    expect([late.call.sent.at(-1)?.listAgain, late.call.ended]).toEqual([expect.anything(), true]);
+    const passed = ahead(2);
+    passed.history.restart(9);
+    expect([passed.call.sent.at(-1)?.listAgain, passed.call.ended]).toEqual([expect.anything(), true]);
+    expect(passed.clock.pending).toBe(passed.pending);
+    // A revision that is none of this history, nor a later one.
+    expect(ahead(-1).call.sent.map((response) => Object.keys(response))).toEqual([['listAgain']]);
+  });
+
+  it.each([{ mayBeBehind: false }, {}])(
+    'does not wait for a later revision if it is not of a standby: %j',
+    (options) => {
+      expect(ahead(2, options).call.sent).toMatchObject([{ listAgain: {} }]);
+    },
+  );
 
   it('that has ended while it waited for a later revision sends nothing more', () => {
     const { leader } = watching();

@@ -9,7 +9,7 @@ import type { ResponseStream } from './send-all.ts';
 export const PROGRESS_MS = 10_000;
 /** How long a watch waits for a revision that a standby has not reached yet, ms. */
 export const AHEAD_MS = 5000;
-/** Changes, and ids of relays, in one message: some hundred kilobytes. */
+/** Changes, and ids of relays, in one message: some hundred kilobytes. One change has at most half of the ids. */
 const MOST_CHANGES = 500;
 const MOST_RELAY_IDS = 8192;
 
@@ -121,7 +121,6 @@ export class Watch {
         this.#send(part.value);
         continue;
       }
-      this.#parts = undefined;
       const next = this.#next!;
       if (next >= this.#history.end) return;
       const batch = this.#history.batch(next);
@@ -149,7 +148,7 @@ export class Watch {
     for (const one of recorded) {
       for (const change of showChange(one, this.#withRelays)) {
         const more = change.relays?.lnkConns.length ?? 0;
-        if (changes.length === MOST_CHANGES || (ids > 0 && ids + more > MOST_RELAY_IDS)) {
+        if (changes.length === MOST_CHANGES || ids + more > MOST_RELAY_IDS) {
           yield { changes: { revision: previous, changes } };
           changes = [];
           ids = 0;

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from '../testing/world.fixture.ts';
-import { RETRY_MS } from './commander.ts';
+
+// Written once more: a change of them must be noticed.
+const RETRY_MS = 250;
 
 /** A leader and a gateway with a LNK_CONN, and with links of node 1 on other connections. */
 function relaying({ dists = [1] }: { dists?: number[] } = {}) {
@@ -249,6 +251,37 @@ describe('a refusal', () => {
     settle(leader, [a]);
     expect(a.relays.has(pair(far))).toBe(true);
     expect(treeRelays(leader, a)).toEqual(new Set([pair(far)]));
+  });
+
+  it('does not count any more then, though the link was offered to another LNK_CONN in between', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    const [source, connection] = [a.openConnection('linkid'), a.openConnection('linkid')];
+    const lnkConns = [a.openLnkConn(connection)];
+    const [link, second] = [a.openLink(source, 1, 1), a.openLink(source, 1, 2)];
+    settle(leader, [a]);
+    a.refuse(pairName(a.id, link, lnkConns[0]!));
+    settle(leader, [a]);
+    lnkConns.push(a.openLnkConn(a.openConnection('linkid')));
+    a.flush();
+    a.deliverUp();
+    leader.core.flush();
+    // No refusal can be of an earlier offer to the other one.
+    expect(leader.core.tables()).toMatchObject({ refusedPairs: 1, commandsInFlight: 0, linksInFlight: 0 });
+    settle(leader, [a]);
+    const offered = () => lnkConns.filter((lnkConn) => a.relays.has(pairName(a.id, link, lnkConn)));
+    expect(offered()).toEqual([lnkConns[1]]);
+    // The selection changes, and the offer is on its way when the stream breaks.
+    a.closeLink(second);
+    a.flush();
+    a.deliverUp();
+    leader.core.flush();
+    a.disconnect();
+    settle(leader, [a]);
+    expect(offered()).toEqual(lnkConns);
+    expect(treeRelays(leader, a)).toEqual(new Set(a.relays.keys()));
+    expect(leader.core.tables()).toMatchObject({ refusedPairs: 0, commandsInFlight: 0, linksInFlight: 0 });
+    expect(leader.core.state.gateways.get(a.id)?.refused.size).toBe(0);
   });
 
   it('of an offer that the gateway has obeyed counts, though the stream broke before the leader knew', () => {

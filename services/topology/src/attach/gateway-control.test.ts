@@ -5,7 +5,6 @@ import { FakeGateway, pairName, parsePair } from '../testing/fake-gateway.fixtur
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { FakeStream } from '../testing/fake-stream.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
-import { MAX_GATEWAYS } from './gateway-control.ts';
 
 const {
   REFUSAL_REASON_DECLARED_DEAD,
@@ -16,6 +15,8 @@ const {
   REFUSAL_REASON_TOO_MANY,
   REFUSAL_REASON_VERSION,
 } = RefusalReason;
+
+const MAX_GATEWAYS = 4096;
 
 const HELLO = {
   capabilities: ['drain'],
@@ -195,6 +196,28 @@ describe('Hello', () => {
     expect(leader.lease.raises).toEqual([8]);
     expect(stream.sent[0]?.welcome?.epoch).toBe(8);
     expect(other.error?.code).toBe(status.ABORTED);
+  });
+
+  it('with a higher epoch is refused if the leader has that epoch, but lost its lease over it', async () => {
+    const leader = new FakeLeader({ epoch: 2 });
+    leader.lease.onRaise = () => leader.freeze();
+    const stream = greet(leader, { highestEpoch: 7 });
+    await nextTurn();
+    expect([leader.lease.epoch, stream.error?.code]).toEqual([8, status.FAILED_PRECONDITION]);
+    expect(stream.sent).toEqual([{ refused: { reason: REFUSAL_REASON_NOT_LEADER, leaderAddress: '' } }]);
+  });
+
+  it.each([2, 7])('with epoch 7 is refused if the leader could not go above it, but to %i', async (epoch) => {
+    const leader = new FakeLeader({ epoch: 2 });
+    leader.lease.raiseEpoch = () => {
+      leader.lease.epoch = epoch;
+      leader.lead();
+      return Promise.reject(new Error('the store is away'));
+    };
+    const stream = greet(leader, { highestEpoch: 7 });
+    await nextTurn();
+    expect([leader.lease.epoch, stream.error?.code]).toEqual([epoch, status.FAILED_PRECONDITION]);
+    expect(stream.sent).toEqual([{ refused: { reason: REFUSAL_REASON_NOT_LEADER, leaderAddress: '' } }]);
   });
 });
 

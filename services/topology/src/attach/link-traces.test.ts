@@ -4,8 +4,9 @@ import { TRACE_CONTEXT_BYTES } from '@spanmesh/runtime/trace/trace-context';
 import type { Link } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { Gateway } from '../trees/gateway.ts';
-import { LinkTraces, MAX_LINK_TRACES } from './link-traces.ts';
+import { LinkTraces } from './link-traces.ts';
 
+const MAX_LINK_TRACES = 4096;
 const PARENT = Buffer.alloc(TRACE_CONTEXT_BYTES, 7);
 
 function world({ links = 1 } = {}) {
@@ -37,6 +38,14 @@ describe('the trace of a link', () => {
     traces.opened(gateway, [opened(1)]);
     traces.decided('it does not lead');
     expect(ended).toEqual([undefined, 'it does not lead']);
+  });
+
+  it('is continued once, though the link is told twice', () => {
+    const { traces, gateway, parents, ended } = world();
+    traces.opened(gateway, [opened(1), opened(1)]);
+    traces.opened(gateway, [opened(1)]);
+    traces.decided();
+    expect([parents.length, ended.length]).toEqual([1, 1]);
   });
 
   it('does not exist for a link that was dropped, for an invalid context, or where tracing is off', () => {

@@ -41,7 +41,6 @@ export class LinkTraces {
 
   /** Ends all traces: the relays are selected. `failure`: why they will not be selected here. */
   decided(failure?: string): void {
-    if (this.#steps.size === 0) return;
     for (const step of this.#steps.values()) step.end(failure);
     this.#steps.clear();
   }

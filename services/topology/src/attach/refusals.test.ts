@@ -1,7 +1,11 @@
 import { ProcessKind, RefusalCause } from '@spanmesh/proto/v1/topology';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { MAX_REFUSALS, REFUSAL_AGE_MS, Refusals } from './refusals.ts';
+import { Refusals } from './refusals.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_REFUSALS = 64;
+const REFUSAL_AGE_MS = 300_000;
 
 const kind = ProcessKind.PROCESS_KIND_LINK_GATEWAY;
 const cause = RefusalCause.REFUSAL_CAUSE_NAME_TAKEN;

@@ -14,7 +14,10 @@ import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { uuid } from '../testing/payloads.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
-import { MAX_FOUND_LINKS, MAX_WAITING } from './directory.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_FOUND_LINKS = 64;
+const MAX_WAITING = 20_000;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -105,6 +108,15 @@ describe('FindNode', () => {
     settle(leader, [a, b]);
     expect((await found).links.map(({ number }) => number)).toEqual([link]);
     expect(leader.core.directory.waiting).toBe(0);
+  });
+
+  it.each([1, 2, 35])('waits for a node named by the first %i characters of its id', async (length) => {
+    const { leader, a, b, peer, find, waiting } = await installation();
+    const found = find(named(uuid(0x1234).slice(0, length)));
+    await waiting(1);
+    const link = a.openLink(peer, 0x1234);
+    settle(leader, [a, b]);
+    expect((await found).links.map(({ number }) => number)).toEqual([link]);
   });
 
   it('does not accept a node of another cluster or dialect', async () => {

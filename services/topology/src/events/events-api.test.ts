@@ -13,9 +13,13 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
 import { ApiShares } from '../api-shares.ts';
-import { PROGRESS_MS } from './event-watch.ts';
 import { EventsApi } from './events-api.ts';
-import { MAX_EVENTS_PER_MESSAGE, MAX_KINDS, MAX_QUEUED_EVENTS } from './limits.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_EVENTS_PER_MESSAGE = 500;
+const MAX_KINDS = 64;
+const MAX_QUEUED_EVENTS = 1024;
+const PROGRESS_MS = 10_000;
 
 const { EVENT_KIND_PEER_UP: UP, EVENT_KIND_TARGET_FAILED: FAILED } = EventKind;
 

@@ -18,7 +18,10 @@ import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, expect, it } from 'vitest';
 import { settings } from '../settings.ts';
 import { createTopology } from '../topology.ts';
-import { MAX_PAGES, ReplicaEvents } from './replica-events.ts';
+import { ReplicaEvents } from './replica-events.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_PAGES = 100;
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 /** Far above anything real. */

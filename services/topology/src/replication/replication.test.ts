@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { FollowResponse } from '@spanmesh/proto/v1/replication';
+import { FollowResponse, SnapshotBegin, TreeChange } from '@spanmesh/proto/v1/replication';
 import { RefusalCause, ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
@@ -13,8 +13,12 @@ import { answersOf, FakeCall, FakeStandby, treeOf } from '../testing/standby.fix
 import { settle } from '../testing/world.fixture.ts';
 import { connectionData } from '../trees/gateway.ts';
 import { Lag } from './lag.ts';
-import { HEARTBEAT_MS } from './publisher.ts';
-import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES } from './standby-stream.ts';
+
+// Written once more: a change of them must be noticed.
+const HEARTBEAT_MS = 250;
+const MAX_BACKOFF_MS = 2000;
+const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
+const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
 function installation() {
   const leader = new FakeLeader();
@@ -145,6 +149,58 @@ describe('a standby', () => {
       standby.catchUp(leader);
       expect([replica.length, standby.follower.isLive]).toEqual([replica.length, follows]);
     }
+  });
+
+  it('passes over parts of a snapshot that it cannot use: of one that has not begun, or an end without a position', () => {
+    const { leader, standby, same } = installation();
+    standby.call.end();
+    leader.clock.advance(100);
+    const { follower } = standby;
+    const say = (response: Partial<FollowResponse>) =>
+      standby.call.stream.emit('data', { ...FollowResponse.create(), ...response });
+    say({ snapshot: { changes: [TreeChange.create({ gateway: 9, gatewayGone: true })], more: false } });
+    say({ snapshotEnd: {}, position: leader.core.history.position });
+    say({ snapshotBegin: SnapshotBegin.create() });
+    say({ snapshotEnd: {} });
+    expect([follower.isLive, follower.snapshots, follower.differences, standby.call.isOver]).toEqual([
+      false,
+      1,
+      0,
+      false,
+    ]);
+    standby.catchUp(leader);
+    expect([follower.isLive, follower.snapshots, follower.differences]).toEqual([true, 2, 0]);
+    same();
+  });
+
+  it('begins again when the leader tells what makes no sense, and records nothing of it', () => {
+    const { leader, gateway, standby, same } = installation();
+    const { number } = leader.core.state.gateways.get(gateway.id) ?? expect.fail('no gateway');
+    const { history, trees } = standby.follower.view!;
+    const { revision } = history;
+    const nonsense = [
+      { connectionOpened: { id: 0 } },
+      { lnkConnOpened: { id: 500, connection: 12345 } },
+      { linkOpened: { id: 501, connection: 12345 } },
+      { clusterHeld: { id: 'no id' } },
+    ];
+    for (const [i, change] of nonsense.entries()) {
+      const changes = [{ gateway: number, ...change }];
+      standby.call.stream.emit('data', FollowResponse.fromPartial({ delta: { changes } }));
+      expect([Object.keys(change), standby.follower.differences, standby.follower.isLive]).toEqual([
+        Object.keys(change),
+        i + 1,
+        false,
+      ]);
+      expect([history.revision, trees.tree.counts.links]).toEqual([revision, 1]);
+      leader.clock.advance(MAX_BACKOFF_MS);
+      standby.catchUp(leader);
+      expect(standby.follower.isLive).toBe(true);
+    }
+    gateway.openConnection();
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    same();
   });
 
   it('takes over that a gateway closes a connection in order', () => {
@@ -323,6 +379,27 @@ describe('a standby', () => {
     standby.catchUp(leader);
     expect([standby.follower.differences, standby.follower.snapshots]).toEqual([1, 2]);
     same();
+  });
+
+  it.each([
+    ['what the leader says', { code: status.UNAVAILABLE, details: 'This replica stops.' }, 'This replica stops.'],
+    ['that the stream has ended', null, 'the stream has ended'],
+  ])('says in its log why it cannot follow: %s', (_, error, why) => {
+    const clock = new FakeClock();
+    const standby = new FakeStandby({ clock, isLogged: true });
+    standby.follow(new FakeLeader({ clock }));
+    if (error === null) standby.call.stream.emit('end');
+    else standby.call.end(error);
+    expect(standby.log).toMatchObject([
+      {
+        level: 'warn',
+        msg: 'the leader cannot be followed: trying again',
+        leader: 'leader:1',
+        why,
+        suppressed: 0,
+        ...(error && { code: error.code }),
+      },
+    ]);
   });
 
   it('passes reads on to a leader that speaks another version', () => {

@@ -2,7 +2,11 @@ import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import type { FollowHello, FollowRequest } from '@spanmesh/proto/v1/replication';
 import { describe, expect, it } from 'vitest';
-import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES, StandbyStream } from './standby-stream.ts';
+import { StandbyStream } from './standby-stream.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
+const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
 /** A stream of a standby. `sent`: messages written to it; `told`: the calls of its host, the leader. */
 function rig() {

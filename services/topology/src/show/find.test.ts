@@ -1,9 +1,10 @@
 import { status } from '@grpc/grpc-js';
-import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { uuid } from '../testing/payloads.fixture.ts';
+import { slicesOf } from '../testing/slices-of.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
 import { connectionId } from '../trees/show-ids.ts';
 import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
@@ -27,13 +28,6 @@ function errorOf(call: () => unknown): { code: status; details: string } {
     return error as { code: status; details: string };
   }
   throw new Error('it has not failed');
-}
-
-/** The units of each slice of a search. */
-function slicesOf(search: Job<unknown>): number[] {
-  const units: number[] = [];
-  for (let step = search.next(); step.done !== true; step = search.next()) units.push(step.value);
-  return units;
 }
 
 describe('a search', () => {

@@ -65,6 +65,8 @@ export class FakeStandby {
   readonly calls: FakeCall[] = [];
   /** Turns of the event loop that its work waits for; used only if `unitsPerTurn` is given. */
   readonly turns: (() => void)[] = [];
+  /** Lines of its log from `warn` on: only if `isLogged`. */
+  readonly log: Record<string, unknown>[] = [];
 
   constructor({
     clock,
@@ -73,6 +75,7 @@ export class FakeStandby {
     settings = '',
     replicationVersion,
     unitsPerTurn = Number.POSITIVE_INFINITY,
+    isLogged = false,
   }: {
     clock: Clock;
     replica?: string;
@@ -80,6 +83,7 @@ export class FakeStandby {
     settings?: string;
     replicationVersion?: number;
     unitsPerTurn?: number;
+    isLogged?: boolean;
   }) {
     this.follower = new Follower(
       {
@@ -99,7 +103,11 @@ export class FakeStandby {
           return call;
         },
         clock,
-        logger: createLogger({ level: 'silent', service: 'test' }),
+        logger: createLogger({
+          level: isLogged ? 'warn' : 'silent',
+          service: 'test',
+          destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
+        }),
         random: () => 0,
         later: (turn) => this.turns.push(turn),
       },

@@ -15,8 +15,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle } from '../testing/world.fixture.ts';
-import { ASK_MS, ASKED_AT_ONCE, IDLE_MS, PAGE_MS } from './limits.ts';
 import { Traffic } from './traffic.ts';
+
+// Written once more: a change of them must be noticed.
+const ASKED_AT_ONCE = 8;
+const ASK_MS = 2000;
+const IDLE_MS = 30_000;
+const PAGE_MS = 3000;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

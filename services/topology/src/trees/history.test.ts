@@ -2,7 +2,12 @@ import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { uuid } from '../testing/payloads.fixture.ts';
 import { Gateway } from './gateway.ts';
-import { History, MAX_BATCHES, MAX_HISTORY_BYTES, MAX_RELAY_BYTES } from './history.ts';
+import { History } from './history.ts';
+
+// Written once more: a change of them must be noticed.
+const MAX_BATCHES = 4096;
+const MAX_HISTORY_BYTES = 64 * 1024 * 1024;
+const MAX_RELAY_BYTES = 4 * 1024 * 1024;
 
 const connection = new SpanTree().addConnection('a', 1);
 const change = { of: 'connection', kind: 'added', object: connection } as const;

@@ -1,22 +1,44 @@
 import { ConnectionOpened, type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
-import { runNow } from '@spanmesh/runtime/grpc/slices';
-import { SpanTree } from '@spanmesh/spantree/tree';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
+import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
+import { lnkConnPayload, spanPayload } from '../testing/payloads.fixture.ts';
+import { slicesOf } from '../testing/slices-of.fixture.ts';
 import { connectionData, Gateway } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
-import { MAX_WAITING_LINKS, State } from './state.ts';
+import { State } from './state.ts';
 import type { StateEvent } from './tree-events.ts';
 
+// Written once more: a change of them must be noticed.
+const MAX_WAITING_LINKS = 1_000_000;
+const OBJECT_UNITS = 8;
+
 /** A state with a gateway of which nothing is known; `told` collects the events of the state. */
-function rig() {
+function rig({ pieceUnits = DEFAULT_PIECE_UNITS } = {}) {
   const told: string[] = [];
   const textOf = (one: unknown) => (one instanceof Gateway ? one.id : String(one));
   const tell = ({ of, ...data }: StateEvent) => void told.push(`${of} ${Object.values(data).map(textOf).join()}`);
-  const state = new State(new SpanTree({ widths: { linkid: 2, circuit: 1 } }), { tell });
+  const state = new State(new SpanTree({ widths: { linkid: 2, circuit: 1 }, pieceUnits }), { tell });
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
   state.trees.add(gateway);
   const apply = (change: object) => runNow(state.applying(gateway, Object.assign(StateChange.create(), change)));
   return { state, gateway, apply, told };
+}
+
+/** What a gateway says of a connection and, on it, of LNK_CONNs and links with these numbers. */
+function objects({
+  lnkConns = [],
+  links = [],
+}: {
+  lnkConns?: readonly number[];
+  links?: readonly number[];
+}): StateChange {
+  return StateChange.fromPartial({
+    connectionsOpened: [{ id: 1, dialect: Dialect.DIALECT_CIRCUIT }],
+    lnkConnsOpened: lnkConns.map((id) => ({ id, connection: 1, payload: lnkConnPayload('circuit', id) })),
+    linksOpened: links.map((id) => ({ id, connection: 1, payload: spanPayload('circuit', id, 0), stamp: id })),
+  });
 }
 
 // The gateway's stream may have been broken when it told the leader that it closes the connection.
@@ -98,5 +120,22 @@ describe('what a gateway may tell', () => {
     );
     // Links of the gateway's own do not count.
     expect(() => apply({ linksKnown: [{ gateway: gateway.id, link: 2 }] })).not.toThrow();
+  });
+});
+
+describe('what takes long is taken in slices', () => {
+  /** Two objects are a slice. */
+  const pieceUnits = 2 * OBJECT_UNITS;
+  const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
+  /** The slices with anything in them. */
+  const filled = (job: Job<void>) => slicesOf(job).filter((units) => units > 0);
+
+  it('links of a delta that open, and that close', () => {
+    const { state, gateway } = rig({ pieceUnits });
+    const links = numbers(100, 5);
+    const slices = [pieceUnits, pieceUnits, OBJECT_UNITS];
+    expect(filled(state.applying(gateway, objects({ links })))).toEqual(slices);
+    expect(filled(state.applying(gateway, StateChange.fromPartial({ linksClosed: links })))).toEqual(slices);
+    expect(gateway.links.size).toBe(0);
   });
 });

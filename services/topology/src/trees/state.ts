@@ -371,9 +371,9 @@ export class State {
   /** Forgets the on-demand relays of a LNK_CONN: the gateway's snapshot names those that are open. */
   #forgetOnDemand(lnkConn: LnkConn): void {
     const { gateway, onDemand } = lnkConnData(lnkConn);
-    for (const link of [...(onDemand ?? [])])
+    for (const link of [...(onDemand ?? [])]) {
       this.trees.setOnDemand(gateway, relaySet(gateway, link, [lnkConn.id]), false);
-    lnkConnData(lnkConn).onDemand = undefined;
+    }
   }
 
   #changed(event: TreesEvent): void {
