@@ -4,7 +4,7 @@ import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
 import { ReportPressure } from './report-pressure.ts';
-import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
+import { linkOpened, linkRef } from './snapshot.ts';
 
 /** Upper bound of the encoded bytes of one on-demand pair (link, LNK_CONN), the name of its link included. */
 const PAIR_BYTES = 110;
@@ -100,7 +100,7 @@ export class Reports implements PeerReports {
   }
 
   connectionOpened(peer: Peer): void {
-    this.tell('connectionsOpened', connectionOpened(peer));
+    this.tell('connectionsOpened', peer.described());
   }
 
   linkOpened(link: Link, step: Step | null = null): void {

@@ -1,10 +1,11 @@
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import { ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/types';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../connection/connection.ts';
 import { PART_BYTES } from '../limits.ts';
 import { OpenTables } from '../peers/open-tables.ts';
-import { type Link, type LnkConn, type Peer, Relay, RelaySource } from '../peers/peer.ts';
-import { connectionOpened, cutSnapshot } from './snapshot.ts';
+import { type Link, type LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
+import { cutSnapshot } from './snapshot.ts';
 
 const THERE = 'b.00000002';
 const PAYLOAD = Buffer.alloc(384);
@@ -19,10 +20,10 @@ beforeEach(() => {
 function peerOf(id: number, more: object = {}): Peer {
   const connection = {
     ...{ id, dialect: 'circuit', remote: '192.0.2.1:5', local: '192.0.2.2:6', origin: { kind: 'accepted' } },
-    ...{ sinceUs: 7, principal: 'ann', isOpen: true },
+    ...{ sinceUs: 7, principal: 'ann', isOpen: true, endpoint: { refuseOpens() {} }, leave() {} },
     ...more,
   };
-  return { id, connection, liveness: { isSuspect: false }, leaving: null } as unknown as Peer;
+  return new Peer(connection as unknown as Connection);
 }
 
 function lnkConnOf(id: number, isOpen = true): LnkConn {
@@ -54,20 +55,19 @@ function cut(sliceUnits?: number) {
 describe('a snapshot', () => {
   it('has each connection as it is', () => {
     const peer = peerOf(1);
-    expect(connectionOpened(peer)).toEqual({
+    expect(peer.described()).toEqual({
       ...{ id: 1, dialect: Dialect.DIALECT_CIRCUIT, remoteAddress: '192.0.2.1:5', localAddress: '192.0.2.2:6' },
       ...{ origin: ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED, owner: '', generation: 0, sinceUs: 7 },
       ...{ suspect: false, closing: '', principal: 'ann' },
     });
     const target = peerOf(2, { origin: { kind: 'target', owner: 'o', generation: 3 }, dialect: 'linkid' });
-    const leaving = Object.assign(target, { liveness: { isSuspect: true }, leaving: { why: 'moved' } });
-    expect(connectionOpened(leaving)).toMatchObject({
+    target.liveness.suspect();
+    target.leave({ reason: 'half-dead', why: 'moved', answered() {} });
+    expect(target.described()).toMatchObject({
       ...{ dialect: Dialect.DIALECT_LINKID, origin: ConnectionOrigin.CONNECTION_ORIGIN_TARGET, owner: 'o' },
       ...{ generation: 3, suspect: true, closing: 'moved' },
     });
-    expect(connectionOpened(peerOf(3, { origin: { kind: 'shell' } })).origin).toBe(
-      ConnectionOrigin.CONNECTION_ORIGIN_SHELL,
-    );
+    expect(peerOf(3, { origin: { kind: 'shell' } }).described().origin).toBe(ConnectionOrigin.CONNECTION_ORIGIN_SHELL);
   });
 
   it('has all that is open, and leaves out what has closed', () => {

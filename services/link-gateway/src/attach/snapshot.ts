@@ -1,7 +1,5 @@
-import { apiDialect } from '@spanmesh/proto/dialect';
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
-import type { ConnectionOpened, LinkOpened, LinkRef } from '@spanmesh/proto/v1/gateway_control';
-import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import type { LinkOpened, LinkRef } from '@spanmesh/proto/v1/gateway_control';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { OpenTables } from '../peers/open-tables.ts';
 import type { Link, LnkConn, Peer, RelaySource } from '../peers/peer.ts';
@@ -10,25 +8,6 @@ import type { Link, LnkConn, Peer, RelaySource } from '../peers/peer.ts';
 const SLICE_UNITS = 256;
 /** Relays of one link that count as one more unit. */
 const RELAYS_PER_UNIT = 8;
-
-/** An established connection, for topology. */
-export function connectionOpened({ connection, liveness, leaving }: Peer): ConnectionOpened {
-  const { origin } = connection;
-  const target = origin.kind === 'target' ? origin : null;
-  return {
-    id: connection.id,
-    dialect: apiDialect(connection.dialect!),
-    remoteAddress: connection.remote,
-    localAddress: connection.local,
-    origin: ORIGINS[origin.kind],
-    owner: target?.owner ?? '',
-    generation: target?.generation ?? 0,
-    sinceUs: connection.sinceUs,
-    suspect: liveness.isSuspect,
-    closing: leaving?.why ?? '',
-    principal: connection.principal,
-  };
-}
 
 /** A link, for topology. */
 export function linkOpened(link: Link): LinkOpened {
@@ -47,12 +26,6 @@ export function linkOpened(link: Link): LinkOpened {
 export function linkRef({ gateway, link }: RelaySource): LinkRef {
   return { gateway, link };
 }
-
-const ORIGINS = {
-  accepted: ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
-  shell: ConnectionOrigin.CONNECTION_ORIGIN_SHELL,
-  target: ConnectionOrigin.CONNECTION_ORIGIN_TARGET,
-} as const;
 
 /**
  * Puts everything that is open into `parts` (architecture.md, "Attach"), in slices. The objects are listed when this is
@@ -98,7 +71,7 @@ interface Cutting {
 function* cutting({ tables, open, parts, units }: Cutting): Job<void> {
   const { lastNumber } = open;
   for (const peer of open.connections) {
-    if (peer.connection.isOpen) parts.put('connectionsOpened', connectionOpened(peer));
+    if (peer.connection.isOpen) parts.put('connectionsOpened', peer.described());
     if (units.more(1)) yield units.taken();
   }
   for (const lnkConn of open.lnkConns) {

@@ -6,6 +6,9 @@ import { type MessageTemplate, messageTemplate } from '@spanmesh/dmsg/message-te
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import { SharedEndings } from '@spanmesh/dmsg/shared-endings';
 import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { apiDialect } from '@spanmesh/proto/dialect';
+import type { ConnectionOpened } from '@spanmesh/proto/v1/gateway_control';
+import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import type { Holding } from '@spanmesh/runtime/shares/pool';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { CloseReason } from '../connection/close-reason.ts';
@@ -15,6 +18,12 @@ import { Liveness } from './liveness.ts';
 
 // A peer, what it has open with us (LNK_CONNs, links), and what we have open with it (relays). These classes refer to
 // each other both ways, so they are declared in one file.
+
+const ORIGINS = {
+  accepted: ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
+  shell: ConnectionOrigin.CONNECTION_ORIGIN_SHELL,
+  target: ConnectionOrigin.CONNECTION_ORIGIN_TARGET,
+} as const;
 
 /** A connection is being closed in order: why, and what to do when the peer has answered. */
 export interface Leaving {
@@ -71,6 +80,29 @@ export class Peer {
   /** Set while the connection is being closed in order (drain/orderly-close.ts); otherwise null. */
   get leaving(): Leaving | null {
     return this.#leaving;
+  }
+
+  /**
+   * What topology is told of the connection, once it is established; after a change of any of this it may be told the
+   * whole again (`connectionOpened` of PeerReports).
+   */
+  described(): ConnectionOpened {
+    const { connection, liveness } = this;
+    const { origin } = connection;
+    const target = origin.kind === 'target' ? origin : null;
+    return {
+      id: connection.id,
+      dialect: apiDialect(connection.dialect!),
+      remoteAddress: connection.remote,
+      localAddress: connection.local,
+      origin: ORIGINS[origin.kind],
+      owner: target?.owner ?? '',
+      generation: target?.generation ?? 0,
+      sinceUs: connection.sinceUs,
+      suspect: liveness.isSuspect,
+      closing: this.#leaving?.why ?? '',
+      principal: connection.principal,
+    };
   }
 
   /**
