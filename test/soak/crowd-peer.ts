@@ -1,13 +1,13 @@
 import { Random } from '../fuzz/random.ts';
+import { drawConn, drawSpan } from '../peer/drawn-peers.ts';
 import { LivePeer } from '../peer/live-peer.ts';
-import { ALL_TYPES, type ConnFields, PEER, type SpanFields, testUuid } from '../peer/payloads.ts';
+import type { ConnFields, SpanFields } from '../peer/payloads.ts';
 import { Asker, Responder } from '../peer/routed-traffic.ts';
 import { CREATE, DELETE, type Dialect, describeMessage, type Outgoing, REPLY } from '../peer/wire.ts';
 import { SPANS } from './plan.ts';
 
 /** Number of nodes that all peers' spans offer: most nodes have links of several peers. */
 const NODES = 30;
-const CLUSTERS = 4;
 /**
  * A peer without a connection waits this long, and up to as long again at random, before it tries another gateway, ms.
  */
@@ -273,31 +273,6 @@ function drawPart(n: number, random: Random): Part {
   const conns = [drawConn(dialect, `peer-${n}`, random)];
   if (dialect === 'linkid' && random.oneIn(4)) conns.push(drawConn(dialect, `peer-${n}-b`, random));
   const count = role === 1 ? 0 : 1 + random.below(SPANS);
-  const spans = Array.from({ length: count }, () => drawSpan(dialect, random));
+  const spans = Array.from({ length: count }, () => drawSpan(dialect, NODES, random));
   return { dialect, conns, spans, asks: role !== 0 };
-}
-
-function drawConn(dialect: Dialect, label: string, random: Random): Partial<ConnFields> {
-  const peerTypes = dialect === 'linkid' ? [PEER.ROUTER, PEER.HAMMER2] : [PEER.ROUTER, PEER.ROUTER, PEER.CLIENT];
-  return {
-    label,
-    peerType: random.pick(peerTypes),
-    cluster: testUuid(0x100 + random.below(CLUSTERS)),
-    peerMask: random.oneIn(6) ? ALL_TYPES ^ (1n << BigInt(PEER.BLOCK)) : ALL_TYPES,
-  };
-}
-
-/** Every span of a node has the same identity; only their dists differ. */
-function drawSpan(dialect: Dialect, random: Random): Partial<SpanFields> {
-  const node = random.below(NODES);
-  const cluster = node % CLUSTERS;
-  return {
-    node: testUuid(0x200 + node),
-    cluster: testUuid(0x100 + cluster),
-    peerType: cluster % 2 === 0 ? PEER.BLOCK : PEER.HAMMER2,
-    clusterLabel: dialect === 'circuit' ? `cluster${cluster}` : '',
-    nodeLabel: `node${node}`,
-    dist: random.oneIn(8) ? 14 + random.below(4) : random.below(3),
-    rnss: dialect === 'circuit' ? random.below(3) : 0,
-  };
 }
