@@ -36,9 +36,10 @@ describe('the roster', () => {
     const clock = new FakeClock();
     const roster = new Roster({ clock });
     roster.attached(A);
-    expect([...roster.silent()]).toEqual([]);
+    expect([[...roster.silent()], roster.isAnybodySilent]).toEqual([[], false]);
     clock.advance(100);
     roster.detached(A);
+    expect(roster.isAnybodySilent).toBe(true);
     clock.advance(100);
     roster.detached(A);
     const silent = { id: A, name: 'a', boot: '00000001', silentSince: 100 };

@@ -1,4 +1,5 @@
 import { credentials, Metadata } from '@grpc/grpc-js';
+import { type EventReportsServer, EventReportsService } from '@spanmesh/proto/v1/event_report';
 import {
   Event,
   EventKind,
@@ -15,7 +16,7 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { settings } from '../settings.ts';
 import { createTopology } from '../topology.ts';
 import { ReplicaEvents } from './replica-events.ts';
@@ -98,14 +99,10 @@ it('every replica has the history, also one that begins later, and it outlives t
   gateway.stop();
 });
 
-// Limits: events/replica-events.ts MAX_PAGES
-it.each([
-  [MAX_PAGES, MAX_PAGES],
-  [MAX_PAGES + 1, MAX_PAGES],
-])('of a history of %i pages a replica reads %i', async (pages, read) => {
+/** A leader with a history of so many pages, each with one event; `asked` collects the tokens of the pages read. */
+async function leaderOf(pages: number, asked: string[] = []) {
   const leader = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   cleanups.push(() => leader.stop(0));
-  const asked: string[] = [];
   leader.addService(EventsService, {
     listEvents: (
       { request: { pageToken } }: { request: ListEventsRequest },
@@ -121,19 +118,68 @@ it.each([
       );
     },
   });
-  const address = `127.0.0.1:${await leader.start()}`;
+  return { address: `127.0.0.1:${await leader.start()}`, asked };
+}
+
+/** The history of a replica, on a bus over which nothing comes. */
+function replicaEvents() {
+  const clock = new FakeClock();
   const events = new ReplicaEvents({
     bus: { subscribe: () => ({ unsubscribe() {} }) },
     events: { listen() {} },
     shares: { begin: () => () => {} },
-    clock: new FakeClock(),
+    clock,
     logger,
     random: Math.random,
     security: { credentials: credentials.createInsecure(), options: {} },
   });
   events.start();
   cleanups.push(() => events.stop());
+  return { events, clock };
+}
+
+// Limits: events/replica-events.ts MAX_PAGES
+it.each([
+  [MAX_PAGES, MAX_PAGES],
+  [MAX_PAGES + 1, MAX_PAGES],
+])('of a history of %i pages a replica reads %i', async (pages, read) => {
+  const { address, asked } = await leaderOf(pages);
+  const { events } = replicaEvents();
   events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, 'self');
   await expect.poll(() => events.history.all().length).toBe(read);
   expect(asked).toEqual(Array.from({ length: read }, (_, page) => (page === 0 ? '' : `${page}`)));
+});
+
+it('a replica reads no history of itself, nor of a leader without an address', async () => {
+  const own = await leaderOf(3);
+  const leader = await leaderOf(1);
+  const { events } = replicaEvents();
+  for (const address of [own.address, '', leader.address]) {
+    events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, own.address);
+  }
+  await expect.poll(() => events.history.all().length).toBe(1);
+  expect([own.asked, leader.asked]).toEqual([[], ['']]);
+});
+
+it('a replica that stops before it has a history leaves no timer behind', () => {
+  const { events, clock } = replicaEvents();
+  expect(clock.pending).toBe(1);
+  events.stop();
+  expect(clock.pending).toBe(0);
+});
+
+it('a gateway without NATS reports its events by a call', () => {
+  const { events } = replicaEvents();
+  events.leaseChanged({ kind: 'leading', epoch: 1 }, 'self');
+  const addService = vi.fn();
+  events.addTo({ api: { addService: vi.fn() }, service: { addService } });
+  const calls = addService.mock.calls.find(([service]) => service === EventReportsService)?.[1] as EventReportsServer;
+  const { reportEvents } = calls;
+  const at = new Date(1_600_000_000_000);
+  const event = { kind: EventKind.EVENT_KIND_PEER_UP, id: `${'0'.repeat(32)}.1`, subject: 'one' };
+  const request = { events: [Event.fromPartial({ ...event, time: at, firstTime: at, count: 1 })] };
+  const answered = vi.fn();
+  reportEvents({ request } as never, answered);
+  expect(answered.mock.calls).toEqual([[null, {}]]);
+  expect(events.history.all().map(({ subject }) => subject)).toEqual(['one']);
 });
