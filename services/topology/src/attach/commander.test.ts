@@ -132,6 +132,16 @@ describe('commands', () => {
     expect(a.stream!.sent.slice(length)).toMatchObject([{ commands: { relays: [{}] } }]);
   });
 
+  it('that wait are dropped when the stream ends', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.named = ['b.00000001'];
+    settle(leader, [a]);
+    expect(leader.core.commander.tables()).toEqual({ queues: 1, streams: 1, waitingQueues: 1 });
+    a.disconnect();
+    expect(leader.core.commander.tables()).toEqual({ queues: 0, streams: 0, waitingQueues: 0 });
+  });
+
   it('are sent as soon as the last gateway has attached', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];

@@ -28,8 +28,9 @@ describe('the roster', () => {
     roster.heard('b.00000001');
     roster.told(A);
     expect([roster.isResolved(A), roster.areResolved]).toEqual([true, false]);
+    expect(roster.isAnybodySilent).toBe(true);
     roster.remove('b.00000001');
-    expect([roster.areResolved, roster.size]).toEqual([true, 1]);
+    expect([roster.areResolved, roster.size, roster.isAnybodySilent]).toEqual([true, 1, false]);
   });
 
   it('knows since when a gateway has been silent: the end of its stream, or of the last trunk to it', () => {

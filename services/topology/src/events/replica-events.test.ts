@@ -99,16 +99,24 @@ it('every replica has the history, also one that begins later, and it outlives t
   gateway.stop();
 });
 
-/** A leader with a history of so many pages, each with one event; `asked` collects the tokens of the pages read. */
-async function leaderOf(pages: number, asked: string[] = []) {
+/**
+ * A leader with a history of so many pages, each with one event, which fails to answer the first `failing` calls.
+ * `asked`: the tokens of the pages that were asked for.
+ */
+async function leaderOf(pages: number, { failing = 0 } = {}) {
+  const asked: string[] = [];
   const leader = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   cleanups.push(() => leader.stop(0));
   leader.addService(EventsService, {
     listEvents: (
       { request: { pageToken } }: { request: ListEventsRequest },
-      done: (error: null, page: ListEventsResponse) => void,
+      done: (error: Error | null, page?: ListEventsResponse) => void,
     ) => {
       asked.push(pageToken);
+      if (asked.length <= failing) {
+        done(new Error('not now'));
+        return;
+      }
       const page = Number(pageToken);
       const id = `${'0'.repeat(32)}.${page}`;
       const event = Event.fromPartial({ kind: EventKind.EVENT_KIND_PEER_UP, id, principal: `${page}` });
@@ -124,8 +132,9 @@ async function leaderOf(pages: number, asked: string[] = []) {
 /** The history of a replica, on a bus over which nothing comes. */
 function replicaEvents() {
   const clock = new FakeClock();
+  const unsubscribe = vi.fn();
   const events = new ReplicaEvents({
-    bus: { subscribe: () => ({ unsubscribe() {} }) },
+    bus: { subscribe: () => ({ unsubscribe }) },
     events: { listen() {} },
     shares: { begin: () => () => {} },
     clock,
@@ -135,7 +144,7 @@ function replicaEvents() {
   });
   events.start();
   cleanups.push(() => events.stop());
-  return { events, clock };
+  return { events, clock, unsubscribe };
 }
 
 // Limits: events/replica-events.ts MAX_PAGES
@@ -161,11 +170,37 @@ it('a replica reads no history of itself, nor of a leader without an address', a
   expect([own.asked, leader.asked]).toEqual([[], ['']]);
 });
 
-it('a replica that stops before it has a history leaves no timer behind', () => {
+it('a replica asks a leader that fails again, each time 2 s later, until it has a history', async () => {
+  const { address, asked } = await leaderOf(1, { failing: 2 });
   const { events, clock } = replicaEvents();
+  events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, 'self');
+  for (const failed of [1, 2]) {
+    await expect.poll(() => clock.pending).toBe(2);
+    clock.advance(1999);
+    expect(asked).toHaveLength(failed);
+    clock.advance(1);
+  }
+  await expect.poll(() => events.history.all().length).toBe(1);
+  expect([asked.length, clock.pending]).toEqual([3, 0]);
+});
+
+it.each(['stops', 'leads'])('a replica that %s before it has a history leaves no timer behind', async (what) => {
+  const { address } = await leaderOf(1, { failing: 1 });
+  const { events, clock, unsubscribe } = replicaEvents();
   expect(clock.pending).toBe(1);
+  events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, 'self');
+  await expect.poll(() => clock.pending).toBe(2);
+  if (what === 'stops') events.stop();
+  else events.leaseChanged({ kind: 'leading', epoch: 1 }, 'self');
+  expect([clock.pending, unsubscribe.mock.calls.length]).toEqual([0, what === 'stops' ? 1 : 0]);
+});
+
+it('a replica that has stopped begins no history any more', () => {
+  const { events } = replicaEvents();
+  const begin = vi.spyOn(events.collector, 'begin');
   events.stop();
-  expect(clock.pending).toBe(0);
+  events.leaseChanged({ kind: 'leading', epoch: 1 }, 'self');
+  expect(begin).not.toHaveBeenCalled();
 });
 
 it('a gateway without NATS reports its events by a call', () => {
