@@ -168,7 +168,7 @@ export class Core {
     );
     const { work } = this;
     const isWhole = () => !work.isBusy;
-    this.history = new History(options.history, { ...(following && { random: following.random }), isWhole });
+    this.history = new History(options.history, { ...following, isWhole });
     this.roster = new Roster({ clock });
     this.refusals = new Refusals({ clock });
     const { history, roster, graves, refusals } = this;
@@ -384,7 +384,7 @@ export class Core {
     this.directory.flush();
     this.control.tellTaken();
     // Now the leader's own trees are complete: those replicated from the previous leader are not needed any more.
-    if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
+    if (this.leadership.settled) this.follower.forget();
   }
 
   #own(role: ReplicaRole): View {

@@ -191,6 +191,24 @@ describe('a list', () => {
     expect(all.some((id) => id.includes(a.id))).toBe(true);
   });
 
+  it.each(['nodes', 'links', 'relays'] as const)('of %s goes on after a node that is gone meanwhile', (list) => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.openLnkConn(a.openConnection());
+    const links = [1, 2, 3].map((node) => a.openLink(a.openConnection(), node));
+    settle(leader, [a]);
+    const { trees } = leader.core.state;
+    const all = whole(trees, list);
+    expect(all).toHaveLength(3);
+    // Each time the first node of the cluster goes.
+    for (const gone of [1, 2]) {
+      const { nextPageToken: pageToken } = LISTS[list](trees, { ...ANY, pageSize: 1 });
+      a.closeLink(links[gone - 1]!);
+      settle(leader, [a]);
+      expect(whole(trees, list, { pageToken })).toEqual(all.slice(gone));
+    }
+  });
+
   it('is made in steps, and fails for a token that no list has given', () => {
     const { state } = installation();
     const steps = (job: Job<object>) => [...(job as Iterable<number>)];

@@ -79,10 +79,7 @@ export function* clustersOf(state: Trees, dialect: ProtoDialect, id: string): It
 
 /** The items from an index on, without a copy: a page may begin in the middle of a long list. */
 function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
-  for (let at = first; at < items.length; at++) {
-    const item = items[at];
-    if (item !== undefined) yield item;
-  }
+  for (let at = first; at < items.length; at++) yield items[at]!;
 }
 
 /**
@@ -114,8 +111,9 @@ function* clustersFrom(
 }
 
 /**
- * The nodes from the given key on, including the one with this key. The key may also be that of a link: then its
- * node's part is used. A cluster that does not match is yielded as a visit without an item.
+ * The nodes from the given key on, including the one with this key or, if there is none, perhaps the last one before
+ * it. The key may also be that of a link: then its node's part is used. A cluster that does not match is yielded as a
+ * visit without an item.
  */
 function* nodesAt(
   state: Trees,
@@ -131,10 +129,8 @@ function* nodesAt(
     const isBegun = at !== undefined && compareKeys(keys.clusterKey(cluster), at.slice(0, 4)) === 0;
     let first = 0;
     if (isBegun) {
-      const nodeKey = at.slice(0, 6);
-      first = firstAfter(nodes, nodeKey, keys.nodeKey);
-      const before = nodes[first - 1];
-      if (before !== undefined && compareKeys(keys.nodeKey(before), nodeKey) === 0) first--;
+      // The last node up to the key: if it is the one with the key, links of it may come after the key.
+      first = Math.max(0, firstAfter(nodes, at.slice(0, 6), keys.nodeKey) - 1);
     }
     yield* itemsFrom(nodes, first);
   }
@@ -192,7 +188,7 @@ function* connectionsFrom(
   gatewayText: string,
   matches: (dialect: Dialect) => boolean,
 ): Iterable<Visit<Connection>> {
-  const [gatewayId = '', number = 0] = after ?? [];
+  const [gatewayId = '', number] = after ?? [];
   for (const gateway of gatewaysInOrder(state)) {
     if (gateway.id < gatewayId) continue;
     if (gatewayText !== '' && gatewayText !== gateway.id && gatewayText !== gateway.name) continue;
@@ -216,7 +212,7 @@ function* relaysFrom(
 ): Iterable<Visit<readonly [Link, LnkConn]>> {
   const { ofDialect, ofNode, connection, link: wanted } = filter;
   if (connection === null) return;
-  const [gatewayId = '', number = 0] = after ?? [];
+  const [gatewayId = '', number] = after ?? [];
   for (const gateway of gatewaysInOrder(state)) {
     if (gateway.id < gatewayId || (connection !== undefined && connection.gateway !== gateway.id)) continue;
     for (const lnkConn of gateway.lnkConns.values()) {

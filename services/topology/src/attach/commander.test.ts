@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { settle, treeRelays } from '../testing/world.fixture.ts';
@@ -132,6 +132,16 @@ describe('commands', () => {
     expect(a.stream!.sent.slice(length)).toMatchObject([{ commands: { relays: [{}] } }]);
   });
 
+  it('that wait are dropped when the stream ends', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.named = ['b.00000001'];
+    settle(leader, [a]);
+    expect(leader.core.commander.tables()).toEqual({ queues: 1, streams: 1, waitingQueues: 1 });
+    a.disconnect();
+    expect(leader.core.commander.tables()).toEqual({ queues: 0, streams: 0, waitingQueues: 0 });
+  });
+
   it('are sent as soon as the last gateway has attached', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
@@ -192,6 +202,56 @@ describe('commands', () => {
     expect(leader.core.commander.queuedBytes).toBe(0);
     settle(leader, [a, b]);
     expect(b.relays.size).toBe(a.links.size);
+  });
+});
+
+describe('the end of a link', () => {
+  it('is told only to gateways that know it, and not to its own', () => {
+    const { leader, a, links } = relaying();
+    const b = new FakeGateway('b');
+    settle(leader, [a, b]);
+    a.closeLink(links[0]!);
+    settle(leader, [a, b]);
+    const sent = [a, b].map(({ stream }) => stream!.sent.flatMap(({ commands }) => commands?.linksGone ?? []));
+    expect(sent).toEqual([[], []]);
+  });
+
+  it('is told with its gateway if that is gone as a whole', () => {
+    const leader = new FakeLeader();
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    a.openLink(a.openConnection(), 1);
+    b.openLnkConn(b.openConnection());
+    settle(leader, [a, b]);
+    expect(b.remote.size).toBe(1);
+    a.disconnect();
+    leader.clock.advance(5000);
+    settle(leader, [b]);
+    expect(b.gone).toEqual([a.id]);
+    expect(b.stream!.sent.flatMap(({ commands }) => commands?.linksGone ?? [])).toEqual([]);
+  });
+});
+
+describe('the other gateways', () => {
+  it('are named to the attached ones as soon as they are in the registry', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    settle(leader, [a]);
+    leader.presence.put('c', '00000001');
+    settle(leader, [a]);
+    expect(a.peers).toEqual(['c.00000001']);
+  });
+
+  it('are looked through only when they have changed', () => {
+    const { leader, a } = relaying();
+    const gateways = vi.spyOn(leader.presence, 'gateways');
+    leader.core.flush();
+    a.openLink(a.openConnection(), 2);
+    settle(leader, [a]);
+    expect(gateways).not.toHaveBeenCalled();
+    leader.core.commander.membersChanged();
+    leader.core.flush();
+    leader.core.flush();
+    expect(gateways).toHaveBeenCalledTimes(1);
   });
 });
 

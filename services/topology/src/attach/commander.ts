@@ -119,7 +119,6 @@ export class Commander implements Numbering {
     this.#queues.set(gateway, queue);
     this.#streams.set(queue, stream);
     this.#waiting.set(queue, named);
-    this.#membersChanged = true;
   }
 
   /** The gateway's stream has ended: unwritten commands are dropped. */

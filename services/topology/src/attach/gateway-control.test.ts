@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { RefusalReason, StateChange } from '@spanmesh/proto/v1/gateway_control';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeGateway, pairName, parsePair } from '../testing/fake-gateway.fixture.ts';
 import { FakeLeader } from '../testing/fake-leader.fixture.ts';
 import { FakeStream } from '../testing/fake-stream.fixture.ts';
@@ -196,6 +196,18 @@ describe('Hello', () => {
     expect(leader.lease.raises).toEqual([8]);
     expect(stream.sent[0]?.welcome?.epoch).toBe(8);
     expect(other.error?.code).toBe(status.ABORTED);
+  });
+
+  it('with a higher epoch makes the numbers of commands begin again', async () => {
+    const leader = new FakeLeader();
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    const numbers = () => [a, b].flatMap(({ stream }) => stream!.sent.flatMap(({ commands }) => commands?.n ?? []));
+    settle(leader, [a, b]);
+    expect(Math.min(...numbers())).toBe(1);
+    greet(leader, { name: 'c', highestEpoch: 7 });
+    await nextTurn();
+    settle(leader, [a, b]);
+    expect([a.highestEpoch, Math.min(...numbers())]).toEqual([8, 1]);
   });
 
   it('with a higher epoch is refused if the leader has that epoch, but lost its lease over it', async () => {
@@ -562,7 +574,11 @@ describe('the limits of a leader', () => {
 
   it('ignore the gateway itself and invalid ids among the named ones', () => {
     const leader = new FakeLeader();
-    greet(leader, { gatewaysKnown: ['a.00000001', 'nonsense', 'b.00000001'] });
+    const attach = vi.spyOn(leader.core.commander, 'attach');
+    const stream = greet(leader, { gatewaysKnown: ['a.00000001', 'nonsense', 'b.00000001'] });
     expect([...leader.core.roster.silent()].map(({ id }) => id)).toEqual(['b.00000001']);
+    stream.deliver({ snapshotEnd: {} });
+    // They are not kept with the stream, either.
+    expect(attach.mock.lastCall?.[2].named).toEqual(['b.00000001']);
   });
 });

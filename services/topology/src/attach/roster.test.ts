@@ -28,17 +28,19 @@ describe('the roster', () => {
     roster.heard('b.00000001');
     roster.told(A);
     expect([roster.isResolved(A), roster.areResolved]).toEqual([true, false]);
+    expect(roster.isAnybodySilent).toBe(true);
     roster.remove('b.00000001');
-    expect([roster.areResolved, roster.size]).toEqual([true, 1]);
+    expect([roster.areResolved, roster.size, roster.isAnybodySilent]).toEqual([true, 1, false]);
   });
 
   it('knows since when a gateway has been silent: the end of its stream, or of the last trunk to it', () => {
     const clock = new FakeClock();
     const roster = new Roster({ clock });
     roster.attached(A);
-    expect([...roster.silent()]).toEqual([]);
+    expect([[...roster.silent()], roster.isAnybodySilent]).toEqual([[], false]);
     clock.advance(100);
     roster.detached(A);
+    expect(roster.isAnybodySilent).toBe(true);
     clock.advance(100);
     roster.detached(A);
     const silent = { id: A, name: 'a', boot: '00000001', silentSince: 100 };

@@ -106,7 +106,6 @@ export class ReplicaEvents {
 
   /** Call with every change of the lease. `self`: this replica's address. */
   leaseChanged(state: LeaseState, self: string): void {
-    if (this.#isJoined) return;
     if (state.kind === 'leading') {
       // There has been no leader for a while: there is nobody to ask for a history.
       this.#join([]);

@@ -265,6 +265,32 @@ describe('a standby', () => {
     expect(standby.follower.view!.lagMs).toBe(0);
   });
 
+  it('is behind only if nothing has come for 2 s, however long ago other messages came', () => {
+    const { leader } = installation();
+    const standby = new FakeStandby({ clock: leader.clock, replica: 'another', isLogged: true });
+    standby.follow(leader);
+    standby.catchUp(leader);
+    for (let i = 0; i < 20; i++) {
+      leader.clock.advance(HEARTBEAT_MS);
+      while (standby.call.deliver());
+    }
+    leader.clock.advance(1999);
+    expect(standby.log).toEqual([]);
+    leader.clock.advance(1);
+    expect(standby.log).toMatchObject([{ msg: 'the replica has fallen behind' }]);
+  });
+
+  it('forgets a gateway that is gone, with all its objects', () => {
+    const { leader, gateway, standby, same } = installation();
+    gateway.disconnect();
+    leader.clock.advance(5000);
+    standby.catchUp(leader);
+    expect(leader.core.graves.has(gateway.id)).toBe(true);
+    const { trees } = standby.follower.view!;
+    expect([trees.gateways.size, trees.tree.counts.connections]).toEqual([0, 0]);
+    same();
+  });
+
   // Limits: replication/standby-stream.ts MAX_STANDBY_BYTES
   // Causes: metric spanmesh_topology_followers_cut_off_total
   it('that does not read is cut off, and comes back with a snapshot', () => {

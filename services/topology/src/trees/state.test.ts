@@ -2,10 +2,10 @@ import { ConnectionOpened, type DrainProgress, StateChange } from '@spanmesh/pro
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { lnkConnPayload, spanPayload } from '../testing/payloads.fixture.ts';
 import { slicesOf } from '../testing/slices-of.fixture.ts';
-import { connectionData, Gateway } from './gateway.ts';
+import { connectionData, Gateway, lnkConnData } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
 import { State } from './state.ts';
 import type { StateEvent } from './tree-events.ts';
@@ -123,6 +123,53 @@ describe('what a gateway may tell', () => {
   });
 });
 
+describe('links that a gateway knows', () => {
+  it('are none of its own, whatever way they are named', () => {
+    const { state, gateway, apply, told } = rig();
+    gateway.knows = new KnownLinks();
+    const linksKnown = ['', gateway.id].flatMap((id) => [1, 2].map((link) => ({ gateway: id, link })));
+    apply({ ...objects({ links: [1] }), linksKnown });
+    expect([state.tables().linksKnown, gateway.knows.size]).toEqual([0, 0]);
+    expect(told.filter((one) => one.startsWith('named'))).toEqual([]);
+  });
+
+  it('do not count if its stream ends while its delta is taken in', () => {
+    const { state, gateway, apply, told } = rig({ pieceUnits: OBJECT_UNITS });
+    const b = new Gateway('b', '00000001', 'b:1', '1');
+    state.trees.add(b);
+    runNow(state.applying(b, objects({ links: [1] })));
+    gateway.knows = new KnownLinks();
+    apply(objects({}));
+    const linksKnown = [1, 2].map((link) => ({ gateway: b.id, link }));
+    const { linksOpened } = objects({ links: [2, 3] });
+    const job = state.applying(gateway, StateChange.fromPartial({ linksOpened, linksKnown }));
+    job.next();
+    state.detach(gateway);
+    runNow(job);
+    expect([gateway.links.size, state.tables().linksKnown]).toEqual([2, 0]);
+    expect(told.filter((one) => one.startsWith('linkGone'))).toEqual([]);
+  });
+
+  it('and relays on demand are shown once the gateway of the link has reported it', () => {
+    const { state, gateway } = rig();
+    const b = new Gateway('b', '00000001', 'b:1', '1');
+    state.trees.add(b);
+    const linkGateway = b.id;
+    const snapshot = {
+      ...objects({ lnkConns: [2] }),
+      linksKnown: [1, 3].map((link) => ({ gateway: linkGateway, link })),
+      onDemandOpened: [{ linkGateway, link: 1, lnkConns: [2] }],
+    };
+    runNow(state.replacing(gateway, StateChange.fromPartial(snapshot)));
+    const changed = vi.spyOn(state.trees, 'setOnDemand');
+    runNow(state.replacing(b, objects({ links: [1, 3] })));
+    const onDemand = lnkConnData(gateway.lnkConns.get(2)!).onDemand ?? [];
+    expect([...onDemand]).toEqual([b.links.get(1)]);
+    // Not for a link that is not relayed on demand.
+    expect(changed).toHaveBeenCalledTimes(1);
+  });
+});
+
 describe('what takes long is taken in slices', () => {
   /** Two objects are a slice. */
   const pieceUnits = 2 * OBJECT_UNITS;
@@ -137,5 +184,16 @@ describe('what takes long is taken in slices', () => {
     expect(filled(state.applying(gateway, objects({ links })))).toEqual(slices);
     expect(filled(state.applying(gateway, StateChange.fromPartial({ linksClosed: links })))).toEqual(slices);
     expect(gateway.links.size).toBe(0);
+  });
+
+  it('the refusals of a LNK_CONN that closes', () => {
+    const { state, gateway, apply } = rig({ pieceUnits });
+    const links = numbers(100, 2 * pieceUnits + 1);
+    apply(objects({ lnkConns: [2, 3], links }));
+    for (const link of gateway.links.values()) gateway.refused.set(link, new Set([2]));
+    const close = (id: number) => filled(state.applying(gateway, StateChange.fromPartial({ lnkConnsClosed: [id] })));
+    expect(close(2)).toEqual([pieceUnits, pieceUnits, OBJECT_UNITS]);
+    expect(gateway.refused.size).toBe(0);
+    expect(close(3)).toEqual([OBJECT_UNITS]);
   });
 });
