@@ -2,7 +2,7 @@ import { consoleToLog } from '../log/console-to-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { processErrors } from '../log/process-output.ts';
 import { SettingError } from '../settings/setting.ts';
-import { setEngineOptions } from './engine-options.ts';
+import { widenInlining } from './inlining.ts';
 import { notifyReady } from './service-manager.ts';
 
 /** The whole work of a process. */
@@ -35,7 +35,7 @@ export async function runService(
   make: () => Promise<Service> | Service,
   { logger, exit = (code) => process.exit(code) }: { logger?: Logger; exit?: (code: number) => void } = {},
 ): Promise<void> {
-  setEngineOptions();
+  widenInlining();
   // Timers are unref'd: without this one, a process that only waits (for its bus, for a drain) would end silently.
   const alive = setInterval(() => {}, 2 ** 30);
   let service: Service | undefined;
