@@ -1131,4 +1131,25 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: 'undefined',
     why: 'the batch that reaches the revision is the last one that there is: nothing is to be sent yet',
   },
+  {
+    file: 'services/topology/src/trees/history.ts',
+    line: 'this.#bytes -= this.#batches.shift()?.bytes ?? 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'there is a batch: the one that was just put in, at least',
+  },
+  {
+    file: 'services/topology/src/replication/standby-stream.ts',
+    line: 'if (written > 0) this.#queue = queue.slice(written);',
+    kind: 'boundary',
+    replace: '(written) >= (0)',
+    why: 'a copy of the whole queue is the same queue',
+  },
+  {
+    file: 'services/topology/src/topology.ts',
+    line: 'raiseEpoch: (atLeast) => lease()?.raiseEpoch(atLeast) ?? Promise.resolve(),',
+    kind: 'logic',
+    replace: '(lease()?.raiseEpoch(atLeast))',
+    why: 'who calls it awaits the answer, and undefined is awaited as well',
+  },
 ];

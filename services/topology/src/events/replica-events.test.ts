@@ -133,9 +133,11 @@ async function leaderOf(pages: number, { failing = 0 } = {}) {
 function replicaEvents() {
   const clock = new FakeClock();
   const unsubscribe = vi.fn();
+  /** What is told of the replica's own process. */
+  const own: ((event: Event) => void)[] = [];
   const events = new ReplicaEvents({
     bus: { subscribe: () => ({ unsubscribe }) },
-    events: { listen() {} },
+    events: { listen: (listener) => void own.push(listener) },
     shares: { begin: () => () => {} },
     clock,
     logger,
@@ -144,7 +146,7 @@ function replicaEvents() {
   });
   events.start();
   cleanups.push(() => events.stop());
-  return { events, clock, unsubscribe };
+  return { events, clock, unsubscribe, own };
 }
 
 // Limits: events/replica-events.ts MAX_PAGES
@@ -216,5 +218,14 @@ it('a gateway without NATS reports its events by a call', () => {
   const answered = vi.fn();
   reportEvents({ request } as never, answered);
   expect(answered.mock.calls).toEqual([[null, {}]]);
+  expect(events.history.all().map(({ subject }) => subject)).toEqual(['one']);
+});
+
+it('what a replica tells of itself is in its history, with or without NATS', () => {
+  const { events, own } = replicaEvents();
+  events.leaseChanged({ kind: 'leading', epoch: 1 }, 'self');
+  const at = new Date(1_600_000_000_000);
+  const event = { kind: EventKind.EVENT_KIND_PEER_UP, id: `${'0'.repeat(32)}.1`, subject: 'one' };
+  for (const listener of own) listener(Event.fromPartial({ ...event, time: at, firstTime: at, count: 1 }));
   expect(events.history.all().map(({ subject }) => subject)).toEqual(['one']);
 });

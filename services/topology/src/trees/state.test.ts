@@ -168,6 +168,17 @@ describe('links that a gateway knows', () => {
     // Not for a link that is not relayed on demand.
     expect(changed).toHaveBeenCalledTimes(1);
   });
+
+  it('and relays on demand that a snapshot does not name are none any more', () => {
+    const { state, gateway } = rig();
+    const replace = (link: number) => {
+      const onDemandOpened = [{ linkGateway: '', link, lnkConns: [2] }];
+      const snapshot = { ...objects({ lnkConns: [2], links: [100, 101] }), onDemandOpened };
+      runNow(state.replacing(gateway, StateChange.fromPartial(snapshot)));
+      return [...(lnkConnData(gateway.lnkConns.get(2)!).onDemand ?? [])].map(({ id }) => id);
+    };
+    expect([replace(100), replace(101)]).toEqual([[100], [101]]);
+  });
 });
 
 describe('what takes long is taken in slices', () => {
