@@ -93,7 +93,7 @@ export function headerCrcChange(
   cmd: number,
 ): number {
   let r = changeOfWord(0, salt) ^ changeOfWord(1, msgidLo) ^ changeOfWord(3, circuitLo);
-  // The upper halves of ids are 0 until two to the 32 transactions have been opened, and stay the same.
+  // The upper halves of ids are seldom different, and cmd hardly ever is.
   if ((msgidHi | circuitHi) !== 0) r ^= changeOfWord(2, msgidHi) ^ changeOfWord(4, circuitHi);
   if ((targetLo | targetHi) !== 0) r ^= changeOfWord(5, targetLo) ^ changeOfWord(6, targetHi);
   if (cmd !== 0) r ^= changeOfWord(7, cmd);

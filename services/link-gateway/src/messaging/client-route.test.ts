@@ -7,12 +7,12 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader } from '@spanmesh/dmsg/framing';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import { RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { LocalRoute } from '../routing/local-route.ts';
 import { RouteClass } from '../routing/route-class.ts';
 import { ClientRoute } from './client-route.ts';
@@ -41,7 +41,15 @@ function wordOf(cmd: number): string {
 }
 
 /** A client's route to a node of which the test plays both ends. */
-function world({ attached = true, lastNodeNumber }: { attached?: boolean; lastNodeNumber?: number } = {}) {
+function world({
+  attached = true,
+  lastNodeNumber,
+  inSlices = (job) => void [...job],
+}: {
+  attached?: boolean;
+  lastNodeNumber?: number;
+  inSlices?: (job: EndingJob) => void;
+} = {}) {
   const sent: RoutedMessage[] = [];
   const sizes: number[] = [];
   const metrics = new MessagingMetrics();
@@ -105,7 +113,7 @@ function world({ attached = true, lastNodeNumber }: { attached?: boolean; lastNo
       routes: new RouteClass(1),
       closed() {},
       ended() {},
-      inSlices: (job) => void [...job],
+      inSlices,
     },
   );
   if (attached) client.attach(route);
@@ -411,5 +419,37 @@ describe("the end of a client's route", () => {
     client.take(RoutedMessage.fromPartial({ command: COMMAND, transaction: 1, create: true }));
     client.close();
     expect([metrics.messagesFromClients, client.open]).toEqual([0, 0]);
+  });
+});
+
+describe('a half-close of many transactions', () => {
+  const halfClosed = () => {
+    const jobs: EndingJob[] = [];
+    const { client, say, happened, ours } = world({ inSlices: (job) => void jobs.push(job) });
+    for (let transaction = 1; transaction <= 130; transaction++) say({ transaction, create: true });
+    const aborted = vi.spyOn(ours, 'end');
+    client.halfClose();
+    const [job] = jobs;
+    return { client, happened, aborted, next: () => job?.next() };
+  };
+
+  it('aborts a bounded number at a time', () => {
+    const { aborted, next } = halfClosed();
+    expect(aborted).toHaveBeenCalledTimes(0);
+    expect([next(), next(), next(), next()]).toEqual([
+      { value: 64, done: false },
+      { value: 64, done: false },
+      { value: 2, done: false },
+      { value: undefined, done: true },
+    ]);
+    expect(aborted).toHaveBeenCalledTimes(130);
+  });
+
+  it('goes no further once the client is gone', () => {
+    const { client, happened, aborted, next } = halfClosed();
+    next();
+    client.close();
+    expect(next()).toEqual({ value: undefined, done: true });
+    expect([aborted.mock.calls.length, happened]).toEqual([64, []]);
   });
 });

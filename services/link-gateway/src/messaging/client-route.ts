@@ -7,7 +7,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { EndingJob, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
-import { ENDED_AT_ONCE } from '../routing/abort.ts';
+import { endEach } from '../routing/abort.ts';
 import type { LocalRoute, LocalRouteHandlers, LostReason } from '../routing/local-route.ts';
 import type { ClientStream } from './client-stream.ts';
 import { MAX_ROUTE_TRANSACTIONS } from './limits.ts';
@@ -257,15 +257,14 @@ export class ClientRoute implements LocalRouteHandlers {
   }
 
   *#abortAll(): EndingJob {
-    let units = 0;
     // No more come, as it is half-closed. Nothing happens to those that the client has closed.
-    for (const one of [...this.#own.values(), ...this.#nodes.values()]) {
-      if (this.#closed) return;
-      this.#abort(one);
-      if (++units < ENDED_AT_ONCE) continue;
-      yield units;
-      units = 0;
-    }
+    const all = [...this.#own.values(), ...this.#nodes.values()].values();
+    yield* endEach(() => {
+      const { value, done } = all.next();
+      if (done === true || this.#closed) return false;
+      this.#abort(value);
+      return true;
+    });
     this.#checkDone();
   }
 

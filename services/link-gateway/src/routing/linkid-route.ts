@@ -7,7 +7,7 @@ import type {
   TransactionHandler,
 } from '@spanmesh/dmsg/transaction';
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
-import { abort, ENDED_AT_ONCE } from './abort.ts';
+import { abort, endEach } from './abort.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
@@ -104,14 +104,11 @@ export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
   }
 
   *#ending(): EndingJob {
-    let units = 0;
-    for (let join = this.firstJoin; join !== null; join = this.firstJoin) {
-      join.end();
-      if (++units < ENDED_AT_ONCE) continue;
-      yield units;
-      units = 0;
-    }
-    if (units > 0) yield units;
+    yield* endEach(() => {
+      const join = this.firstJoin;
+      join?.end();
+      return join !== null;
+    });
     this.#end();
   }
 

@@ -293,5 +293,7 @@ describe('a route whose transactions end in slices', () => {
     route.onGone(all[0] as never);
     settle();
     expect([told, endpoint.calls.length, endpoint.awaited]).toEqual([[['over']], 149, 149]);
+    // What comes over the route is counted, whether or not anybody hears it.
+    expect(counts().messagesIn).toBe(1);
   });
 });

@@ -16,7 +16,7 @@ import { type Pressure, RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { LinkUser } from '../peers/peer.ts';
-import { abort, ENDED_AT_ONCE } from './abort.ts';
+import { abort, endEach } from './abort.ts';
 import type { LinkReads } from './reads/link-reads.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type RouteClass } from './route-class.ts';
@@ -218,9 +218,8 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
   }
 
   onMessage(tx: Transaction<TransactionHandler>, frame: Frame): void {
-    if (this.#isDeaf) return;
     this.#noteDelivery(frame);
-    tx.data.onMessage(tx, frame);
+    if (!this.#isDeaf) tx.data.onMessage(tx, frame);
   }
 
   onStacked(_circuit: Transaction, tx: Transaction, frame: Frame): void {
@@ -300,15 +299,12 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
 
   /** Several of these may be under way, each for one who waits for it: they go on with the same transactions. */
   *#endAll(): EndingJob {
-    let units = 0;
-    // A transaction is opened after the one it is stacked on, so the reverse order has leaves first.
-    for (let tx = this.#ending.pop(); tx !== undefined; tx = this.#ending.pop()) {
-      this.#endOne(tx);
-      if (++units < ENDED_AT_ONCE) continue;
-      yield units;
-      units = 0;
-    }
-    if (units > 0) yield units;
+    yield* endEach(() => {
+      // A transaction is opened after the one it is stacked on, so the reverse order has leaves first.
+      const tx = this.#ending.pop();
+      if (tx !== undefined) this.#endOne(tx);
+      return tx !== undefined;
+    });
     this.#end();
   }
 
