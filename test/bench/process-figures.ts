@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '@spanmesh/runtime/free-port.fixture';
+
 import { bundle } from '../../deploy/package/bundle.ts';
 import { freePorts, ServiceProcess } from '../peer/installation.ts';
 import { COLLECTABLE, collectGarbage } from './collect-garbage.ts';
 import type { Figure } from './figure.ts';
+import { freePort } from './free-port.ts';
 import { CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 import { residentKb } from './machine.ts';
 

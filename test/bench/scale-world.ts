@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '@spanmesh/runtime/free-port.fixture';
+
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
+import { freePort } from './free-port.ts';
 import type { BenchDialect } from './generator-peer.ts';
 import { cpuSeconds, residentKb, wakeUps } from './machine.ts';
 import type { ScaleDone, ScaleOrder } from './scale-generator.ts';

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-import { freePort } from '@spanmesh/runtime/free-port.fixture';
+
 import { Installation, ServiceProcess } from '../peer/installation.ts';
+import { freePort } from './free-port.ts';
 import type { BenchDialect } from './generator-peer.ts';
 
 /** The installation that is measured: one process or several. */
