@@ -479,10 +479,12 @@ describe('deltas under way', () => {
     reports.linkOpened(opened(1001));
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
     expect([requests.length, reports.bytes > 0]).toEqual([MAX_DELTAS_UNDER_WAY, true]);
-    // Each delta that is taken in lets one more go, until all changes have gone, in order.
+    // Each delta that is taken in lets one more go, until all changes have gone, in order. The leader tells it in a
+    // message of its own or with commands.
     for (let taken = 1; linksIn(requests).length < 1001; taken++) {
       const before = requests.length;
-      stream.write({ taken: { deltas: taken } });
+      if (taken % 2 === 1) stream.write({ taken: { deltas: taken } });
+      else stream.write({ commands: { ...Commands.create(), epoch: 3, n: taken, taken } });
       await leader.until(() => requests.length > before);
       expect(requests.length - taken).toBeLessThanOrEqual(MAX_DELTAS_UNDER_WAY);
     }

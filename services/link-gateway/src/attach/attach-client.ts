@@ -276,7 +276,8 @@ export class AttachClient implements Attach {
     if ((state.kind !== 'greeting' && state.kind !== 'attached') || state.call !== call) return;
     if (state.kind === 'attached') {
       if (commands !== undefined) call.intake.take(this.#obeying(call, commands));
-      if (taken !== undefined && this.#window.taken(taken.deltas)) this.#write();
+      const deltas = taken?.deltas ?? commands?.taken;
+      if (deltas !== undefined && this.#window.taken(deltas)) this.#write();
     } else if (welcome !== undefined) this.#welcomed(call, welcome);
     else if (refused !== undefined) this.#refusedBy(call, refused);
   }

@@ -142,19 +142,40 @@ describe('the stream of a gateway', () => {
     expect([stream.error?.code, news()]).toEqual([status.INTERNAL, ['failed: a mistake', 'ended, goodbye false']]);
   });
 
-  it('reports how many deltas were taken in, whenever there are more', () => {
+  it('reports how many deltas were taken in, in a message of their own once two are unreported', () => {
     const { stream, attachment, live } = rig();
     live();
     attachment.tellTaken();
     stream.taken = -1;
     stream.deliver({ delta: StateChange.create() });
+    attachment.tellTaken();
+    expect(stream.taken).toBe(-1);
     stream.deliver({ delta: StateChange.create() });
     attachment.tellTaken();
     expect(stream.taken).toBe(2);
     stream.taken = -1;
     attachment.tellTaken();
     stream.deliver({ delta: StateChange.create() });
+    stream.deliver({ delta: StateChange.create() });
     attachment.refuse(status.ABORTED, 'why');
+    attachment.tellTaken();
+    expect(stream.taken).toBe(-1);
+  });
+
+  it('reports with its commands the deltas for which relays are selected, each once, and none before', () => {
+    const { stream, attachment, live } = rig();
+    live();
+    const taken = (): (number | undefined)[] => stream.sent.map(({ commands }) => commands?.taken).filter(isNumber);
+    stream.deliver({ delta: StateChange.create() });
+    attachment.write(Commands.create());
+    expect(taken()).toEqual([0]);
+    attachment.selected();
+    stream.deliver({ delta: StateChange.create() });
+    attachment.write(Commands.create());
+    attachment.write(Commands.create());
+    expect(taken()).toEqual([0, 1, 0]);
+    // One is left, which waits for commands or for another one.
+    stream.taken = -1;
     attachment.tellTaken();
     expect(stream.taken).toBe(-1);
   });
@@ -200,3 +221,7 @@ describe('the stream of a gateway', () => {
 });
 
 type Rig = ReturnType<typeof rig>;
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
+}

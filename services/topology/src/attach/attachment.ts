@@ -46,6 +46,12 @@ export interface AttachmentHost {
   failed(attachment: Attachment, error: unknown): void;
 }
 
+/**
+ * Deltas taken in at which they are reported in a message of their own. A gateway sends as many ahead (Taken in
+ * gateway_control.proto), so it never waits for a report that is not sent.
+ */
+const UNTOLD_DELTAS = 2;
+
 /** One stream of a gateway; it checks that messages come in the order that the protocol allows. */
 export class Attachment {
   /** Set when Hello was accepted. */
@@ -59,8 +65,9 @@ export class Attachment {
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
-  /** Deltas taken in, and how many of them have been reported to the gateway. */
+  /** Deltas taken in, for how many of them relays are selected, and how many have been reported to the gateway. */
   #taken = 0;
+  #takenSelected = 0;
   #takenTold = 0;
 
   constructor(stream: AttachStream, host: AttachmentHost, mayBe: GatewayCheck) {
@@ -93,14 +100,27 @@ export class Attachment {
     this.#stream.write({ welcome });
   }
 
-  /** Writes commands. False: write no more until AttachmentHost.drained. */
+  /**
+   * Writes commands, and reports with them the deltas for which relays are selected. False: write no more until
+   * AttachmentHost.drained.
+   */
   write(commands: Commands): boolean {
-    return this.#state.kind === 'ended' || this.#stream.write({ commands });
+    if (this.#state.kind === 'ended') return true;
+    if (this.#takenSelected > this.#takenTold) {
+      commands.taken = this.#takenSelected;
+      this.#takenTold = this.#takenSelected;
+    }
+    return this.#stream.write({ commands });
   }
 
-  /** Reports how many deltas have been taken in, if more than were reported before. */
+  /** A selection is complete: the commands that follow may report all deltas taken in so far. */
+  selected(): void {
+    this.#takenSelected = this.#taken;
+  }
+
+  /** Reports how many deltas have been taken in, once commands have left UNTOLD_DELTAS of them unreported. */
   tellTaken(): void {
-    if (this.#taken === this.#takenTold || this.#state.kind === 'ended') return;
+    if (this.#taken - this.#takenTold < UNTOLD_DELTAS || this.#state.kind === 'ended') return;
     this.#takenTold = this.#taken;
     this.#stream.write({ taken: { deltas: this.#taken } });
   }

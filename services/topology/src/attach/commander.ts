@@ -20,6 +20,8 @@ export const RETRY_MS = 250;
 
 /** The stream that commands are written to. */
 export interface CommandStream extends CommandSink {
+  /** A selection is complete; its last commands follow. */
+  selected(): void;
   /** The gateway does not read: the stream must be ended. */
   overflow(): void;
 }
@@ -206,6 +208,7 @@ export class Commander implements Numbering {
     this.#record(this.#groups);
     this.#groups = [];
     if (this.#membersChanged) this.#tellMembers();
+    for (const stream of this.#streams.values()) stream.selected();
     this.#write();
     for (const queue of this.#queues.values()) {
       if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();

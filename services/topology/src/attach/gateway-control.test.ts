@@ -52,6 +52,20 @@ it('reports the deltas that it has taken in, after selecting because of them', (
   expect(stream.taken).toBe(before + 2);
 });
 
+it('reports with the commands of a turn that its deltas have been taken in', () => {
+  const leader = new FakeLeader();
+  const gateway = new FakeGateway('a', '00000001');
+  settle(leader, [gateway]);
+  gateway.openLnkConn(gateway.openConnection());
+  settle(leader, [gateway]);
+  const { length } = gateway.stream!.sent;
+  gateway.openLink(gateway.openConnection(), 1);
+  settle(leader, [gateway]);
+  const taken = gateway.stream!.sent.slice(length).map(({ commands }) => commands?.taken ?? 0);
+  expect(taken).toEqual([expect.any(Number)]);
+  expect(taken[0]).toBeGreaterThan(0);
+});
+
 describe('Hello', () => {
   it('is answered by Welcome with the epoch and the rnss that relays add', () => {
     const stream = greet(new FakeLeader({ epoch: 4, rnssAdd: 99 }));

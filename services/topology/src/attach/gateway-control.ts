@@ -187,6 +187,7 @@ export class GatewayControl implements AttachmentHost {
     if (gateway === undefined) return;
     const stream = {
       write: (commands: Commands) => attachment.write(commands),
+      selected: () => attachment.selected(),
       overflow: () => {
         logger.warn({ gateway: gateway.id }, 'gateway does not read its commands: its stream is ended');
         members.gatewayLost(gateway, { goodbye: false });
@@ -222,7 +223,7 @@ export class GatewayControl implements AttachmentHost {
 
   /**
    * Reports to the gateways that their deltas have been taken in, and relays selected because of them, so that they may
-   * send more. Call it at the end of each turn.
+   * send more; to those that had commands in this turn the commands have reported it. Call it at the end of each turn.
    */
   tellTaken(): void {
     for (const attachment of this.#byName.values()) attachment.tellTaken();

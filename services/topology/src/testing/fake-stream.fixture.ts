@@ -25,7 +25,8 @@ export class FakeStream extends EventEmitter {
 
   write(response: AttachResponse): boolean {
     if (response.taken === undefined) this.sent.push(response);
-    else this.taken = response.taken.deltas;
+    const deltas = response.taken?.deltas ?? response.commands?.taken ?? 0;
+    if (deltas > 0) this.taken = deltas;
     return this.accepts;
   }
 

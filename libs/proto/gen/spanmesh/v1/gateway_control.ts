@@ -431,11 +431,17 @@ export interface AttachResponse {
   refused?:
     | Refused
     | undefined;
-  /** Number of deltas that the leader has applied. Only from a leader whose Welcome has announced it. */
+  /**
+   * How much the leader has applied, when it has no commands with which to tell it (Commands.taken). Only from a
+   * leader whose Welcome has announced it.
+   */
   taken?: Taken | undefined;
 }
 
-/** How much the leader has applied, and decided on, of what the gateway has sent on this stream. */
+/**
+ * How much the leader has applied, and decided on, of what the gateway has sent on this stream. A leader reports it at
+ * the latest when two deltas are unreported, so a gateway must send at least two ahead.
+ */
 export interface Taken {
   /** Number of deltas, counted from the first one after the snapshot. */
   deltas: number;
@@ -471,8 +477,8 @@ export interface Welcome {
    */
   replicas: string[];
   /**
-   * Whether the leader reports how many deltas it has applied (Taken). The gateway then sends only a few deltas ahead
-   * of these reports. Later changes wait at the gateway, where its peers take turns.
+   * Whether the leader reports how many deltas it has applied (Taken, and Commands.taken). The gateway then sends only
+   * a few deltas ahead of these reports. Later changes wait at the gateway, where its peers take turns.
    */
   tellsTaken: boolean;
   /** If traces are sent and the leader's term has just begun: the trace of the beginning of the term, as in LinkOpened. */
@@ -506,6 +512,11 @@ export interface Commands {
   replicas: string[];
   /** Shares of the gateway's accepted connections to close in order. Only to a gateway that has said `drain` in Hello. */
   drains: DrainOrder[];
+  /**
+   * As `deltas` in Taken, if it is more than told before; otherwise 0. A gateway may use it before it obeys the
+   * commands.
+   */
+  taken: number;
 }
 
 /**
@@ -3356,6 +3367,7 @@ function createBaseCommands(): Commands {
     gatewaysGone: [],
     replicas: [],
     drains: [],
+    taken: 0,
   };
 }
 
@@ -3400,6 +3412,9 @@ export const Commands: MessageFns<Commands> = {
     }
     for (const v of message.drains) {
       DrainOrder.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.taken !== 0) {
+      writer.uint32(97).double(message.taken);
     }
     return writer;
   },
@@ -3515,6 +3530,14 @@ export const Commands: MessageFns<Commands> = {
             message.drains.push(DrainOrder.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.taken = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3550,6 +3573,7 @@ export const Commands: MessageFns<Commands> = {
         : [],
       replicas: globalThis.Array.isArray(object?.replicas) ? object.replicas.map((e: any) => globalThis.String(e)) : [],
       drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainOrder.fromJSON(e)) : [],
+      taken: isSet(object.taken) ? globalThis.Number(object.taken) : 0,
     };
   },
 
@@ -3588,6 +3612,9 @@ export const Commands: MessageFns<Commands> = {
     if (message.drains?.length) {
       obj.drains = message.drains.map((e) => DrainOrder.toJSON(e));
     }
+    if (message.taken !== 0) {
+      obj.taken = floatToJson(message.taken);
+    }
     return obj;
   },
 
@@ -3607,6 +3634,7 @@ export const Commands: MessageFns<Commands> = {
     message.gatewaysGone = object.gatewaysGone?.map((e) => e) || [];
     message.replicas = object.replicas?.map((e) => e) || [];
     message.drains = object.drains?.map((e) => DrainOrder.fromPartial(e)) || [];
+    message.taken = object.taken ?? 0;
     return message;
   },
 };
