@@ -4,8 +4,8 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { RoutedSample } from './routed-sample.ts';
 
-/** Only the identity of the object matters. */
-const aTransaction = (): Transaction => ({}) as Transaction;
+/** Only the identity of the object matters, and its msgid. */
+const aTransaction = (msgidLo = 7): Transaction => ({ msgidLo }) as Transaction;
 
 describe('RoutedSample', () => {
   it('measures the transactions that it was told of, except those that were lost', () => {
@@ -22,6 +22,22 @@ describe('RoutedSample', () => {
     sample.lost(lost);
     sample.ended(lost);
     expect([seconds.count, seconds.sum]).toEqual([1, 0.25]);
+  });
+
+  it('knows its transactions whatever their msgids, also beside others whose msgids end alike', () => {
+    const clock = new FakeClock();
+    const seconds = new Distribution();
+    const sample = new RoutedSample({ clock, seconds });
+    const [one, alike, far] = [aTransaction(5), aTransaction(5 + 1024), aTransaction(0xffffffff)];
+    for (const tx of [one, alike, far]) sample.begun(tx);
+    clock.advance(1000);
+    sample.lost(one);
+    sample.lost(one);
+    sample.ended(aTransaction(5));
+    expect([sample.size, seconds.count]).toEqual([2, 0]);
+    sample.ended(alike);
+    sample.ended(far);
+    expect([sample.size, seconds.count, seconds.sum]).toEqual([0, 2, 2]);
   });
 
   // Limits: routing/routed-sample.ts MAX_SAMPLED
