@@ -1,16 +1,23 @@
-/**
- * `npm run attack [-- --only NAME[,NAME]] [--seconds S] [--full] [--list]`: see docs/security.md, "The attack suite".
- * Prints a line for each attack. The exit code is 1 if one of them has done what it must not.
- */
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import { ATTACKS } from './attacks.ts';
 import { Honest } from './honest.ts';
 import { AttackerProcess, besiege } from './siege.ts';
 import { failures, kept, mebibytes, percent } from './verdict.ts';
 import { AttackWorld } from './world.ts';
 
-const { values } = parseArgs({
+const USAGE = `usage: npm run attack [-- [--only NAME[,NAME]] [--seconds S] [--full] [--logs] [--list]]
+
+Runs attacks on a gateway that honest peers use, and prints a line for each (docs/security.md, "The attack suite"). Exit
+code 1 if one of them has done what it must not.
+
+  --only NAME,…  these attacks; all unless told
+  --seconds S    how long each turn of an attack is measured (1)
+  --full         as large as the limits allow
+  --logs         what the gateway logs
+  --list         the attacks, and what each does`;
+
+const { values } = programArguments(USAGE, {
   options: {
     only: { type: 'string' },
     seconds: { type: 'string', default: '1' },

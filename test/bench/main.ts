@@ -1,10 +1,4 @@
-/**
- * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale] [--leafs N]]`: measures and
- * prints tables, asserts nothing. Names: see below; without a name: all. `--against`: benchmarks that run in rounds
- * alternate with that commit.
- */
-
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import { checkOut, RevisionError } from './against.ts';
 import { benchConsole } from './console.ts';
 import { benchFairness } from './fairness.ts';
@@ -16,7 +10,24 @@ import { benchScale, SCALE_OPTIONS, ScaleArgumentError } from './scale.ts';
 import { benchTableMemory } from './table-memory.ts';
 import { benchVolconf } from './volconf.ts';
 
-const { values: options, positionals } = parseArgs({
+/** Benchmarks that run once, not in rounds. */
+const ONCE_NAMES = ['fairness', 'tables', 'flood', 'volconf', 'leafs', 'scale', 'console'] as const;
+
+const USAGE = `usage: npm run bench [-- [NAME…] [--against REV] [--rounds N] [--seconds S] [--leafs N] [options of scale]]
+
+Measures and prints tables; asserts nothing (docs/performance.md).
+
+  NAME…          these benchmarks; all unless told: ${[...Object.keys(ROUND_TITLES), ...ONCE_NAMES].join(', ')}
+  --against REV  benchmarks that run in rounds alternate with this commit
+  --rounds N     rounds of those (3; with --against 5)
+  --seconds S    how long a row is measured (1)
+  --leafs N      leafs (10000)
+  options of scale, with what they are unless told:
+                 ${Object.entries(SCALE_OPTIONS)
+                   .map(([name, { default: value }]) => `--${name} ${value}`)
+                   .join(' ')}`;
+
+const { values: options, positionals } = programArguments(USAGE, {
   options: {
     ...SCALE_OPTIONS,
     against: { type: 'string' },
@@ -27,7 +38,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
 });
 
-const ONCE: Record<string, () => Promise<void>> = {
+const ONCE: Record<(typeof ONCE_NAMES)[number], () => Promise<void>> = {
   fairness: benchFairness,
   tables: benchTableMemory,
   flood: benchFlood,
@@ -49,7 +60,7 @@ let other: Awaited<ReturnType<typeof checkOut>> | null = null;
 try {
   if (options.against !== undefined) other = await checkOut(options.against);
   for (const name of positionals.length > 0 ? positionals : all) {
-    const once = ONCE[name];
+    const once = isOnce(name) ? ONCE[name] : undefined;
     if (once === undefined) await benchRounds(name, { rounds, seconds, against: other?.tree ?? null });
     else await once();
   }
@@ -61,6 +72,10 @@ try {
   await other?.remove();
 }
 process.exit();
+
+function isOnce(name: string): name is (typeof ONCE_NAMES)[number] {
+  return ONCE_NAMES.some((one) => one === name);
+}
 
 function positive(name: string, text: string): number {
   const value = Number(text);

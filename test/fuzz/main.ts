@@ -1,13 +1,19 @@
 import { argv, env, exit, stdout } from 'node:process';
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import type { Outcome } from './fuzz.ts';
 import { TARGETS } from './targets.ts';
 
-/**
- * `node test/fuzz/main.ts [target…] [--seed N] [--runs N | --seconds S] [--input FILE]`: see docs/fuzzing.md. The exit
- * code is 1 if there is a finding. Without --runs and --seconds the targets share SPANMESH_FUZZ_SECONDS (60) seconds.
- */
-const { values, positionals } = parseArgs({
+const USAGE = `usage: npm run fuzz [-- [target…] [--seed N] [--runs N | --seconds S] [--input FILE]]
+
+Gives random input to code that reads bytes of others (docs/fuzzing.md). Exit code 1 if there is a finding.
+
+  target…      these targets; all unless told: ${Object.keys(TARGETS).join(', ')}
+  --seed N     where the random numbers begin; a new one unless told
+  --runs N     inputs of each target
+  --seconds S  seconds of all targets together; SPANMESH_FUZZ_SECONDS, or 60, unless told
+  --input FILE an input that is tried once`;
+
+const { values, positionals } = programArguments(USAGE, {
   args: argv.slice(2),
   allowPositionals: true,
   options: {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import { MUTANTS } from './list.ts';
 import { type Check, type Mutant, mutated, showCheck } from './mutant.ts';
 import { tryRandom } from './random.ts';
@@ -34,7 +34,7 @@ const LIMIT_MS = 300_000;
 /** Limits after which a single test counts as hanging: with a break many tests wait for an event that never comes. */
 const HANGS = ['--testTimeout=20000', '--hookTimeout=60000'];
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = programArguments(USAGE, {
   allowPositionals: true,
   options: {
     only: { type: 'string', default: '' },
@@ -45,11 +45,9 @@ const { values, positionals } = parseArgs({
     since: { type: 'string' },
     'at-least': { type: 'string', default: '0' },
     jobs: { type: 'string', default: String(Math.min(availableParallelism(), MOST_JOBS)) },
-    help: { type: 'boolean', default: false },
   },
 });
-if (values.help) console.log(USAGE);
-else if (positionals.length === 0) process.exitCode = await main(values.only, !values['no-baseline']);
+if (positionals.length === 0) process.exitCode = await main(values.only, !values['no-baseline']);
 else if (positionals.join(' ') === 'random') process.exitCode = await random();
 else {
   console.error(USAGE);

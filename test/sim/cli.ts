@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import { showStep, sizesOf } from './plan.ts';
 import { real } from './platform/globals.ts';
 import { type Outcome, type RunOptions, run, type Schedule } from './run.ts';
@@ -33,7 +33,7 @@ interface Totals {
 
 /** Runs the command and returns its exit code: 1 when something was found. */
 export async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = programArguments(USAGE, {
     args,
     options: {
       seed: { type: 'string' },
@@ -46,13 +46,8 @@ export async function main(args: string[]): Promise<number> {
       log: { type: 'boolean', default: false },
       'log-level': { type: 'string', default: 'error' },
       schedule: { type: 'string' },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    console.log(USAGE);
-    return 0;
-  }
   const totals: Totals = {
     runs: 0,
     simulatedMs: 0,

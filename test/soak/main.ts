@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import process, { argv, exit, stdout } from 'node:process';
-import { parseArgs } from 'node:util';
+import { programArguments } from '../programs/arguments.ts';
 import { planRound, type SoakSizes, showStep } from './plan.ts';
 import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
 import { SoakWorld } from './world.ts';
@@ -11,12 +11,22 @@ import { SoakWorld } from './world.ts';
  */
 const HEAL_MS = 60_000;
 
-/**
- * `node test/soak/main.ts [--setting NAME|all] [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N]
- * [--first-round N] [--logs FILE] [--log-level LEVEL]`: see docs/testing.md. `--minutes`: of each setting. Each setting
- * ends at its first finding; the exit code is 1 if there was one.
- */
-const { values } = parseArgs({
+const USAGE = `usage: npm run soak [-- [--setting NAME|all] [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N]
+  [--first-round N] [--logs FILE] [--log-level LEVEL]]
+
+Runs an installation under load and faults (docs/testing.md). Each setting ends at its first finding; exit code 1 if
+there was one.
+
+  --setting NAME    ${Object.keys(SETTINGS).join(', ')} or all (usual)
+  --seed N          what decides on the faults; a new one unless told
+  --minutes M       of each setting (3)
+  --gateways N, --topologies N, --peers N
+                    sizes other than the setting's
+  --first-round N   begins with this round of the seed (0)
+  --logs FILE       what the processes have logged, at the end
+  --log-level L     what they log (warn)`;
+
+const { values } = programArguments(USAGE, {
   args: argv.slice(2),
   options: {
     setting: { type: 'string', default: 'usual' },
