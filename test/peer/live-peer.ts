@@ -149,6 +149,11 @@ export class LivePeer {
     await this.#watch(() => ([...this.held.values()].some(({ span }) => wants(span)) ? undefined : true), what);
   }
 
+  /** Waits until a message for which `wants` is true has come, now or before; also while the peer is silent. */
+  async received(wants: (message: Message) => boolean, what: string): Promise<void> {
+    await this.#watch(() => this.raw.log.some(wants) || undefined, what);
+  }
+
   /** Runs a debug-shell command and returns its lines, without line ends. */
   async shell(command: string): Promise<string[]> {
     this.raw.send({ cmd: DBG_SHELL, aux: textAux(command) });
@@ -181,8 +186,7 @@ export class LivePeer {
   }
 
   #handle(message: Message): boolean {
-    if (this.isSilent) return true;
-    const handled = this.#answer(message);
+    const handled = this.isSilent || this.#answer(message);
     if (handled) for (const watcher of [...this.#watchers]) watcher();
     return handled;
   }
