@@ -11,14 +11,14 @@ import { Scratch } from './scratch.ts';
 /** Copies take time and memory. */
 const MOST_JOBS = 4;
 
-const USAGE = `usage: node test/mutants/main.ts [--only TEXT] [--no-baseline]
+const USAGE = `usage: npm run mutants [-- [--only TEXT] [--no-baseline]]
 
 Breaks one rule after the other in a copy of what is committed, and runs what must notice it. Exit code 1 if a break is not noticed.
 
   --only TEXT     breaks whose rule or file has this text in it
   --no-baseline   does not run the same checks on the copy as it is first
 
-       node test/mutants/main.ts random [--package NAME]… [--count N] [--seed N] [--since COMMIT] [--at-least PERCENT] [--jobs N]
+       npm run mutants -- random [--package NAME]… [--count N] [--seed N] [--since COMMIT] [--at-least PERCENT] [--jobs N]
 
 Makes random changes of the sources of a package instead, and runs the tests of that package alone. Exit code 1 if too few are noticed.
 

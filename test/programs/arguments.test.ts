@@ -21,7 +21,7 @@ describe.each(PROGRAMS)('test/%s/main.ts', (program) => {
   it('prints its usage with --help, and nothing else', async () => {
     const { code, out, err } = await run(program, '--help');
     expect([code, err]).toEqual([0, '']);
-    expect(out).toMatch(/^usage: (npm run|node test\/)/);
+    expect(out).toMatch(/^usage: npm run /);
   });
 
   it('says which argument it does not know, with its usage and without a stack', async () => {

@@ -4,7 +4,7 @@ import { real } from './platform/globals.ts';
 import { type Outcome, type RunOptions, run, type Schedule } from './run.ts';
 import { shrink } from './shrink.ts';
 
-const USAGE = `usage: node test/sim/main.ts [--seed N | --seeds A..B | --minutes M] [--seconds S] [--twice] [--first] [--no-shrink] [--schedule J] [--log [--log-level L]]
+const USAGE = `usage: npm run sim [-- [--seed N | --seeds A..B | --minutes M] [--seconds S] [--twice] [--first] [--no-shrink] [--schedule J] [--log [--log-level L]]]
 
   --seed N       one seed
   --seeds A..B   each of them
