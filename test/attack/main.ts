@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { programArguments } from '../programs/arguments.ts';
+import { programArguments, refuse } from '../programs/arguments.ts';
 import { ATTACKS } from './attacks.ts';
 import { Honest } from './honest.ts';
 import { AttackerProcess, besiege } from './siege.ts';
@@ -31,8 +31,9 @@ const seconds = Number(values.seconds);
 const wanted = values.only?.split(',') ?? [];
 const unknown = wanted.filter((name) => !ATTACKS.some((attack) => attack.name === name));
 if (!(seconds > 0) || unknown.length > 0) {
-  console.error(unknown.length > 0 ? `no such attack: ${unknown.join(', ')}` : '--seconds is a number above 0');
-  process.exit(2);
+  refuse(
+    unknown.length > 0 ? `no such attack: ${unknown.join(', ')}; --list shows all` : '--seconds is a number above 0',
+  );
 }
 const chosen = [...ATTACKS.entries()].filter(([, { name }]) => wanted.length === 0 || wanted.includes(name));
 if (values.list) {

@@ -1,4 +1,4 @@
-import { programArguments } from '../programs/arguments.ts';
+import { programArguments, refuse } from '../programs/arguments.ts';
 import { checkOut, RevisionError } from './against.ts';
 import { benchConsole } from './console.ts';
 import { benchFairness } from './fairness.ts';
@@ -81,9 +81,4 @@ function positive(name: string, text: string): number {
   const value = Number(text);
   if (!(value > 0)) refuse(`--${name} is a number above 0, not ${text}`);
   return value;
-}
-
-function refuse(why: string): never {
-  console.error(`bench: ${why}`);
-  process.exit(2);
 }

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
 import { bundle } from '../../deploy/package/bundle.ts';
 import { freePorts, ServiceProcess } from '../peer/installation.ts';
 import { COLLECTABLE, collectGarbage } from './collect-garbage.ts';

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-
 import { eventually } from '@spanmesh/runtime/patience.fixture';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-
 import { Installation, ServiceProcess } from '../peer/installation.ts';
 import { freePort } from './free-port.ts';
 import type { BenchDialect } from './generator-peer.ts';

@@ -1,5 +1,5 @@
 import { argv, env, exit, stdout } from 'node:process';
-import { programArguments } from '../programs/arguments.ts';
+import { programArguments, refuse } from '../programs/arguments.ts';
 import type { Outcome } from './fuzz.ts';
 import { TARGETS } from './targets.ts';
 
@@ -28,10 +28,10 @@ const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : N
 const seconds = Number(values.seconds ?? env.SPANMESH_FUZZ_SECONDS ?? 60);
 const runs = values.runs === undefined ? null : Number(values.runs);
 if (![seed, seconds, runs ?? 0].every((number) => Number.isFinite(number) && number >= 0)) {
-  throw new Error('--seed, --runs and --seconds are numbers');
+  refuse('--seed, --runs and --seconds are numbers, none below 0');
 }
 const unknown = names.filter((name) => !(name in TARGETS));
-if (unknown.length > 0) throw new Error(`no such target: ${unknown}; there are ${Object.keys(TARGETS).join(', ')}`);
+if (unknown.length > 0) refuse(`no such target: ${unknown}; there are ${Object.keys(TARGETS).join(', ')}`);
 
 if (values.input === undefined) {
   let findings = 0;

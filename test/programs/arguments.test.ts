@@ -31,3 +31,14 @@ describe.each(PROGRAMS)('test/%s/main.ts', (program) => {
     expect(err).not.toContain('    at ');
   });
 });
+
+it.each([
+  ['attack', '--only=no-such-one'],
+  ['bench', 'no-such-one'],
+  ['fuzz', 'no-such-one'],
+])('test/%s/main.ts says which there are when asked for %s, without a stack', async (program, argument) => {
+  const { code, out, err } = await run(program, argument);
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toMatch(/^no such .*no-such-one; /);
+  expect(err).not.toContain('    at ');
+});

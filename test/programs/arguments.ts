@@ -16,7 +16,12 @@ export function programArguments<const T extends ParseArgsConfig>(usage: string,
     console.log(usage);
     return process.exit(0);
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
-    return process.exit(2);
+    return refuse(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
   }
+}
+
+/** Ends the program with exit code 2, because of an argument that cannot be used. `why` says which ones can. */
+export function refuse(why: string): never {
+  console.error(why);
+  process.exit(2);
 }
