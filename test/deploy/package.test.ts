@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { SourceMap } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -77,6 +78,23 @@ describe('the npm package, installed outside of the project', () => {
     expect(() => spanmesh(at, ['--address', '127.0.0.1:1', 'status'])).toThrow('try `spanmesh run standalone`');
   });
 
+  it('knows the lines of its sources, which a stack has with --enable-source-maps', () => {
+    const text = 'another signal: exiting without draining';
+    const source = readFileSync(join(ROOT, 'libs/runtime/src/process/service.ts'), 'utf8');
+    const lib = join(home, 'work/lib');
+    const chunk = readdirSync(lib).find(
+      (file) => file.endsWith('.mjs') && readFileSync(join(lib, file), 'utf8').includes(text),
+    );
+    const code = readFileSync(join(lib, chunk ?? ''), 'utf8');
+    const before = code.slice(0, code.indexOf(text)).split('\n');
+    const map = new SourceMap(JSON.parse(readFileSync(join(lib, `${chunk}.map`), 'utf8')));
+    const found = map.findOrigin(before.length, (before.at(-1)?.length ?? 0) + 1);
+    expect(found).toMatchObject({
+      fileName: expect.stringMatching(/libs\/runtime\/src\/process\/service\.ts$/),
+      lineNumber: source.slice(0, source.indexOf(text)).split('\n').length,
+    });
+  });
+
   it('names the authors of its contents', () => {
     const notices = readFileSync(join(home, 'work/THIRD-PARTY.md'), 'utf8');
     expect(notices).toMatch(/^## @grpc\/grpc-js \d/m);
@@ -85,7 +103,8 @@ describe('the npm package, installed outside of the project', () => {
   });
 });
 
-const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+const ROOT = join(import.meta.dirname, '../..');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   version: string;
 };
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KeyValue, KvEntry, Subscription } from '../bus/bus.ts';
 import { LastingWatch } from '../bus/lasting-watch.ts';
 import type { Clock, Timer } from '../clock.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Bus, Subscription } from '../bus/bus.ts';
 import { SIGNS_OF_LIFE } from '../bus/bus-names.ts';
 import type { Clock, Timer } from '../clock.ts';

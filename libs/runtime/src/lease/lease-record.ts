@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_EPOCH } from './epoch.ts';
 
 /** The record in the leases bucket under a role (architecture.md "Lease"). */

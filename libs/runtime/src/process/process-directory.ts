@@ -1,6 +1,6 @@
 import { InspectResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
 import { v4 as uuid } from 'uuid';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Bus, Subscription } from '../bus/bus.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import type { Clock } from '../clock.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type HostPort, parseHostPort } from '../address.ts';
 import { MAX_TIMER_MS } from '../clock.ts';
 

@@ -1,6 +1,6 @@
 import { apiDialect, DIALECT_NAMES, type DialectName, dialectOf } from '@spanmesh/proto/dialect';
 import type { SetTargetRequest, Target } from '@spanmesh/proto/v1/volconf';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 

@@ -2,7 +2,7 @@ import { DIALECT_NAMES } from '@spanmesh/proto/dialect';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '@spanmesh/runtime/bus/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_OPERATOR_TARGETS, STORE_RETRY_MS } from '../limits.ts';
 import type { OperatorTarget, WantedTarget, WantedTargets } from './wanted-targets.ts';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BusError, type KvEntry } from '../bus.ts';
 
 export interface KvFileContent {
