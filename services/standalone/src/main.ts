@@ -1,9 +1,11 @@
 import { isatty } from 'node:tty';
 import { formatHostPort } from '@spanmesh/runtime/address';
+import { systemClock } from '@spanmesh/runtime/clock';
 import { processOutput } from '@spanmesh/runtime/log/process-output';
 import { COMMAND } from '@spanmesh/runtime/process/commands';
 import { runService } from '@spanmesh/runtime/process/service';
 import { VERSION } from '@spanmesh/runtime/version';
+import { rehearse } from './rehearsal/rehearsal.ts';
 import { createStandalone, type Standalone } from './standalone.ts';
 
 export { settings } from './settings.ts';
@@ -21,6 +23,8 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
     const standalone = createStandalone({ env: process.env, flags });
     return {
       start: async () => {
+        const { logger, options } = standalone;
+        if (options.rehearsal) await rehearse({ logger, clock: systemClock });
         await standalone.start();
         tellWhere(standalone);
       },

@@ -2,7 +2,7 @@ import { consoleSettings } from '@spanmesh/console/settings';
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
 import { processSettings } from '@spanmesh/runtime/process/process-settings';
 import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
-import { text } from '@spanmesh/runtime/settings/setting-types';
+import { boolean, text } from '@spanmesh/runtime/settings/setting-types';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { settings as volconfSettings } from '@spanmesh/volconf/settings';
 
@@ -23,6 +23,13 @@ export const settings = {
     describe:
       "Where an operator's targets are kept; made when the first one is set. Empty: they are forgotten at the end.",
     parse: text({ max: 4096 }),
+  }),
+  rehearsal: setting({
+    env: 'SPANMESH_REHEARSAL',
+    flag: '--rehearsal',
+    default: 'true',
+    describe: 'Before it serves, relay some hundred spans in private, so that the first peers find compiled code.',
+    parse: boolean(),
   }),
 };
 

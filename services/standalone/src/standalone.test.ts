@@ -23,7 +23,7 @@ it('logs at its start that it leads, once for each role, and names no other repl
   const lines: ReplicaLine[] = [];
   const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const logger = createLogger({ level: 'info', service: 'standalone', destination });
-  const standalone = new Standalone(readSettings(settings, { env: ANY_PORTS, flags: {} }), logger, {});
+  const standalone = new Standalone(readSettings(settings, { env: ANY_PORTS, flags: {} }), logger, { env: {} });
   await standalone.start();
   await expect.poll(() => standalone.volconf.leads).toBe(true);
   const { serviceAddress, apiAddress } = standalone.ports;

@@ -26,6 +26,14 @@ import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
 import { type StandaloneOptions, settings } from './settings.ts';
 
+/** What a standalone takes of its process. */
+export interface StandaloneSurroundings {
+  /** The environment variables from which OpenTelemetry is configured; default: those of the process. */
+  readonly env?: SettingSources['env'];
+  /** Whether to measure the process itself, for which observers stay to its end; default: yes. */
+  readonly processMetrics?: boolean;
+}
+
 /** All services in one process and one event loop, with a bus in memory: the embedded default. */
 export class Standalone implements Service {
   readonly options: StandaloneOptions;
@@ -45,14 +53,17 @@ export class Standalone implements Service {
   readonly #env: SettingSources['env'];
   #api: TopologyClient | null = null;
 
-  /** `env`: the environment variables from which OpenTelemetry is configured. */
-  constructor(options: StandaloneOptions, logger: Logger, env: SettingSources['env'] = process.env) {
+  constructor(
+    options: StandaloneOptions,
+    logger: Logger,
+    { env = process.env, processMetrics = true }: StandaloneSurroundings = {},
+  ) {
     this.options = options;
     this.#env = env;
     this.logger = logger;
     const clock = systemClock;
     const random = systemRandom;
-    const metrics = new Metrics({ processMetrics: true });
+    const metrics = new Metrics({ processMetrics });
     this.metrics = metrics;
     const onError: OnBusError = (err, where) =>
       logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
@@ -206,7 +217,7 @@ function bucketsOnDisk({ dataDir: directory, installation }: StandaloneOptions, 
 
 /** The standalone process, from its settings. @throws SettingError */
 export function createStandalone(from: SettingSources): Standalone {
-  return createByName('standalone', settings, from, (options, logger, env) => new Standalone(options, logger, env));
+  return createByName('standalone', settings, from, (options, logger, env) => new Standalone(options, logger, { env }));
 }
 
 /** A standalone that was started from code. */
