@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { LNK_SPAN } from '@spanmesh/dmsg/command';
 import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
@@ -22,6 +20,7 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { collectGarbage } from '@spanmesh/runtime/process/collect-garbage';
 import { FakeLeader } from '@spanmesh/topology/testing/fake-leader.fixture';
 import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 import { Gateway } from '@spanmesh/topology/trees/gateway';
@@ -35,8 +34,6 @@ const OTHERS = 50_000;
 /** The endpoint's messages, which are never sent, are dropped after this many. */
 const DROP_AFTER = 256;
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 const rows: string[][] = [];
 
 /**
@@ -50,8 +47,8 @@ function measure(what: string, entries: number, make: (i: number) => void): void
 }
 
 function used(): number {
-  collect();
-  collect();
+  collectGarbage();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '@spanmesh/runtime/process/collect-garbage';
 import { startStandalone } from '@spanmesh/standalone/standalone';
 import type { Dialect } from '../peer/wire.ts';
 import { Bystanders } from './bystanders.ts';
@@ -264,10 +263,8 @@ async function becomesIdle(standalone: Standalone, baseline: Record<string, numb
 
 /** Bytes in use after a garbage collection. */
 function memory(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  collect();
+  collectGarbage();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

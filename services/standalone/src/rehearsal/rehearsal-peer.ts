@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { BASE_MASK, CREATE, DELETE, LNK_ERROR, LNK_SPAN, REPLY, REVTRANS, SIZE_MASK } from '@spanmesh/dmsg/command';
-import { CIRCUIT } from '@spanmesh/dmsg/dialect';
+import { type Dialect, type DialectRules, rulesOf } from '@spanmesh/dmsg/dialect';
 import { CMD_AT, CORE_HEADER_BYTES, MSGID_AT } from '@spanmesh/dmsg/header';
 import { encodeMessage, type Id64 } from '@spanmesh/dmsg/message';
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
@@ -8,7 +8,6 @@ import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import { readU32 } from '@spanmesh/dmsg/words';
 
-const RULES = CIRCUIT;
 const CLUSTER = '00000000-0000-4000-8000-000000000000';
 /** peer_type of HAMMER2. */
 const HAMMER2 = 3;
@@ -23,10 +22,17 @@ export interface RehearsalPeerHandler {
   onLost(error: Error): void;
 }
 
+export interface RehearsalPeerOptions {
+  /** The gateway's port on the loopback. */
+  readonly port: number;
+  readonly dialect: Dialect;
+  /** A number that no other peer has: the media id is made of it. */
+  readonly media: number;
+}
+
 /**
- * A peer in a rehearsal, circuit dialect: has one LNK_CONN, offers nodes and answers what is opened. It reads and
- * writes with a few lines of its own, not with an endpoint: a gateway's endpoints would then have code for two kinds of
- * owners.
+ * A peer in a rehearsal: has one LNK_CONN, offers nodes and answers what is opened. It reads and writes with a few
+ * lines of its own, not with an endpoint: a gateway's endpoints would then have code for two kinds of owners.
  */
 export class RehearsalPeer {
   /** Whether the gateway has answered the LNK_CONN. */
@@ -35,25 +41,27 @@ export class RehearsalPeer {
   relaysOpened = 0;
   relaysClosed = 0;
 
+  readonly #rules: DialectRules;
   readonly #handler: RehearsalPeerHandler;
   readonly #salts = new SaltSequence();
   readonly #socket: Socket;
   /** The first bytes of a message that has not come whole. */
   #begun: Uint8Array = Buffer.alloc(0);
 
-  /** Connects to `port` on the loopback. `media`: a number that no other peer has, as each has its own media id. */
-  constructor({ port, media }: { readonly port: number; readonly media: number }, handler: RehearsalPeerHandler) {
+  constructor({ port, dialect, media }: RehearsalPeerOptions, handler: RehearsalPeerHandler) {
+    this.#rules = rulesOf(dialect);
     this.#handler = handler;
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.#socket.on('data', (bytes) => this.#read(bytes));
     this.#socket.on('error', (error) => handler.onLost(error));
     this.#socket.on('end', () => handler.onLost(new Error('the gateway has closed the connection')));
-    const payload = new Uint8Array(lnkConnBytes(RULES.dialect));
+    const payload = new Uint8Array(lnkConnBytes(dialect));
     encodeLnkConn(
       {
-        dialect: RULES.dialect,
+        dialect,
         mediaId: uuidOf(media),
         clusterId: CLUSTER,
+        pfsFsid: uuidOf(media),
         peerMaskLo: 0xffff_ffff,
         peerMaskHi: 0xffff_ffff,
         peerType: HAMMER2,
@@ -65,7 +73,7 @@ export class RehearsalPeer {
       payload,
       0,
     );
-    this.#write(RULES.lnkConn | CREATE, { lo: LNK_CONN_MSGID, hi: 0 }, payload);
+    this.#write(this.#rules.lnkConn | CREATE, { lo: LNK_CONN_MSGID, hi: 0 }, payload);
   }
 
   /** Offers a node. */
@@ -73,7 +81,7 @@ export class RehearsalPeer {
     const payload = new Uint8Array(LNK_SPAN_BYTES);
     encodeLnkSpan(
       {
-        dialect: RULES.dialect,
+        dialect: this.#rules.dialect,
         clusterId: CLUSTER,
         nodeId: uuidOf(node),
         pfsType: 0,
@@ -123,17 +131,21 @@ export class RehearsalPeer {
       if (msgid.lo === LNK_CONN_MSGID && (cmd & CREATE) !== 0) this.isAnswered = true;
     } else if ((cmd & DELETE) !== 0) {
       this.relaysClosed++;
-      this.#write(LNK_ERROR | DELETE | REPLY | REVTRANS, msgid);
+      this.#answer(DELETE, msgid);
     } else if ((cmd & CREATE) !== 0) {
       // It opens relays, and its own LNK_CONN.
       if ((cmd & BASE_MASK) === LNK_SPAN) this.relaysOpened++;
-      this.#write(LNK_ERROR | CREATE | REPLY | REVTRANS, msgid);
+      this.#answer(CREATE, msgid);
     }
+  }
+
+  #answer(flag: number, msgid: Id64): void {
+    this.#write(LNK_ERROR | flag | REPLY | (this.#rules.stacked ? REVTRANS : 0), msgid);
   }
 
   #write(cmd: number, msgid: Id64, payload?: Uint8Array): void {
     const salt = this.#salts.next();
-    this.#socket.write(encodeMessage({ rules: RULES, cmd: cmd >>> 0, msgid, salt, ...(payload && { payload }) }));
+    this.#socket.write(encodeMessage({ rules: this.#rules, cmd: cmd >>> 0, msgid, salt, ...(payload && { payload }) }));
   }
 }
 
