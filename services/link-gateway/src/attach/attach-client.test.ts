@@ -25,7 +25,14 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
 import type { Link } from '../peers/peer.ts';
 import { DELTA_BYTES, MAX_DELTAS_UNDER_WAY } from '../shares/limits.ts';
-import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, MAX_PENDING_BYTES, STATUS_MS } from './attach-client.ts';
+import {
+  AttachClient,
+  FIRST_BACKOFF_MS,
+  MAX_BACKOFF_MS,
+  MAX_PENDING_BYTES,
+  OBEYED_MS,
+  STATUS_MS,
+} from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
 import { Reports } from './reports.ts';
 import { TopologyLocator } from './topology-locator.ts';
@@ -207,8 +214,8 @@ const opened = (id: number) =>
 const commands = (epoch: number, n: number) => Commands.fromPartial({ epoch, n, probe: [n] });
 
 /** Attached, with an empty snapshot. */
-async function attached({ tellsTaken = false } = {}) {
-  const all = await setup();
+async function attached({ tellsTaken = false, clock = systemClock }: { tellsTaken?: boolean; clock?: Clock } = {}) {
+  const all = await setup({ clock });
   all.client.start();
   const { stream, requests } = await all.leader.stream(1);
   stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken } });
@@ -514,6 +521,28 @@ describe('deltas under way', () => {
     fill(MAX_PENDING_BYTES + 10_000);
     await leader.stream(2);
     expect(reports.bytes).toBe(0);
+  });
+
+  it('are of changes: which commands were obeyed is told with one, also when commands make room for more', async () => {
+    const clock = new FakeClock();
+    const { leader, stream, reports, requests, host } = await attached({ tellsTaken: true, clock });
+    for (let id = 1; id <= MAX_DELTAS_UNDER_WAY; id++) {
+      reports.linkOpened(opened(id));
+      await leader.until(() => requests.length === id);
+    }
+    stream.write({ commands: { ...commands(3, 1), taken: MAX_DELTAS_UNDER_WAY } });
+    await leader.until(() => host.commands.length === 1);
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(requests).toHaveLength(MAX_DELTAS_UNDER_WAY);
+    reports.linkOpened(opened(1000));
+    await leader.until(() => requests.length > MAX_DELTAS_UNDER_WAY);
+    expect(requests.at(-1)?.delta).toMatchObject({ obeyed: 1, linksOpened: [{ id: 1000 }] });
+    // Without a change it is told after a time.
+    stream.write({ commands: { ...commands(3, 2), taken: MAX_DELTAS_UNDER_WAY + 1 } });
+    await leader.until(() => host.commands.length === 2);
+    clock.advance(OBEYED_MS);
+    await leader.until(() => requests.length > MAX_DELTAS_UNDER_WAY + 1);
+    expect(requests.at(-1)?.delta).toMatchObject({ obeyed: 2, linksOpened: [] });
   });
 
   it('are as many as the stream takes when the leader does not tell what it has taken in', async () => {

@@ -277,7 +277,8 @@ export class AttachClient implements Attach {
     if (state.kind === 'attached') {
       if (commands !== undefined) call.intake.take(this.#obeying(call, commands));
       const deltas = taken?.deltas ?? commands?.taken;
-      if (deltas !== undefined && this.#window.taken(deltas)) this.#write();
+      // What was obeyed is told with changes, or when its timer is over: it is no reason to write.
+      if (deltas !== undefined && this.#window.taken(deltas) && this.#hasChanges) this.#write();
     } else if (welcome !== undefined) this.#welcomed(call, welcome);
     else if (refused !== undefined) this.#refusedBy(call, refused);
   }
@@ -383,6 +384,11 @@ export class AttachClient implements Attach {
       this.#obeyedTimer = null;
       this.#turn.request();
     });
+  }
+
+  /** Changes wait, cut into deltas already or not. */
+  get #hasChanges(): boolean {
+    return this.#outboxAt < this.#outbox.length || this.#deps.reports.bytes > 0;
   }
 
   #drained(call: Call): void {
