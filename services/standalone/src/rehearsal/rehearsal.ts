@@ -26,6 +26,8 @@ const PRIVATE = {
   SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
   SPANMESH_CONSOLE_LISTEN: '',
   SPANMESH_DATA_DIR: '',
+  // A stranger who has found the port does not keep the process from its start.
+  SPANMESH_STOP_TIMEOUT: '100ms',
 };
 
 /** What a rehearsal needs of a standalone. */
