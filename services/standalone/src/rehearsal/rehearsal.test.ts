@@ -8,7 +8,7 @@ import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
 import { settings } from '../settings.ts';
 import { Standalone } from '../standalone.ts';
-import { type Rehearsed, rehearse } from './rehearsal.ts';
+import { privateStandalone, type Rehearsed, rehearse } from './rehearsal.ts';
 
 interface Line {
   readonly level: string;
@@ -79,6 +79,17 @@ describe('a rehearsal', () => {
     expect(lines).toMatchObject([{ level: 'debug', msg: 'rehearsed', relays: 2560 }]);
     // A test before this one may have left some that close meanwhile, but not as many as a rehearsal opens.
     await expect.poll(open).toBeLessThanOrEqual(before);
+  });
+
+  it('is in a standalone of which only this host can find a port, and which keeps nothing and waits for nobody', async () => {
+    const standalone = privateStandalone();
+    const { options } = standalone;
+    const { dmsgListen, grpcListen, serviceListen, httpListen, trunkListen } = options;
+    for (const { host, port } of [...dmsgListen, grpcListen, serviceListen, httpListen, trunkListen]) {
+      expect([host, port]).toEqual(['127.0.0.1', 0]);
+    }
+    expect(options).toMatchObject({ consoleListen: null, dataDir: '', keysDir: '', stopTimeout: 100 });
+    await standalone.stop();
   });
 
   it('that a gateway does not answer is over after a second, and the process is told to go on', async () => {

@@ -40,7 +40,7 @@ export type Rehearsed = Pick<Standalone, 'start' | 'stop' | 'dmsgPorts'>;
  */
 export async function rehearse(
   { logger, clock }: { readonly logger: Pick<Logger, 'debug' | 'warn'>; readonly clock: Clock },
-  make: () => Rehearsed = makePrivate,
+  make: () => Rehearsed = privateStandalone,
 ): Promise<void> {
   const began = clock.now();
   try {
@@ -53,8 +53,8 @@ export async function rehearse(
   }
 }
 
-function makePrivate(): Standalone {
-  // Nobody is to read about spans of no peer.
+/** The standalone that rehearses, not started. It logs nothing: nobody is to read about spans of no peer. */
+export function privateStandalone(): Standalone {
   const logger = createLogger({ level: 'fatal', service: 'rehearsal', destination: { write: () => {} } });
   return new Standalone(readSettings(settings, { env: PRIVATE, flags: {} }), logger, {
     env: {},
