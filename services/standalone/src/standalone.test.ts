@@ -1,16 +1,9 @@
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { expect, it } from 'vitest';
+import { ANY_PORTS } from './any-ports.fixture.ts';
 import { settings } from './settings.ts';
 import { Standalone } from './standalone.ts';
-
-const ANY_PORTS = {
-  SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
-  SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
-  SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
-  SPANMESH_CONSOLE_LISTEN: '',
-  SPANMESH_DATA_DIR: '',
-};
 
 /** A line of the log about a replica. */
 interface ReplicaLine {

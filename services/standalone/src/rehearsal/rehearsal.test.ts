@@ -6,6 +6,7 @@ import { advance } from '@spanmesh/runtime/fake-time.fixture';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
+import { ANY_PORTS } from '../any-ports.fixture.ts';
 import { settings } from '../settings.ts';
 import { Standalone } from '../standalone.ts';
 import { privateStandalone, type Rehearsed, rehearse } from './rehearsal.ts';
@@ -22,14 +23,6 @@ function recorder() {
   const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
   return { lines, logger: createLogger({ level: 'debug', service: 'test', destination }) };
 }
-
-const ANY_PORTS = {
-  SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
-  SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
-  SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
-  SPANMESH_CONSOLE_LISTEN: '',
-  SPANMESH_DATA_DIR: '',
-};
 
 const servers: Server[] = [];
 afterEach(() => {
