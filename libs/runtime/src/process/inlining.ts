@@ -16,8 +16,8 @@ export function widenInlining(set: (flags: string) => void = setFlagsFromString)
 }
 
 /**
- * Runs `work` while V8's middle compiler (Maglev) inlines nothing: code of many functions is then compiled sooner and
- * with a third of the memory, of which the allocator keeps most. What is used much is compiled anew later.
+ * Runs `work` while V8's middle compiler (Maglev) inlines nothing: many functions are then compiled with less memory,
+ * of which the allocator keeps most. What is used much is compiled anew later.
  */
 export async function withoutEarlyInlining<T>(
   work: () => Promise<T>,

@@ -105,6 +105,7 @@ describe('a rehearsal', () => {
     expect(silent.calls).toEqual(['start', 'stop']);
   });
 
+  // Causes: line the rehearsal before the start failed: the first second is slower
   it('whose gateway closes a connection says so', async () => {
     const { lines, logger } = recorder();
     const closing = await inPlaceOf((socket) => socket.end());

@@ -125,7 +125,7 @@ class Cast {
 
   /** Resolves when each peer has got so far; rejects if a connection is lost or the time is over. */
   until(isReachedBy: (peer: RehearsalPeer) => boolean): Promise<void> {
-    if (this.#failure !== null) throw this.#failure;
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#isReached = () => this.#peers.every(isReachedBy);
       this.#resolve = resolve;
