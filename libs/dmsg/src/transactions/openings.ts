@@ -18,7 +18,7 @@ import {
   TX_DELETED,
 } from './transaction.ts';
 import type { TransactionTable } from './transaction-table.ts';
-import { NOWHERE, type TransactionWriter } from './transaction-writer.ts';
+import type { TransactionWriter } from './transaction-writer.ts';
 
 /**
  * How many transactions a transaction may be stacked on (circuit dialect). Real use needs 3. An audit of the original
@@ -102,11 +102,7 @@ export class Openings {
       circuit,
       DISCARD,
       stacked,
-      // circuit: our answers name the same circuit; linkid: an answer swaps source and target.
-      stacked ? frame.circuitLo : frame.targetLo,
-      stacked ? frame.circuitHi : frame.targetHi,
-      stacked ? 0 : frame.circuitLo,
-      stacked ? 0 : frame.circuitHi,
+      stacked ? null : answering(frame),
     );
     tx.state = (frame.cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED;
     if (this.#ends.size !== 0) this.#unlist(frame);
@@ -155,20 +151,8 @@ export class Openings {
       throw new DmsgError(ErrorCode.CANTCIRC, 'stacked too deep', { limit: this.#maxDepth });
     }
     const { nextLo, nextHi } = this.#table;
-    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
-    return new Transaction(
-      this.#endpoint,
-      nextLo,
-      nextHi,
-      false,
-      circuit,
-      handler,
-      this.#stacked,
-      circuit === null ? sourceLo : circuit.msgidLo,
-      circuit === null ? sourceHi : circuit.msgidHi,
-      circuit === null ? targetLo : 0,
-      circuit === null ? targetHi : 0,
-    );
+    const own = circuit === null ? address : null;
+    return new Transaction(this.#endpoint, nextLo, nextHi, false, circuit, handler, this.#stacked, own);
   }
 
   /** The first message of one that `make` has made, `cmd`, is sent: puts it into the table. */
@@ -182,6 +166,12 @@ export class Openings {
     const before = this.#table.findPeers(msgidLo, msgidHi);
     if (before !== undefined) this.#table.unlist(before);
   }
+}
+
+/** linkid: an answer swaps source and target; null: both are 0. */
+function answering({ circuitLo, circuitHi, targetLo, targetHi }: Frame): LinkAddress | null {
+  if ((circuitLo | circuitHi | targetLo | targetHi) === 0) return null;
+  return { sourceLo: targetLo | 0, sourceHi: targetHi | 0, targetLo: circuitLo | 0, targetHi: circuitHi | 0 };
 }
 
 function tooMany(limit: number): DmsgError {

@@ -8,7 +8,7 @@ import { TransactionTable } from './transaction-table.ts';
 const { endpoint } = new RecordingSide({ rules: CIRCUIT });
 
 function ours(table: TransactionTable, circuit: Transaction | null = null): Transaction {
-  const tx = new Transaction(endpoint, table.nextLo, table.nextHi, false, circuit, DISCARD, true, 0, 0, 0, 0);
+  const tx = new Transaction(endpoint, table.nextLo, table.nextHi, false, circuit, DISCARD, true, null);
   table.add(tx);
   return tx;
 }
@@ -69,7 +69,7 @@ describe('TransactionTable', () => {
   it('keeps ours and the peer’s apart', () => {
     const table = new TransactionTable();
     const tx = ours(table);
-    const theirs = new Transaction(endpoint, tx.msgidLo, tx.msgidHi, true, null, DISCARD, true, 0, 0, 0, 0);
+    const theirs = new Transaction(endpoint, tx.msgidLo, tx.msgidHi, true, null, DISCARD, true, null);
     table.add(theirs);
     expect(table.findOwn(tx.msgidLo, tx.msgidHi)).toBe(tx);
     expect(table.findPeers(tx.msgidLo, tx.msgidHi)).toBe(theirs);

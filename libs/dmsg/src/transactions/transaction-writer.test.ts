@@ -19,19 +19,7 @@ function setUp(rules: DialectRules) {
     return found;
   };
   const make = (isPeers: boolean, circuit: Transaction | null = null) =>
-    new Transaction(
-      {} as TransactionEndpoint,
-      7,
-      0,
-      isPeers,
-      circuit,
-      DISCARD,
-      rules.stacked,
-      circuit?.msgidLo ?? 0,
-      0,
-      0,
-      0,
-    );
+    new Transaction({} as TransactionEndpoint, 7, 0, isPeers, circuit, DISCARD, rules.stacked, null);
   return { writer, told, flags, make };
 }
 

@@ -126,7 +126,7 @@ export class TransactionWriter {
   }
 }
 
-export const NOWHERE: LinkAddress = { sourceLo: 0, sourceHi: 0, targetLo: 0, targetHi: 0 };
+const NOWHERE: LinkAddress = { sourceLo: 0, sourceHi: 0, targetLo: 0, targetHi: 0 };
 
 /** Our first message in a transaction has CREATE. */
 function firstBit(tx: Transaction): number {

@@ -6,6 +6,7 @@ import {
   DISCARD,
   GONE,
   isBoundTo,
+  type LinkAddress,
   RX_CREATED,
   RX_DELETED,
   Transaction,
@@ -15,8 +16,13 @@ import {
 
 const { endpoint } = new RecordingSide({ rules: CIRCUIT });
 
-function transaction({ openedByPeer = false, circuit = null as Transaction | null, stacked = true } = {}): Transaction {
-  return new Transaction(endpoint, 1, 2, openedByPeer, circuit, DISCARD, stacked, 3, 4, 5, 6);
+function transaction({
+  openedByPeer = false,
+  circuit = null as Transaction | null,
+  stacked = true,
+  address = null as LinkAddress | null,
+} = {}): Transaction {
+  return new Transaction(endpoint, 0x8000_0001, 0xffff_fff2, openedByPeer, circuit, DISCARD, stacked, address);
 }
 
 describe('a transaction', () => {
@@ -43,6 +49,19 @@ describe('a transaction', () => {
     expect(transaction({ circuit: ours }).sendFlags).toBe(0);
     expect(transaction({ circuit: theirs }).sendFlags).toBe(REVCIRC);
     expect(transaction({ circuit: theirs, openedByPeer: true }).sendFlags).toBe((REPLY | REVTRANS | REVCIRC) >>> 0);
+  });
+
+  it('has a msgid of 64 unsigned bits', () => {
+    const { msgidLo, msgidHi } = transaction();
+    expect([msgidLo, msgidHi]).toEqual([0x8000_0001, 0xffff_fff2]);
+  });
+
+  it('sends the msgid of its circuit, or its source and target, whatever their signs, or nothing', () => {
+    const ids = ({ fromLo, fromHi, toLo, toHi }: Transaction) => [fromLo, fromHi, toLo, toHi];
+    const address = { sourceLo: -1, sourceHi: 0x8000_0000, targetLo: -2, targetHi: 4 };
+    expect(ids(transaction({ circuit: transaction() }))).toEqual([0x8000_0001, 0xffff_fff2, 0, 0]);
+    expect(ids(transaction({ stacked: false, address }))).toEqual([0xffff_ffff, 0x8000_0000, 0xffff_fffe, 4]);
+    expect(ids(transaction({ stacked: false }))).toEqual([0, 0, 0, 0]);
   });
 
   it('knows its depth', () => {

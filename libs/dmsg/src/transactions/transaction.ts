@@ -90,7 +90,10 @@ export interface EndpointHandler {
   onOneWay(frame: Frame, circuit: Transaction | null): void;
 }
 
-/** Source and target of a routed message of the linkid dialect: the two link ids at offsets 16 and 24 of the header. */
+/**
+ * Source and target of a routed message of the linkid dialect: the two link ids at offsets 16 and 24 of the header. Of
+ * each half only the 32 bits count: with a sign it takes less memory (Transaction).
+ */
 export interface LinkAddress {
   readonly sourceLo: number;
   readonly sourceHi: number;
@@ -164,28 +167,16 @@ export interface TransactionEndpoint {
  */
 export class Transaction<Data = unknown> {
   readonly endpoint: TransactionEndpoint;
-  readonly msgidLo: number;
-  readonly msgidHi: number;
-  /**
-   * True: the peer opened it and chose the msgid. False: we did. A transaction of ours and one of the peer may have
-   * equal msgids.
-   */
-  readonly openedByPeer: boolean;
+  // With a sign: each instance of a field that has ever held 2^31 or more has an object of its own for the number, and
+  // msgids of a kernel are addresses beyond that.
+  readonly #msgidLo: number;
+  readonly #msgidHi: number;
   /** The transaction that this one is stacked on; null: on the link itself, as always in the linkid dialect. */
   readonly circuit: Transaction | null;
-  /** How many transactions are below this one: 0 on the link itself. */
-  readonly depth: number;
   /** REPLY, REVTRANS and REVCIRC as they are in every message that we send in this transaction. */
   readonly sendFlags: number;
-  /**
-   * The 64 bits at offset 16 of every message that we send in this transaction. circuit: the circuit's msgid; linkid:
-   * source.
-   */
-  readonly fromLo: number;
-  readonly fromHi: number;
-  /** The 64 bits at offset 24 of every message that we send in this transaction. circuit: 0; linkid: target. */
-  readonly toLo: number;
-  readonly toHi: number;
+  /** linkid: source and target of every message that we send in this transaction; null: both are 0. */
+  readonly #address: LinkAddress | null;
   /** Set by the endpoint only. */
   state = 0;
   handler: TransactionHandler<Data>;
@@ -205,25 +196,64 @@ export class Transaction<Data = unknown> {
     circuit: Transaction | null,
     handler: TransactionHandler<Data>,
     stacked: boolean,
-    fromLo: number,
-    fromHi: number,
-    toLo: number,
-    toHi: number,
+    address: LinkAddress | null,
   ) {
     this.endpoint = endpoint;
-    this.msgidLo = msgidLo;
-    this.msgidHi = msgidHi;
-    this.openedByPeer = openedByPeer;
+    this.#msgidLo = msgidLo | 0;
+    this.#msgidHi = msgidHi | 0;
     this.circuit = circuit;
-    this.depth = circuit === null ? 0 : circuit.depth + 1;
     this.handler = handler;
     // protocol.md, "stacking": REVTRANS when the receiver opened the transaction, REVCIRC when it opened the circuit.
     this.sendFlags =
       (openedByPeer ? (stacked ? REPLY | REVTRANS : REPLY) : 0) | (circuit?.openedByPeer === true ? REVCIRC : 0);
-    this.fromLo = fromLo;
-    this.fromHi = fromHi;
-    this.toLo = toLo;
-    this.toHi = toHi;
+    this.#address = address;
+  }
+
+  /** The low and the high half of its msgid, unsigned. */
+  get msgidLo(): number {
+    return this.#msgidLo >>> 0;
+  }
+
+  get msgidHi(): number {
+    return this.#msgidHi >>> 0;
+  }
+
+  /**
+   * True: the peer opened it and chose the msgid. False: we did. A transaction of ours and one of the peer may have
+   * equal msgids.
+   */
+  get openedByPeer(): boolean {
+    return (this.sendFlags & REPLY) !== 0;
+  }
+
+  /** How many transactions are below this one: 0 on the link itself. */
+  get depth(): number {
+    let depth = 0;
+    for (let at = this.circuit; at !== null; at = at.circuit) depth++;
+    return depth;
+  }
+
+  /**
+   * The 64 bits at offset 16 of every message that we send in this transaction. circuit: the circuit's msgid; linkid:
+   * source.
+   */
+  get fromLo(): number {
+    if (this.circuit !== null) return this.circuit.msgidLo;
+    return this.#address === null ? 0 : this.#address.sourceLo >>> 0;
+  }
+
+  get fromHi(): number {
+    if (this.circuit !== null) return this.circuit.msgidHi;
+    return this.#address === null ? 0 : this.#address.sourceHi >>> 0;
+  }
+
+  /** The 64 bits at offset 24 of every message that we send in this transaction. circuit: 0; linkid: target. */
+  get toLo(): number {
+    return this.#address === null ? 0 : this.#address.targetLo >>> 0;
+  }
+
+  get toHi(): number {
+    return this.#address === null ? 0 : this.#address.targetHi >>> 0;
   }
 
   /** Sets the handler, and the data that it gets with each call. */

@@ -277,6 +277,10 @@ export interface RelayUse {
   relayClosing(): EndingJob | null;
 }
 
+/** Bits of a relay. */
+const WANTED = 1;
+const CLOSED = 2;
+
 /** A relay: a LNK_SPAN that we open to pass a link on to one LNK_CONN. While it is open, `data` of its transaction. */
 export class Relay {
   readonly source: RelaySource;
@@ -286,11 +290,10 @@ export class Relay {
    * 0: no command of this Attach stream has asked for it.
    */
   n: number;
-  /** True: topology wants the relay. False: it is open on demand, as a return path (protocol.md, "Routing, linkid"). */
-  wanted: boolean;
+  /** WANTED and CLOSED: one field, as there are hundreds of thousands of relays. */
+  #bits: number;
   /** The relay's LNK_SPAN transaction; null while the relay waits for the connection's send queue to drain. */
   tx: Transaction<Relay | null> | null = null;
-  closed = false;
   /** linkid: the routes over the relay; null: no route has ever used it. */
   use: RelayUse | null = null;
   /** circuit, a link of another gateway: the route transaction on the trunk, while it is open. */
@@ -303,7 +306,25 @@ export class Relay {
     this.source = source;
     this.lnkConn = lnkConn;
     this.n = n;
-    this.wanted = wanted;
+    this.#bits = wanted ? WANTED : 0;
+  }
+
+  /** True: topology wants the relay. False: it is open on demand, as a return path (protocol.md, "Routing, linkid"). */
+  get wanted(): boolean {
+    return (this.#bits & WANTED) !== 0;
+  }
+
+  set wanted(isWanted: boolean) {
+    this.#bits = isWanted ? this.#bits | WANTED : this.#bits & ~WANTED;
+  }
+
+  get closed(): boolean {
+    return (this.#bits & CLOSED) !== 0;
+  }
+
+  /** Marks the relay as closed. */
+  close(): void {
+    this.#bits |= CLOSED;
   }
 
   /** The relay's link or LNK_CONN is gone: the relay is about to be closed. */

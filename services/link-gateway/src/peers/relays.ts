@@ -304,7 +304,7 @@ export class Relays implements TransactionHandler<Relay | null> {
   #forget(relay: Relay, why: RelayClosing): EndingJob | null {
     const { source, tx } = relay;
     const rest = this.#routing.closing(relay);
-    relay.closed = true;
+    relay.close();
     this.#metrics.relays--;
     this.#metrics.relaysClosed[why]++;
     this.#shares.chargeRelay(relay, -1);

@@ -9,9 +9,9 @@ export function addressOf(back: Relay, link: Link): LinkAddress {
   const source = back.tx!;
   const target = link.tx;
   return {
-    sourceLo: source.msgidLo,
-    sourceHi: source.msgidHi,
-    targetLo: target.msgidLo,
-    targetHi: target.msgidHi,
+    sourceLo: source.msgidLo | 0,
+    sourceHi: source.msgidHi | 0,
+    targetLo: target.msgidLo | 0,
+    targetHi: target.msgidHi | 0,
   };
 }
