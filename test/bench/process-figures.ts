@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundle } from '../../deploy/package/bundle.ts';
 import { freePorts, ServiceProcess } from '../peer/installation.ts';
+import { START_OPTIONS } from '../peer/start-options.ts';
 import { COLLECTABLE, collectGarbage } from './collect-garbage.ts';
 import type { Figure } from './figure.ts';
 import { freePort } from './free-port.ts';
@@ -55,7 +56,7 @@ async function startOf(program: string): Promise<{ readyMs: number; idleMb: numb
     SPANMESH_LOG_LEVEL: 'error',
   };
   const began = performance.now();
-  const child = spawn(process.execPath, [program, 'run', 'standalone'], {
+  const child = spawn(process.execPath, [...START_OPTIONS, program, 'run', 'standalone'], {
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
   });

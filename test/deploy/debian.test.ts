@@ -59,7 +59,7 @@ describe.runIf(has('dpkg-deb'))('the Debian package', () => {
   it.runIf(has('systemd-analyze'))('has a unit that systemd accepts, and that has few rights', () => {
     // The command is in the folder to which the package was unpacked.
     const path = join(home, 'spanmesh@.service');
-    writeFileSync(path, unit.replace('/usr/lib/spanmesh', join(home, 'root/usr/lib/spanmesh')));
+    writeFileSync(path, unit.replaceAll('/usr/lib/spanmesh', join(home, 'root/usr/lib/spanmesh')));
     const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
     // Complaints about manual pages and users of this machine do not count, only those about the unit.
     const verified = analyze('verify', '--man=no', path.replace('@', '@standalone'));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '@spanmesh/runtime/free-port.fixture';
 import { emptied } from './scrape.ts';
+import { START_OPTIONS } from './start-options.ts';
 import type { Dialect } from './wire.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
@@ -43,7 +44,8 @@ export class ServiceProcess {
     this.#surroundings = surroundings;
     const { stdout = 'pipe', openFiles, tree } = surroundings;
     const launcher = tree === undefined ? LAUNCHER : join(tree, 'services/ctl/bin/spanmesh.js');
-    const [command, ...args] = [...limited(openFiles), process.execPath, launcher, 'run', service] as const;
+    const program = [process.execPath, ...START_OPTIONS, launcher, 'run', service] as const;
+    const [command, ...args] = [...limited(openFiles), ...program] as const;
     this.child = spawn(command, args, {
       env: {
         ...process.env,

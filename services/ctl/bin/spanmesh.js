@@ -61,7 +61,8 @@ function handOver(binary) {
     return;
   }
   endWithNpm();
-  const child = spawn(binary, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+  // With the options of Node that this one was started with.
+  const child = spawn(binary, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     // The channel says nothing. It ends with this process, however that ends.
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [HANDED_OVER]: '1' },

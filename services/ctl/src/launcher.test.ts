@@ -24,8 +24,13 @@ function nodes(): [string, string][] {
   return [...found];
 }
 
-async function run(node: string, args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(node, [LAUNCHER, ...args], {
+async function run(
+  node: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  options: readonly string[] = [],
+) {
+  const child = spawn(node, [...options, LAUNCHER, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -68,6 +73,12 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     expect(version).toMatchObject({ code: 0, err: '' });
     expect(version.out).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(usage).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('runs with the options of Node that it was started with', async () => {
+    const NODE_OPTIONS = '--import=data:text/javascript,console.error(process.execArgv.join())';
+    const { code, err } = await run(node, ['--version'], { NODE_OPTIONS }, ['--v8-pool-size=3']);
+    expect([code, new Set(err.trim().split('\n'))]).toEqual([0, new Set(['--v8-pool-size=3'])]);
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)('passes %s on, which ends a simulation in order', async (signal) => {
