@@ -62,7 +62,7 @@ async function call(seconds: number): Promise<ClientsDone> {
         try {
           while (!(await route.message()).delete);
         } catch {
-          // On a busy machine gRPC gives up a connection that does not answer in time.
+          // The stream has ended, as the node has gone or its gateway, or gRPC has given up its connection.
           failed++;
           return;
         }

@@ -152,7 +152,7 @@ export class GatewayParts {
     const shares = new GatewayShares(options, { limited, endings });
     this.shares = shares;
     const shared = { options, clock, logger, throttle, metrics, tables, reports, shares, endings };
-    const flow = new Flow();
+    const flow = new Flow({ clock, longTurn: () => this.trunks?.longTurn() });
     const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
     this.trunks = deps.makeTrunks?.(id, this.#trunkHost(flow)) ?? null;

@@ -1,3 +1,4 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { type Destination, Flow, type Reader } from './flow.ts';
 import { TurnBuffer } from './turn-buffer.ts';
@@ -151,5 +152,42 @@ describe('what a read passes on', () => {
     expect(source.pausedFor).toEqual([pressure]);
     read(flow, source, '');
     expect(source.pausedFor).toEqual([pressure]);
+  });
+});
+
+describe('a turn of the event loop', () => {
+  function timed() {
+    const clock = new FakeClock();
+    let said = 0;
+    const flow: Flow = new Flow({
+      clock,
+      longTurn: () => {
+        expect(flow.read).toBe(0);
+        said++;
+      },
+    });
+    /** So many reads of many connections this much later; how often the turn was called long meanwhile. */
+    const after = (ms: number, reads: number): number => {
+      clock.advance(ms);
+      const before = said;
+      for (let n = 0; n < reads; n++) read(flow, new Source(), '');
+      return said - before;
+    };
+    return { after };
+  }
+
+  it('is called long each 100 ms that it reads', async () => {
+    const { after } = timed();
+    expect([after(0, 64), after(99, 64), after(1, 64), after(99, 64), after(1, 64)]).toEqual([0, 0, 1, 0, 1]);
+    expect([after(1000, 63), after(0, 1), after(0, 1000)]).toEqual([0, 1, 0]);
+  });
+
+  it('is not, however long others have been, or nothing was read', async () => {
+    const { after } = timed();
+    after(0, 64);
+    await endOfTurn();
+    expect([after(100, 64), after(100, 64)]).toEqual([0, 1]);
+    await endOfTurn();
+    expect([after(1000, 64), after(0, 640)]).toEqual([0, 0]);
   });
 });

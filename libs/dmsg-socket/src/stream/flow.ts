@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '@spanmesh/runtime/clock';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Pressure } from './pressure.ts';
 
@@ -6,8 +7,19 @@ import type { Pressure } from './pressure.ts';
  * connection that follow each other are one: a few busy connections are no crowd.
  */
 const CROWDED_READERS = 8;
-/** While turns are not crowded, only one turn in this many reads is counted. */
+/** While turns are not crowded, only one turn in this many reads is counted; and the clock is read once in as many. */
 const LOOK_EVERY = 64;
+/**
+ * A turn of the event loop that has read for longer is a long one, ms. The library of the event loop goes on reading as
+ * long as a thousand sockets have something: with many thousands of busy connections, for seconds.
+ */
+const LONG_TURN_MS = 100;
+
+export interface FlowDependencies {
+  readonly clock: Pick<Clock, 'now'>;
+  /** Called between two reads each time that this turn has become longer by LONG_TURN_MS. */
+  readonly longTurn: () => void;
+}
 
 /** A connection that is being read. */
 export interface Reader {
@@ -52,9 +64,19 @@ export class Flow {
   #lastReader: Reader | null = null;
   /** Reads since the end of the last counted turn. */
   #unlooked = 0;
+  readonly #deps: FlowDependencies;
+  /** Reads since the clock was read. */
+  #unclocked = 0;
+  /** When the clock was first read in this turn, or the turn was last called long, ms; -1: neither yet. */
+  #since = -1;
+
+  constructor({ clock = systemClock, longTurn = () => {} }: Partial<FlowDependencies> = {}) {
+    this.#deps = { clock, longTurn };
+  }
 
   /** The reader's bytes are about to be taken in. */
   begin(reader: Reader): void {
+    if (++this.#unclocked >= LOOK_EVERY) this.#lookAtClock();
     this.#lastRead = (this.#lastRead % Number.MAX_SAFE_INTEGER) + 1;
     this.read = this.#lastRead;
     if (this.crowdedTurn === 0 && ++this.#unlooked < LOOK_EVERY) return;
@@ -101,6 +123,18 @@ export class Flow {
     this.#pressures.length = 0;
   }
 
+  #lookAtClock(): void {
+    this.#unclocked = 0;
+    const now = this.#deps.clock.now();
+    if (this.#since === -1) {
+      this.#since = now;
+      this.#turn.request();
+    } else if (now - this.#since >= LONG_TURN_MS) {
+      this.#since = now;
+      this.#deps.longTurn();
+    }
+  }
+
   #endCopied(reader: Reader): void {
     for (const destination of this.#copied) {
       if (!destination.isHigh) {
@@ -120,5 +154,6 @@ export class Flow {
     this.#readersOfTurn = 0;
     this.#lastReader = null;
     this.#unlooked = 0;
+    this.#since = -1;
   }
 }

@@ -40,6 +40,8 @@ export class TestGateway {
   random = 0.5;
   /** The gateway that its OpenTrunk calls go to; null: they fail. */
   other: TestGateway | null = null;
+  /** What its trunks got from the gateway. */
+  trunkHost: TrunkHost | null = null;
 
   private constructor(env: Record<string, string>, treeSource: TreeSource, clock: FakeClock, endings: EndingsOptions) {
     this.clock = clock;
@@ -132,6 +134,7 @@ export class TestGateway {
   }
 
   #makeTrunks(self: () => string, host: TrunkHost): GatewayTrunks {
+    this.trunkHost = host;
     return new GatewayTrunks(
       { self, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
       {

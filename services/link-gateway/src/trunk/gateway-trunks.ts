@@ -263,6 +263,11 @@ export class GatewayTrunks implements Trunks {
     return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 
+  /** This turn of the event loop is long (Flow). */
+  longTurn(): void {
+    for (const trunk of this.#trunks.values()) trunk.longTurn();
+  }
+
   route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): RouteTransaction | null {
     const trunk = this.#stopping ? undefined : this.#trunks.get(link.gateway);
     const tx = trunk?.route(link.number, dialect, source, destination) ?? null;

@@ -25,6 +25,8 @@ export const OPEN_TIMEOUT_MS = 2_000;
 export const UNREACHABLE_AFTER_MS = 2_000;
 /** Milliseconds of silence until a trunk is probed, and again until it counts as dead. */
 export const KEEP_ALIVE_MS = 2_000;
+/** A gateway that is in a long turn of the event loop says this often, in milliseconds, that it lives. */
+export const ALIVE_MS = 500;
 /**
  * Pause before a lost trunk is opened again, milliseconds: doubled after each attempt; each pause is shortened by up to
  * half at random.

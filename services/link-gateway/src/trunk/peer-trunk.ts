@@ -123,6 +123,11 @@ export class PeerTrunk {
     return this.#state.kind === 'established' ? this.#state.end.traffic : null;
   }
 
+  /** This turn of the event loop is long (Flow). */
+  longTurn(): void {
+    if (this.#state.kind === 'established') this.#state.end.longTurn();
+  }
+
   /** Topology names the other gateway's address. If it has changed and the trunk is down, opening is tried at once. */
   listed(address: string): void {
     if (address === this.#address) return;

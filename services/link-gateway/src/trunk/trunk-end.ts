@@ -19,6 +19,7 @@ import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
 import {
+  ALIVE_MS,
   MAX_TRUNK_TRANSACTIONS,
   QUEUE_HIGH_BYTES,
   QUEUE_LIMIT_BYTES,
@@ -100,6 +101,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   #creditWaits = 0;
   /** When a socket was attached, milliseconds of the monotonic clock. */
   #attachedAt = 0;
+  /** When a long turn last made it say that this gateway lives, milliseconds of the monotonic clock. */
+  #saidAliveAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
@@ -222,6 +225,20 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     if (this.#isLost || this.#wire === null) return;
     this.#countSent();
     if (this.#wire.flush()) this.drained();
+  }
+
+  /**
+   * This turn of the event loop is long, and may go on for seconds before it comes to this trunk: writes what is
+   * queued, and says now and then that this gateway lives, or the other one might hear nothing for as long.
+   */
+  longTurn(): void {
+    if (this.#isLost || this.#wire === null) return;
+    const now = this.#deps.clock.now();
+    if (now - this.#saidAliveAt >= ALIVE_MS) {
+      this.#saidAliveAt = now;
+      this.#endpoint.oneWay(LNK_PING | REPLY);
+    }
+    this.flush();
   }
 
   beforeRead(): boolean {
