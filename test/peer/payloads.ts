@@ -65,6 +65,14 @@ export function spanFields(fields: Partial<SpanFields>): SpanFields {
   };
 }
 
+/**
+ * Whether this is the span that a gateway offers nodes on demand, for its own clients and leafs (protocol.md, "Routing,
+ * linkid"): a router in no cluster. Its label is the gateway's name.
+ */
+export function isGatewaySpan({ cluster, peerType }: SpanFields): boolean {
+  return cluster === NIL_UUID && peerType === PEER.ROUTER;
+}
+
 /** A uuid for tests that begins with this number. */
 export function testUuid(number: number): string {
   return `${number.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;

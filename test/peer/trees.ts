@@ -1,4 +1,5 @@
 import { type Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { pagesOf } from '@spanmesh/ctl/api/pages';
 import {
   ListConnectionsRequest,
   type ListConnectionsResponse,
@@ -18,11 +19,9 @@ import {
   type OracleLnkConn,
 } from '@spanmesh/spantree/testing/test-oracle';
 import type { LivePeer } from './live-peer.ts';
-import type { SpanFields } from './payloads.ts';
+import { isGatewaySpan, type SpanFields } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 
-/** Larger than the trees of any test. */
-const PAGE = 5000;
 /** The router's defaults (architecture.md, "Relay selection"). */
 const LINKID_WIDTH = 2;
 const CIRCUIT_WIDTH = 1;
@@ -67,13 +66,25 @@ export async function readTrees(grpcPort: number): Promise<Trees> {
 
 /** Reads the trees with an existing client. Rejects with the ServiceError. */
 export async function treesOf(client: TopologyClient): Promise<Trees> {
-  const page = { pageSize: PAGE };
-  const [{ connections }, { links }, { relays }] = await Promise.all([
-    ask<ListConnectionsRequest, ListConnectionsResponse>(client, client.listConnections, {
-      ...ListConnectionsRequest.create(page),
-    }),
-    ask<ListLinksRequest, ListLinksResponse>(client, client.listLinks, ListLinksRequest.create(page)),
-    ask<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, ListRelaysRequest.create(page)),
+  const [connections, links, relays] = await Promise.all([
+    all<ListConnectionsRequest, ListConnectionsResponse, Connection>(
+      client,
+      client.listConnections,
+      ListConnectionsRequest.create(),
+      (page) => page.connections,
+    ),
+    all<ListLinksRequest, ListLinksResponse, Link>(
+      client,
+      client.listLinks,
+      ListLinksRequest.create(),
+      (page) => page.links,
+    ),
+    all<ListRelaysRequest, ListRelaysResponse, Relay>(
+      client,
+      client.listRelays,
+      ListRelaysRequest.create(),
+      (page) => page.relays,
+    ),
   ]);
   return { connections, links, relays };
 }
@@ -83,7 +94,8 @@ export async function treesOf(client: TopologyClient): Promise<Trees> {
  * must always hold" 2 and 4); empty: they agree. The selection is computed by the naive oracle of libs/spantree.
  * `peers`: every connected peer, except those for whose names (see `naming`) `isOther` is true; nobody else may select
  * their spans, and they select nothing. `rnssAdd`: SPANMESH_RNSS of the installation. `refused`: a relay that a peer
- * has refused may be there or not, since a refusal is forgotten when something else is taken.
+ * has refused may be there or not, since a refusal is forgotten when something else is taken. Relays of gateways' own
+ * spans are not compared: no tree has them.
  */
 export function differences(
   peers: readonly LivePeer[],
@@ -127,10 +139,15 @@ export function differences(
   for (const [name, { id }] of byName) {
     if (!isOther(name)) found.push(`the trees have a connection ${id} with ${name}: nobody has it`);
   }
+  const shown = new Set(trees.connections.map(({ id }) => id));
+  for (const { id, connection } of trees.links) {
+    if (!shown.has(connection)) found.push(`the trees have ${id} of ${connection}, which they do not have`);
+  }
+  const selections = new Selections(oracle);
   const wanted = new Map<string, SpanFields>();
   for (const lnkConn of oracle.lnkConns) {
     const peer = owners.get(lnkConn)!;
-    for (const link of takenFor(lnkConn, oracle)) {
+    for (const link of selections.of(lnkConn)) {
       const { id, span } = named.get(link)!;
       wanted.set(`${lnkConn.connection.gateway}:${lnkConn.id} ${id}`, relayed(peer, span, rnssAdd));
     }
@@ -139,13 +156,14 @@ export function differences(
   const isRefused = (peer: LivePeer, name: string) => refused(peer).some((span) => nameOf(span) === name);
   const mayMiss = new Set<string>();
   for (const lnkConn of oracle.lnkConns) {
+    if (refused(owners.get(lnkConn)!).length === 0) continue;
     const prefix = `${lnkConn.connection.gateway}:${lnkConn.id} `;
     for (const [name, span] of wanted) {
       if (name.startsWith(prefix) && isRefused(owners.get(lnkConn)!, nameOf(span))) mayMiss.add(name);
     }
   }
   found.push(...compareRelays(wanted, mayMiss, trees.relays, others));
-  found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, owners, named, rnssAdd, isRefused)));
+  found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, selections, owners, named, rnssAdd, isRefused)));
   return found.slice(0, MAX_SAID);
 }
 
@@ -239,6 +257,7 @@ function compareRelays(
 function compareHeld(
   peer: LivePeer,
   oracle: Oracle,
+  selections: Selections,
   owners: ReadonlyMap<OracleLnkConn, LivePeer>,
   named: ReadonlyMap<OracleLink, { id: string; span: SpanFields }>,
   rnssAdd: number,
@@ -249,7 +268,7 @@ function compareHeld(
   const missing = new Map<string, string[]>();
   for (const lnkConn of oracle.lnkConns) {
     if (owners.get(lnkConn) !== peer) continue;
-    for (const link of takenFor(lnkConn, oracle)) {
+    for (const link of selections.of(lnkConn)) {
       const { id, span } = named.get(link)!;
       const name = nameOf(relayed(peer, span, rnssAdd));
       const relay = `${lnkConn.connection.gateway}:${lnkConn.id} ${id}`;
@@ -257,6 +276,7 @@ function compareHeld(
     }
   }
   for (const { span, msgid } of peer.relays()) {
+    if (isGatewaySpan(span)) continue;
     const name = nameOf(span);
     const one = missing.get(name) ?? [];
     if (one.length === 0) found.push(`${peer.raw.name}: holds ${msgid.toString(16)} of ${name}: not selected`);
@@ -269,11 +289,35 @@ function compareHeld(
   return found;
 }
 
-function takenFor(lnkConn: OracleLnkConn, oracle: Oracle): OracleLink[] {
-  const { dialect } = lnkConn.filter;
-  const nodes = new Map<string, OracleLink['span']>();
-  for (const { span } of oracle.links) if (span.dialect === dialect) nodes.set(nodeName(span), span);
-  return [...nodes.values()].flatMap((span) => oracle.select(lnkConn, span));
+/** The links that selection takes for each LNK_CONN. */
+class Selections {
+  readonly #oracle: Oracle;
+  readonly #offerers: ReadonlySet<OracleConnection>;
+  readonly #known = new Map<OracleLnkConn | string, readonly OracleLink[]>();
+
+  constructor(oracle: Oracle) {
+    this.#oracle = oracle;
+    this.#offerers = new Set(oracle.links.map(({ connection }) => connection));
+  }
+
+  of(lnkConn: OracleLnkConn): readonly OracleLink[] {
+    // Which connection it is matters only for the links of that connection itself: leafs with the same filter get the
+    // same, and there are hundreds of them.
+    const key = this.#offerers.has(lnkConn.connection) ? lnkConn : JSON.stringify(lnkConn.filter);
+    let taken = this.#known.get(key);
+    if (taken === undefined) {
+      taken = this.#taken(lnkConn);
+      this.#known.set(key, taken);
+    }
+    return taken;
+  }
+
+  #taken(lnkConn: OracleLnkConn): OracleLink[] {
+    const { dialect } = lnkConn.filter;
+    const nodes = new Map<string, OracleLink['span']>();
+    for (const { span } of this.#oracle.links) if (span.dialect === dialect) nodes.set(nodeName(span), span);
+    return [...nodes.values()].flatMap((span) => this.#oracle.select(lnkConn, span));
+  }
 }
 
 /**
@@ -299,6 +343,20 @@ type Unary<Request, Answer> = (
   options: { deadline: number },
   done: (error: ServiceError | null, answer: Answer) => void,
 ) => unknown;
+
+/** All objects of a list, page by page. */
+async function all<Request, Page extends { readonly nextPageToken: string }, Item>(
+  client: Client,
+  method: Unary<Request, Page>,
+  request: Request,
+  itemsOf: (page: Page) => readonly Item[],
+): Promise<Item[]> {
+  const items: Item[] = [];
+  for await (const page of pagesOf((which) => ask<Request, Page>(client, method, { ...request, ...which }))) {
+    items.push(...itemsOf(page));
+  }
+  return items;
+}
 
 function ask<Request, Answer>(client: Client, method: Unary<Request, Answer>, request: Request): Promise<Answer> {
   return new Promise((resolve, reject) => {
