@@ -1,5 +1,5 @@
 import type { Random } from '../fuzz/random.ts';
-import { ALL_TYPES, type ConnFields, PEER, type SpanFields, testUuid } from './payloads.ts';
+import { ALL_TYPES, type ConnFields, NIL_UUID, PEER, type SpanFields, testUuid } from './payloads.ts';
 import type { Dialect } from './wire.ts';
 
 const CLUSTERS = 4;
@@ -12,6 +12,25 @@ export function drawConn(dialect: Dialect, label: string, random: Random): Parti
     peerType: random.pick(peerTypes),
     cluster: testUuid(0x100 + random.below(CLUSTERS)),
     peerMask: random.oneIn(6) ? ALL_TYPES ^ (1n << BigInt(PEER.BLOCK)) : ALL_TYPES,
+  };
+}
+
+/**
+ * What the LNK_CONN of a leaf says (protocol.md, "Leafs"): that it wants the spans of one of the clusters above, and
+ * now and then all spans that it may be sent.
+ */
+export function drawLeafConn(dialect: Dialect, label: string, random: Random): Partial<ConnFields> {
+  const cluster = random.below(CLUSTERS);
+  const isGreedy = random.oneIn(8);
+  if (dialect === 'circuit') {
+    return { label, peerType: PEER.CLIENT, cluster: isGreedy ? NIL_UUID : testUuid(0x100 + cluster) };
+  }
+  return {
+    label,
+    peerType: PEER.HAMMER2,
+    // linkid leafs can limit the spans of clusters of this type only.
+    cluster: testUuid(0x100 + (cluster | 1)),
+    peerMask: isGreedy ? ALL_TYPES : 1n << BigInt(PEER.HAMMER2),
   };
 }
 

@@ -10,22 +10,35 @@ import {
 import { Dialect as ApiDialect, type ClusterKey } from '@spanmesh/proto/v1/types';
 import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
 import { ECHO_CLUSTER } from './echo-node.ts';
-import { testUuid } from './payloads.ts';
+import { type SpanFields, testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 import type { Dialect } from './wire.ts';
 
+type ClusterFields = Pick<SpanFields, 'cluster' | 'peerType' | 'clusterLabel'>;
+
+const ECHO: ClusterFields = { cluster: ECHO_CLUSTER, peerType: 3, clusterLabel: 'echo' };
+
+/** A span's cluster, as the API names it. */
+function clusterOf(dialect: Dialect, { cluster: id, peerType, clusterLabel }: ClusterFields): ClusterKey {
+  return dialect === 'linkid'
+    ? { dialect: ApiDialect.DIALECT_LINKID, id, peerType: 0, peerLabel: '' }
+    : { dialect: ApiDialect.DIALECT_CIRCUIT, id, peerType, peerLabel: clusterLabel };
+}
+
+/** Selects exactly the node of a span. */
+export function nodeOf(dialect: Dialect, span: ClusterFields & Pick<SpanFields, 'node' | 'nodeLabel'>): NodeSelector {
+  const key = { cluster: clusterOf(dialect, span), id: span.node, label: dialect === 'linkid' ? '' : span.nodeLabel };
+  return { key, dialect: ApiDialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
+}
+
 /** The cluster of the echo nodes, as the API names it. */
 export function echoCluster(dialect: Dialect): ClusterKey {
-  return dialect === 'linkid'
-    ? { dialect: ApiDialect.DIALECT_LINKID, id: ECHO_CLUSTER, peerType: 0, peerLabel: '' }
-    : { dialect: ApiDialect.DIALECT_CIRCUIT, id: ECHO_CLUSTER, peerType: 3, peerLabel: 'echo' };
+  return clusterOf(dialect, ECHO);
 }
 
 /** Selects exactly one echo node. */
 export function echoNode(dialect: Dialect, node: number): NodeSelector {
-  const label = dialect === 'linkid' ? '' : `echo${node}`;
-  const key = { cluster: echoCluster(dialect), id: testUuid(node), label };
-  return { key, dialect: ApiDialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
+  return nodeOf(dialect, { ...ECHO, node: testUuid(node), nodeLabel: `echo${node}` });
 }
 
 /** A client with a TCP connection of its own: one connection takes at most 1,024 calls at a time. */
@@ -91,9 +104,14 @@ export class RouteClient {
     waitMs = PATIENCE_MS,
   ): Promise<RouteClient & { readonly opened: RouteOpened }> {
     const route = new RouteClient(client);
-    route.stream.write({ open: { node, waitMs } });
-    const { opened } = await route.next();
-    return Object.assign(route, { opened: opened! });
+    return Object.assign(route, { opened: await route.begin(node, waitMs) });
+  }
+
+  /** Sends `open` and waits until the route is established. */
+  async begin(node: NodeSelector, waitMs: number): Promise<RouteOpened> {
+    this.stream.write({ open: { node, waitMs } });
+    const { opened } = await this.next();
+    return opened!;
   }
 
   send(message: Partial<RoutedMessage>): void {

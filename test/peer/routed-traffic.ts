@@ -1,3 +1,4 @@
+import { Exchange } from './exchange.ts';
 import type { HeldRelay, LivePeer } from './live-peer.ts';
 import {
   ABORT,
@@ -13,14 +14,13 @@ import {
 } from './wire.ts';
 
 /** A command that only these peers understand: of protocol DBG, with a header of 128 bytes, so 64 bytes of payload. */
-const ASK = 0x00100202;
-const PAYLOAD = 64;
-/** The command without flags and header size. */
+export const ASK = 0x00100202;
 const BASE_MASK = 0x00ffff00;
 
 const isLast = ({ cmd }: Message) => (cmd & DELETE) !== 0;
 const isAbort = ({ cmd }: Message) => (cmd & ABORT) !== 0;
-const baseOf = (cmd: number) => cmd & BASE_MASK;
+/** The command without flags and header size. */
+export const baseOf = (cmd: number): number => cmd & BASE_MASK;
 
 /** Makes a peer answer every message of a transaction on its spans with the same command, payload and DELETE flag. */
 export class Responder {
@@ -75,12 +75,9 @@ export class Responder {
 /** A transaction that was opened and has not ended. */
 interface Asked {
   readonly relay: bigint;
-  readonly text: string;
+  readonly exchange: Exchange;
   /** The test may break its route. Then it is not counted as lost. */
   readonly mayBeLost: boolean;
-  /** Number of messages still to be sent, and of answers still to come. */
-  unsent: number;
-  unanswered: number;
 }
 
 /** Makes a peer open transactions on relays that it holds, send their messages one by one, and compare the answers. */
@@ -115,18 +112,16 @@ export class Asker {
   /** Opens a transaction of `messages` messages. `mayBeLost`: it is never counted as lost. */
   ask(relay: HeldRelay, messages = 1, mayBeLost = false): void {
     const msgid = this.#peer.newId();
-    const text = `${this.#peer.raw.name} ${this.#asked++}`;
-    const asked: Asked = { relay: relay.msgid, text, mayBeLost, unsent: messages, unanswered: messages };
+    const exchange = new Exchange(`${this.#peer.raw.name} ${this.#asked++}`, messages);
+    const asked: Asked = { relay: relay.msgid, exchange, mayBeLost };
     this.open.set(msgid, asked);
     this.#send(msgid, asked, CREATE);
   }
 
   #send(msgid: bigint, asked: Asked, create: number): void {
-    const body = Buffer.alloc(PAYLOAD);
-    body.write(`${asked.text} ${asked.unsent}`);
-    asked.unsent--;
+    const { body, isLast } = asked.exchange.next();
     const isCircuit = this.#peer.dialect === 'circuit';
-    const cmd = create | (asked.unsent === 0 ? DELETE : 0) | ASK | (isCircuit ? REVCIRC : 0);
+    const cmd = create | (isLast ? DELETE : 0) | ASK | (isCircuit ? REVCIRC : 0);
     const where = isCircuit ? { circuit: asked.relay } : { circuit: this.#source, target: asked.relay };
     this.#peer.raw.send({ cmd, msgid, body, ...where });
   }
@@ -143,20 +138,18 @@ export class Asker {
       return isAnswer || (isAbort(message) && !spans.has(msgid) && !conns.has(msgid));
     }
     if (isAbort(message) || !isAnswer) {
-      if (error !== ERROR.LOSTLINK) this.faults.push(`${asked.text}: ended with error ${error}`);
+      if (error !== ERROR.LOSTLINK) this.faults.push(`${asked.exchange.text}: ended with error ${error}`);
       this.#lose(asked);
       this.open.delete(msgid);
       // protocol.md, "Transactions": a transaction closed by one side is closed by the other, too.
-      if (asked.unsent > 0) this.#close(msgid, asked);
+      if (asked.exchange.unsent > 0) this.#close(msgid, asked);
       return true;
     }
-    const text = body.toString('latin1').replace(/\0+$/, '');
-    if (text !== `${asked.text} ${asked.unanswered--}`) this.faults.push(`${asked.text}: answered with ${text}`);
+    this.faults.push(...asked.exchange.take(body, isLast(message)));
     if (isLast(message)) {
-      if (asked.unsent > 0 || asked.unanswered > 0) this.faults.push(`${asked.text}: ended by its answer`);
       this.open.delete(msgid);
       this.done++;
-    } else if (asked.unsent > 0) this.#send(msgid, asked, 0);
+    } else if (asked.exchange.unsent > 0) this.#send(msgid, asked, 0);
     return true;
   }
 
@@ -176,7 +169,7 @@ export class Asker {
       this.#lose(asked);
       // protocol.md, "Routing, linkid": a message that crossed the relay's end was thrown away. Its transaction stays
       // open until we end it.
-      if (this.#peer.dialect === 'linkid' && asked.unsent > 0) {
+      if (this.#peer.dialect === 'linkid' && asked.exchange.unsent > 0) {
         const cmd = ABORT | DELETE | LNK_ERROR;
         this.#peer.raw.send({ cmd, msgid, circuit: this.#source, target: asked.relay, error: ERROR.LOSTLINK });
       }
