@@ -1,10 +1,11 @@
 import { Random } from '../fuzz/random.ts';
 import { drawConn, drawSpan } from '../peer/drawn-peers.ts';
-import { LivePeer } from '../peer/live-peer.ts';
-import type { ConnFields, SpanFields } from '../peer/payloads.ts';
+import { type HeldRelay, LivePeer } from '../peer/live-peer.ts';
+import { type ConnFields, isGatewaySpan, type SpanFields } from '../peer/payloads.ts';
 import { Asker, Responder } from '../peer/routed-traffic.ts';
-import { CREATE, DELETE, type Dialect, describeMessage, type Outgoing, REPLY } from '../peer/wire.ts';
+import { type Dialect, describeMessage, type Outgoing } from '../peer/wire.ts';
 import { SPANS } from './plan.ts';
+import { standing, unfinished } from './unfinished.ts';
 
 /** Number of nodes that all peers' spans offer: most nodes have links of several peers. */
 const NODES = 30;
@@ -14,9 +15,9 @@ const NODES = 30;
 const RETRY_MS = 100;
 /** A peer whose LNK_CONN is not answered for this long tries another gateway, ms. */
 const ANSWER_MS = 3_000;
-/** Most open transactions of a peer, and most messages in one. */
+/** Most open transactions of a peer of the crowd, and most messages in a transaction of any peer. */
 const MOST_OPEN = 4;
-const MOST_MESSAGES = 4;
+export const MOST_MESSAGES = 4;
 
 /** The listener of a gateway for peers of one dialect. */
 export interface Door {
@@ -25,12 +26,22 @@ export interface Door {
 }
 
 /** The properties of a peer, drawn from the seed; they stay the same all its life. */
-interface Part {
+export interface Part {
   readonly dialect: Dialect;
   readonly conns: readonly Partial<ConnFields>[];
   readonly spans: readonly Partial<SpanFields>[];
-  /** Whether the peer opens transactions on the relays that it holds. */
-  readonly asks: boolean;
+  /** Most transactions that the peer has open itself, on the relays that it holds; 0: it opens none. */
+  readonly mostOpen: number;
+}
+
+export interface CrowdPeerOptions {
+  readonly name: string;
+  /** Local address, which no other peer has. */
+  readonly address: string;
+  readonly part: Part;
+  readonly random: Random;
+  /** The listeners that it may connect to. */
+  readonly doors: (dialect: Dialect) => readonly Door[];
 }
 
 /**
@@ -47,7 +58,7 @@ export class CrowdPeer {
   /** The spans of the relays that it has refused on the present connection. */
   refused: SpanFields[] = [];
   readonly faults: string[] = [];
-  readonly #part: Part;
+  readonly part: Part;
   readonly #random: Random;
   readonly #address: string;
   readonly #doors: (dialect: Dialect) => readonly Door[];
@@ -64,13 +75,19 @@ export class CrowdPeer {
   #isStopped = false;
   #comesBack: (() => void) | null = null;
 
-  constructor(n: number, { seed, doors }: { seed: number; doors: (dialect: Dialect) => readonly Door[] }) {
-    this.name = `peer-${n}`;
-    this.#random = new Random(seed, 0x10000 + n);
-    this.#part = drawPart(n, this.#random);
-    this.#address = `127.0.2.${n + 1}`;
+  constructor({ name, address, part, random, doors }: CrowdPeerOptions) {
+    this.name = name;
+    this.part = part;
+    this.#random = random;
+    this.#address = address;
     this.#doors = doors;
     void this.#run();
+  }
+
+  /** Number `n` of a crowd. */
+  static draw(n: number, { seed, doors }: { seed: number; doors: CrowdPeerOptions['doors'] }): CrowdPeer {
+    const random = new Random(seed, 0x10000 + n);
+    return new CrowdPeer({ name: `peer-${n}`, address: `127.0.2.${n + 1}`, part: drawPart(n, random), random, doors });
   }
 
   /** Number of transactions that were answered, on all connections. */
@@ -78,9 +95,20 @@ export class CrowdPeer {
     return this.done + (this.#asker?.done ?? 0);
   }
 
+  /** Number of transactions that were lost with their routes, on all connections. */
+  get allLost(): number {
+    return this.lost + (this.#asker?.lost ?? 0);
+  }
+
   /** The connection, once its LNK_CONNs and spans are open; null: there is none. */
   get live(): LivePeer | null {
     return this.#live;
+  }
+
+  /** The names of the gateways whose own spans it holds relays of. */
+  get gatewaySpans(): string[] {
+    const relays = this.#live?.relays() ?? [];
+    return relays.flatMap(({ span }) => (isGatewaySpan(span) ? [span.nodeLabel] : []));
   }
 
   /** The host of the gateway that it is connected to. */
@@ -123,7 +151,7 @@ export class CrowdPeer {
   /** Refuses one of the relays that it holds. A peer that asks keeps them, because its transactions run on them. */
   refuse(nth: number): void {
     const live = this.#live;
-    const relays = live?.relays() ?? [];
+    const relays = this.#nodes();
     const relay = relays[nth % relays.length];
     if (live === null || relay === undefined || this.#asker !== null) return;
     this.refused.push(relay.span);
@@ -137,39 +165,30 @@ export class CrowdPeer {
     else this.#live?.raw.socket.pause();
   }
 
-  /**
-   * Transactions on its connection that one side or both have not ended, except those that stay: helps to find one that
-   * is left over.
-   */
+  /** Transactions on its connection that one side or both have not ended, except those that stay. */
   unfinished(): string[] {
-    const live = this.#live;
-    if (live === null) return [];
-    const open = new Map<string, { peer: number; router: number; opened: number; text: string }>();
-    const note = (by: 'peer' | 'router', { cmd, msgid = 0n }: { cmd: number; msgid?: bigint }) => {
-      if (msgid === 0n) return;
-      const opener = ((cmd & REPLY) === 0) === (by === 'peer') ? 'peer' : 'router';
-      const name = `${opener} ${msgid.toString(16)}`;
-      const one = open.get(name) ?? { peer: 0, router: 0, opened: 0, text: '' };
-      if (opener === by && (cmd & CREATE) !== 0) one.opened++;
-      if ((cmd & DELETE) !== 0) one[by]++;
-      one.text += ` ${by}:${(cmd >>> 0).toString(16)}`;
-      open.set(name, one);
-    };
-    for (const message of this.#sent) note('peer', message);
-    for (const message of live.raw.log) note('router', message);
-    for (const [name, { peer, router, opened }] of open) if (Math.min(peer, router) >= opened) open.delete(name);
-    for (const msgid of [...live.conns.keys(), ...live.spans.keys()]) open.delete(`peer ${msgid.toString(16)}`);
-    for (const msgid of [...live.held.keys(), live.routerConn ?? 0n]) open.delete(`router ${msgid.toString(16)}`);
-    return [...open].map(([name, { text }]) => `${this.name}: opened by ${name}:${text}`);
+    return this.#live === null ? [] : unfinished(this.#live, this.#sent).map((text) => `${this.name}: ${text}`);
   }
 
-  /** Begins a transaction, if this peer asks and has a relay to ask on. */
-  ask(): void {
+  /** Begins a transaction. False: this peer does not ask, has enough open, or has no relay to ask on. */
+  ask(): boolean {
     const asker = this.#asker;
+    if (asker === null || asker.open.size >= this.part.mostOpen) return false;
+    const relays = this.#nodes();
+    if (relays.length === 0) return false;
+    asker.ask(this.#random.pick(relays), 1 + this.#random.below(MOST_MESSAGES));
+    return true;
+  }
+
+  /** Forgets the messages of transactions that are over. For when everything is quiet. */
+  forget(): void {
     const live = this.#live;
-    if (asker === null || live === null || asker.open.size >= MOST_OPEN) return;
-    const relays = live.relays();
-    if (relays.length > 0) asker.ask(this.#random.pick(relays), 1 + this.#random.below(MOST_MESSAGES));
+    if (live === null) return;
+    const { peer, router } = standing(live);
+    const isKept = ({ msgid = 0n }: { msgid?: bigint }) => peer.has(msgid) || router.has(msgid);
+    this.#sent = this.#sent.filter(isKept);
+    const { log } = live.raw;
+    log.splice(0, log.length, ...log.filter(isKept));
   }
 
   /** Faults, and messages that should not be there when everything is quiet. */
@@ -203,7 +222,7 @@ export class CrowdPeer {
   }
 
   async #connect(): Promise<LivePeer | null> {
-    const { dialect, conns, spans, asks } = this.#part;
+    const { dialect, conns, spans, mostOpen } = this.part;
     const door = this.#random.pick(this.#doors(dialect));
     const where = { ...door, dialect, name: this.name, localAddress: this.#address };
     const peer = await LivePeer.connect(where).catch(() => null);
@@ -227,10 +246,14 @@ export class CrowdPeer {
     this.#gateway = door.host;
     if (spans.length > 0) this.#responder = new Responder(peer);
     for (const n of spans.keys()) this.#offer(n);
-    // linkid: messages name the span of their sender as source.
-    const source = this.#open.get(0);
-    if (asks && (dialect === 'circuit' || source !== undefined)) this.#asker = new Asker(peer, source);
+    // linkid: messages name the span of their sender as source; a leaf's have source 0.
+    if (mostOpen > 0) this.#asker = new Asker(peer, this.#open.get(0) ?? 0n);
     return peer;
+  }
+
+  /** The relays that it holds of other peers' spans. */
+  #nodes(): HeldRelay[] {
+    return this.#live?.relays().filter(({ span }) => !isGatewaySpan(span)) ?? [];
   }
 
   #listen({ raw }: LivePeer): void {
@@ -243,7 +266,7 @@ export class CrowdPeer {
   }
 
   #offer(n: number): void {
-    const span = this.#part.spans[n];
+    const span = this.part.spans[n];
     if (this.#live === null || span === undefined || this.#open.has(n)) return;
     if (this.#withdrawn.has(n)) return;
     this.#open.set(n, this.#live.openSpan(span));
@@ -274,5 +297,7 @@ function drawPart(n: number, random: Random): Part {
   if (dialect === 'linkid' && random.oneIn(4)) conns.push(drawConn(dialect, `peer-${n}-b`, random));
   const count = role === 1 ? 0 : 1 + random.below(SPANS);
   const spans = Array.from({ length: count }, () => drawSpan(dialect, NODES, random));
-  return { dialect, conns, spans, asks: role !== 0 };
+  // linkid: one without spans would be a leaf, and does not ask.
+  const asks = role !== 0 && (dialect === 'circuit' || count > 0);
+  return { dialect, conns, spans, mostOpen: asks ? MOST_OPEN : 0 };
 }

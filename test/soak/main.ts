@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import process, { argv, exit, stdout } from 'node:process';
 import { programArguments } from '../programs/arguments.ts';
-import { planRound, type SoakSizes, showStep } from './plan.ts';
+import type { LeafCounts } from './leafs.ts';
+import { planRound, type SoakSizes, showRound } from './plan.ts';
 import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
 import { SoakWorld } from './world.ts';
 
@@ -12,7 +13,7 @@ import { SoakWorld } from './world.ts';
 const HEAL_MS = 60_000;
 
 const USAGE = `usage: npm run soak [-- [--setting NAME|all] [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N]
-  [--first-round N] [--logs FILE] [--log-level LEVEL]]
+  [--leafs N] [--first-round N] [--logs FILE] [--log-level LEVEL]]
 
 Runs an installation under load and faults (docs/testing.md). Each setting ends at its first finding; exit code 1 if
 there was one.
@@ -20,7 +21,7 @@ there was one.
   --setting NAME    ${Object.keys(SETTINGS).join(', ')} or all (usual)
   --seed N          what decides on the faults; a new one unless told
   --minutes M       of each setting (3)
-  --gateways N, --topologies N, --peers N
+  --gateways N, --topologies N, --peers N, --leafs N
                     sizes other than the setting's
   --first-round N   begins with this round of the seed (0)
   --logs FILE       what the processes have logged, at the end
@@ -35,6 +36,7 @@ const { values } = programArguments(USAGE, {
     gateways: { type: 'string' },
     topologies: { type: 'string' },
     peers: { type: 'string' },
+    leafs: { type: 'string' },
     'first-round': { type: 'string', default: '0' },
     logs: { type: 'string' },
     'log-level': { type: 'string', default: 'warn' },
@@ -67,8 +69,7 @@ async function soak(name: SettingName): Promise<number> {
     print(`whole for the first time after ${Math.round(await made.quiet(HEAL_MS))} ms`);
     while (performance.now() - began < minutes * 60_000) {
       const steps = planRound(seed, round, sizes);
-      const shown = steps.filter(({ fault: { kind } }) => kind !== 'withdraw' && kind !== 'refuse').map(showStep);
-      print(`round ${round}: ${shown.join('; ')}; ${steps.length - shown.length} spans withdrawn or relays refused`);
+      print(`round ${round}: ${showRound(steps)}`);
       const before = answered();
       await made.run(steps);
       if (answered() === before) throw new Error('no transaction was answered in this round');
@@ -99,33 +100,39 @@ async function soak(name: SettingName): Promise<number> {
 
 /** The sizes of a setting, changed by the command line's. @throws Error: one is no number */
 function sizesOf(name: SettingName): SoakSizes {
-  const { gateways, topologies, peers, ...rest } = SETTINGS[name];
+  const { gateways, topologies, peers, leafs, ...rest } = SETTINGS[name];
   const sizes: SoakSizes = {
     ...rest,
     gateways: Number(values.gateways ?? gateways),
     topologies: Number(values.topologies ?? topologies),
     peers: Number(values.peers ?? peers),
+    leafs: Number(values.leafs ?? leafs),
   };
-  const all = [seed, minutes, firstRound, sizes.gateways, sizes.topologies, sizes.peers];
+  const all = [seed, minutes, firstRound, sizes.gateways, sizes.topologies, sizes.peers, sizes.leafs];
   if (!all.every((number) => Number.isFinite(number) && number >= 0)) {
-    throw new Error('--seed, --minutes, --gateways, --topologies, --peers and --first-round are numbers');
+    throw new Error('--seed, --minutes, --gateways, --topologies, --peers, --leafs and --first-round are numbers');
   }
   return sizes;
 }
 
 /** A summary of the world in words. */
-function summary({ peers, targets, watchers, drained, memory }: SoakWorld): string[] {
+function summary({ peers, leafs, targets, watchers, drained, memory }: SoakWorld): string[] {
   const sum = <T>(all: readonly T[], of: (one: T) => number) => all.reduce((total, one) => total + of(one), 0);
   const most = [...memory].map(([kind, bytes]) => `${kind} ${Math.round(bytes / 2 ** 20)} MiB`);
   const resumed = `${sum(watchers, (one) => one.resumed)} watches resumed, ${sum(watchers, (one) => one.listed)} lists`;
   return [
     `${sum(peers, ({ connections }) => connections)} connections`,
     `${sum(peers, ({ done }) => done)} transactions answered, ${sum(peers, ({ lost }) => lost)} lost with their routes`,
+    ...(leafs.all.length === 0 ? [] : [`calls of leafs: ${leafs.counts().map(showCounts).join(', ')}`]),
     ...(targets.length === 0 ? [] : [`${sum(targets, ({ connections }) => connections)} connections with targets`]),
     ...(drained === 0 ? [] : [`${drained} connections drained`]),
     ...(watchers.length === 0 ? [] : [resumed]),
     `most memory: ${most.join(', ')}`,
   ];
+}
+
+function showCounts({ kind, leafs, answered, lost }: LeafCounts): string {
+  return `${leafs} ${kind}: ${answered} answered, ${lost} lost with their routes`;
 }
 
 function print(line: string): void {

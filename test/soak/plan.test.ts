@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planRound, processesOf, type SoakSizes, showStep } from './plan.ts';
+import { type Fault, planRound, processesOf, type SoakSizes, showRound, showStep } from './plan.ts';
 import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
 
 describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
@@ -34,10 +34,33 @@ describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
     const own: Partial<Record<SettingName, string[]>> = {
       'nats-cluster': ['kill-leader'],
       rough: ['slow', 'refuse', 'drain', 'absent'],
+      leafs: ['leaf'],
     };
     for (const [setting, some] of Object.entries(own)) {
       for (const kind of some) expect([kind, kinds.has(kind as never)]).toEqual([kind, setting === name]);
     }
+  });
+});
+
+describe('Leafs in a soak', () => {
+  it('change nothing of the other faults', () => {
+    const others = (name: SettingName) =>
+      Array.from({ length: 20 }, (_, round) => planRound(7, round, SETTINGS[name])).map((steps) =>
+        steps.filter(({ fault }) => fault.kind !== 'leaf'),
+      );
+    expect(others('leafs')).toEqual(others('usual'));
+  });
+
+  it('go in both ways, and are only counted when a round is shown', () => {
+    const step = (fault: Fault) => ({ atMs: 1, forMs: 2, fault });
+    expect(showStep(step({ kind: 'leaf', leaf: 3, how: 'reset' }))).toBe('1 ms +2: leaf 3 reset');
+    const steps: Fault[] = [
+      { kind: 'leaf', leaf: 3, how: 'reset' },
+      { kind: 'kill', process: 'gateway-1' },
+      { kind: 'withdraw', peer: 1, span: 1 },
+      { kind: 'leaf', leaf: 4, how: 'leave' },
+    ];
+    expect(showRound(steps.map(step))).toBe('1 ms +2: kill gateway-1; 2 leafs go; 1 spans withdrawn or relays refused');
   });
 });
 

@@ -14,6 +14,8 @@ export interface SoakSizes {
   readonly watchers: number;
   /** Whether peers also refuse relays and do not read, gateways drain, and targets are away. */
   readonly isRough: boolean;
+  /** Number of leafs and clients of the API that call the peers' nodes. */
+  readonly leafs: number;
 }
 
 /**
@@ -25,6 +27,8 @@ export type Fault =
   | { readonly kind: 'cut' | 'silent'; readonly process: string; readonly from: string | null }
   /** A peer hangs up, or resets its connection, and comes back. */
   | { readonly kind: 'leave' | 'reset'; readonly peer: number }
+  /** The same of a leaf. */
+  | { readonly kind: 'leaf'; readonly leaf: number; readonly how: 'leave' | 'reset' }
   /** A peer closes one of its spans, and offers it again. */
   | { readonly kind: 'withdraw'; readonly peer: number; readonly span: number }
   /** The NATS server that leads the stream of this bucket at the time is killed. */
@@ -58,6 +62,8 @@ const LONG_MS = 12_000;
 const MOST_FAULTS = 5;
 const MOST_GOING = 8;
 const MOST_WITHDRAWN = 60;
+/** In a round, at most one in this many leafs goes. */
+const LEAFS_GOING_ONE_IN = 10;
 /** Limits for the faults of the rough setting. */
 const MOST_SLOW = 3;
 const MOST_REFUSED = 20;
@@ -82,6 +88,9 @@ export function planRound(seed: number, round: number, sizes: SoakSizes): Step[]
   }
   if (sizes.nats === 3) add({ kind: 'kill-leader', bucket: random.pick(BUCKETS) });
   if (sizes.isRough) for (const fault of drawRough(random, sizes)) add(fault);
+  for (let n = random.below(Math.floor(sizes.leafs / LEAFS_GOING_ONE_IN) + 1); n > 0; n--) {
+    add({ kind: 'leaf', leaf: random.below(sizes.leafs), how: random.oneIn(2) ? 'leave' : 'reset' });
+  }
   return steps.toSorted((a, b) => a.atMs - b.atMs);
 }
 
@@ -97,6 +106,17 @@ export function processesOf({ gateways, topologies, nats }: SoakSizes): string[]
   ];
 }
 
+/** The steps of a round as one line of text; of those that are many only their number. */
+export function showRound(steps: readonly Step[]): string {
+  const isOfMany = ({ fault: { kind } }: Step) => kind === 'withdraw' || kind === 'refuse';
+  const leafs = steps.filter(({ fault: { kind } }) => kind === 'leaf').length;
+  return [
+    ...steps.filter((step) => !isOfMany(step) && step.fault.kind !== 'leaf').map(showStep),
+    ...(leafs === 0 ? [] : [`${leafs} leafs go`]),
+    `${steps.filter(isOfMany).length} spans withdrawn or relays refused`,
+  ].join('; ');
+}
+
 /** A step as one line of text. */
 export function showStep({ atMs, forMs, fault }: Step): string {
   const when = `${atMs} ms +${forMs}`;
@@ -107,6 +127,8 @@ export function showStep({ atMs, forMs, fault }: Step): string {
     case 'leave':
     case 'reset':
       return `${when}: peer ${fault.peer} ${fault.kind}`;
+    case 'leaf':
+      return `${when}: leaf ${fault.leaf} ${fault.how}`;
     case 'withdraw':
       return `${when}: peer ${fault.peer} span ${fault.span} withdrawn`;
     case 'kill-leader':

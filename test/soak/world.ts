@@ -1,15 +1,18 @@
 import { credentials } from '@grpc/grpc-js';
 import { DrainGatewayRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import type { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
-import type { ServiceProcess } from '../peer/installation.ts';
+import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import type { LivePeer } from '../peer/live-peer.ts';
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
-import { differences, readTrees } from '../peer/trees.ts';
+import { differences, readTrees, type Trees } from '../peer/trees.ts';
 import type { Dialect } from '../peer/wire.ts';
 import { CrowdPeer, type Door } from './crowd-peer.ts';
+import { countedFaults, countFindings } from './gateway-counts.ts';
+import { gatewaySpanFindings } from './gateway-spans.ts';
+import { Leafs } from './leafs.ts';
 import { type Fault, processesOf, type SoakSizes, type Step } from './plan.ts';
+import { indexOf, isNats, SoakProcesses } from './processes.ts';
 import { SoakTarget } from './target.ts';
 import { SoakWatcher } from './watcher.ts';
 
@@ -24,23 +27,9 @@ const SOAK_ENV = {
 };
 /** A peer begins a transaction every ASK_MS. */
 const ASK_MS = 5;
-/** A process that has not ended this long after SIGTERM counts as hanging, ms. */
-const STOP_MS = 20_000;
 /** Most resident memory that a process may have, bytes: a new one has a third of it. */
 const MEMORY_BYTES = 400 * 2 ** 20;
 const LOOK_MS = 50;
-
-/** Tables and gauges of a gateway that are empty when nothing is routed. */
-const EMPTY = [
-  'spanmesh_gateway_on_demand_relays',
-  'spanmesh_gateway_queued_bytes',
-  'spanmesh_gateway_trunk_queued_bytes',
-  'spanmesh_gateway_receive_pending_bytes',
-];
-const TRUNK_TRANSACTIONS = 'spanmesh_gateway_trunk_transactions';
-const TRUNK_ROUTES = 'spanmesh_gateway_trunk_routes';
-/** Counters that must stay 0: peers break no rules, and the program has no faults. */
-const NEVER = /^spanmesh_gateway_(internal_errors|protocol_errors)_total/;
 
 /** A violation that does not go away by waiting. */
 class Wrong extends Error {}
@@ -50,6 +39,7 @@ export class SoakWorld {
   readonly installation: NatsInstallation;
   readonly network: LoopbackNetwork;
   readonly peers: CrowdPeer[];
+  readonly leafs: Leafs;
   readonly targets: readonly SoakTarget[];
   readonly watchers: readonly SoakWatcher[];
   /** Number of connections that drains have closed so far. */
@@ -57,14 +47,8 @@ export class SoakWorld {
   /** For each kind of process the most resident memory that one has had so far, bytes. */
   readonly memory = new Map<string, number>();
   readonly #sizes: SoakSizes;
-  /** All processes that have run since the last look, including those that were replaced. */
-  readonly #ran = new Set<ServiceProcess>();
-  readonly #all: { readonly host: string; readonly process: ServiceProcess }[] = [];
+  readonly #processes: SoakProcesses;
   readonly #wrong: string[] = [];
-  /** Processes that are down at present because of a fault. */
-  readonly #down = new Set<string>();
-  /** Processes that have a fault at present. */
-  readonly #struck = new Set<string>();
   #asking: NodeJS.Timeout | undefined;
   #next = 0;
 
@@ -84,10 +68,12 @@ export class SoakWorld {
         host: network.address(hostOf('gateway', i)),
         port: dmsg[dialect],
       }));
-    this.peers = Array.from({ length: sizes.peers }, (_, n) => new CrowdPeer(n, { seed, doors }));
+    this.peers = Array.from({ length: sizes.peers }, (_, n) => CrowdPeer.draw(n, { seed, doors }));
+    const apis = () => installation.gateways.map(({ ports }, i) => ({ host: hostOf('gateway', i), port: ports.grpc }));
+    this.leafs = new Leafs({ count: sizes.leafs, seed, crowd: this.peers, doors, apis });
     const ports = () => installation.topologies.map((topology) => topology.ports.grpc);
     this.watchers = Array.from({ length: sizes.watchers }, (_, n) => new SoakWatcher(n, { seed, ports }));
-    for (const host of processesOf(sizes)) this.#note(host);
+    this.#processes = new SoakProcesses(installation, sizes);
   }
 
   /** `env`: additional settings of the processes. */
@@ -100,6 +86,7 @@ export class SoakWorld {
     const targets = await Promise.all(Array.from({ length: sizes.targets }, (_, n) => SoakTarget.start(n)));
     const world = new SoakWorld(installation, network, targets, sizes, seed);
     for (const peer of world.peers) peer.come();
+    world.leafs.come();
     for (const target of targets) await target.order(installation.volconfs[0]!.ports.grpc);
     return world;
   }
@@ -107,6 +94,7 @@ export class SoakWorld {
   /** Everybody goes, and nothing of them is left in any table. @throws Error: something is */
   async leave(): Promise<void> {
     for (const peer of this.peers) peer.stop();
+    this.leafs.stop();
     for (const target of this.targets) await target.cancel(this.installation.volconfs[0]?.ports.grpc ?? 0);
     for (const target of this.targets) target.go();
     await this.installation.emptied();
@@ -115,6 +103,7 @@ export class SoakWorld {
   async stop(): Promise<void> {
     clearInterval(this.#asking);
     for (const peer of this.peers) peer.stop();
+    this.leafs.stop();
     for (const watcher of this.watchers) watcher.stop();
     for (const target of this.targets) target.go();
     await this.installation.stop();
@@ -123,15 +112,17 @@ export class SoakWorld {
   /** Plays the steps of a round under routed traffic; at its end no fault lasts. */
   async run(steps: readonly Step[]): Promise<void> {
     this.#asking = setInterval(() => this.peers[this.#next++ % this.peers.length]!.ask(), ASK_MS);
+    this.leafs.call();
     await Promise.all(steps.map((step) => this.#do(step)));
     this.network.heal();
     for (const peer of this.peers) peer.read(true);
     clearInterval(this.#asking);
+    this.#wrong.push(...this.leafs.pause());
   }
 
   /**
-   * Waits until everything is as it must be. Returns how long that took, ms; throws what is still wrong after
-   * `patienceMs`.
+   * Waits until everything is as it must be, and has each leaf call a node then. Returns how long it took until
+   * everything was so, ms; throws what is still wrong after `patienceMs`.
    */
   async quiet(patienceMs: number): Promise<number> {
     const began = performance.now();
@@ -139,7 +130,12 @@ export class SoakWorld {
       const found = await this.#findings();
       if (this.#wrong.length > 0) throw new Wrong(this.#wrong.join('\n'));
       const took = performance.now() - began;
-      if (found.length === 0) return took;
+      if (found.length === 0) {
+        const unanswered = await this.leafs.prove();
+        if (unanswered.length > 0) throw new Wrong(unanswered.join('\n'));
+        for (const peer of this.#everybody) peer.forget();
+        return took;
+      }
       if (took > patienceMs) throw new Wrong(found.join('\n'));
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
@@ -147,11 +143,12 @@ export class SoakWorld {
 
   /** All lines that the processes have written, in order of time. */
   logs(): string {
-    const lines = [...this.#all].flatMap(({ host, process }) =>
-      process.output.split('\n').flatMap((line) => (line === '' ? [] : [`${host} ${line}`])),
-    );
-    const at = (line: string) => /"time":"([^"]*)"/.exec(line)?.[1] ?? '';
-    return lines.toSorted((a, b) => at(a).localeCompare(at(b))).join('\n');
+    return this.#processes.logs();
+  }
+
+  /** All peers that connect by themselves, leafs included. */
+  get #everybody(): readonly CrowdPeer[] {
+    return [...this.peers, ...this.leafs.peers];
   }
 
   async #do({ atMs, forMs, fault }: Step): Promise<void> {
@@ -160,11 +157,11 @@ export class SoakWorld {
       case 'kill':
       case 'stop':
       case 'pause':
-        await this.#strike(fault.process, fault.kind, forMs);
+        await this.#processes.strike(fault.process, fault.kind, forMs);
         return;
       case 'kill-leader': {
         const index = await this.installation.bucketLeader(fault.bucket).catch(() => null);
-        if (index !== null) await this.#strike(hostOf('nats', index), 'kill', forMs);
+        if (index !== null) await this.#processes.strike(hostOf('nats', index), 'kill', forMs);
         return;
       }
       case 'cut':
@@ -178,6 +175,11 @@ export class SoakWorld {
         this.peers[fault.peer]!.go(fault.kind);
         await sleep(forMs);
         this.peers[fault.peer]!.come();
+        return;
+      case 'leaf':
+        this.leafs.all[fault.leaf]!.go(fault.how);
+        await sleep(forMs);
+        this.leafs.all[fault.leaf]!.come();
         return;
       case 'withdraw':
         this.peers[fault.peer]!.withdraw(fault.span);
@@ -203,27 +205,6 @@ export class SoakWorld {
     }
   }
 
-  /**
-   * Kills, stops or pauses a process, unless it has a fault already: `kill-leader` chooses its server only now, and
-   * that may be one.
-   */
-  async #strike(host: string, how: 'kill' | 'stop' | 'pause', forMs: number): Promise<void> {
-    if (this.#struck.has(host)) return;
-    this.#struck.add(host);
-    if (how === 'pause') {
-      this.#signal(host, 'SIGSTOP');
-      await sleep(forMs);
-      this.#signal(host, 'SIGCONT');
-    } else {
-      this.#down.add(host);
-      await this.#end(host, how === 'kill' ? 'SIGKILL' : 'SIGTERM');
-      await sleep(forMs);
-      await this.#start(host);
-      this.#down.delete(host);
-    }
-    this.#struck.delete(host);
-  }
-
   /** Orders a drain at some replica, as an operator does. Faults may keep it from being carried out. */
   async #drain({ process, share }: Extract<Fault, { kind: 'drain' }>, forMs: number): Promise<void> {
     const { topologies } = this.installation;
@@ -242,63 +223,8 @@ export class SoakWorld {
     client.close();
   }
 
-  async #end(host: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    if (isNats(host)) {
-      await this.#nats(host).stop(signal);
-      return;
-    }
-    const process = this.#process(host);
-    const timer = setTimeout(() => {
-      this.#wrong.push(`${host} does not stop on SIGTERM: ${process.output.slice(-2000)}`);
-      process.child.kill('SIGKILL');
-    }, STOP_MS);
-    const code = await process.stop(signal);
-    clearTimeout(timer);
-    if (signal === 'SIGTERM' && code !== 0) this.#wrong.push(`${host} stops with exit code ${code}`);
-  }
-
-  async #start(host: string): Promise<void> {
-    const { installation } = this;
-    const index = indexOf(host);
-    // One server of a cluster does not become ready before another one runs.
-    if (isNats(host)) await this.#nats(host).startAgain({ wait: this.#sizes.nats === 1 });
-    else if (host.startsWith('gateway')) installation.gatewayAgain(index);
-    else {
-      const all = host.startsWith('topology') ? installation.topologies : installation.volconfs;
-      all[index] = all[index]!.again();
-    }
-    this.#note(host);
-  }
-
-  #signal(host: string, signal: NodeJS.Signals): void {
-    if (isNats(host)) this.#nats(host).signal(signal);
-    else this.#process(host).child.kill(signal);
-  }
-
-  #nats(host: string): NatsServerProcess {
-    return this.installation.natsServers[indexOf(host)]!;
-  }
-
-  #process(host: string): ServiceProcess {
-    const { gateways, topologies, volconfs } = this.installation;
-    const index = indexOf(host);
-    const all = host.startsWith('gateway') ? gateways : host.startsWith('topology') ? topologies : volconfs;
-    return all[index]!;
-  }
-
-  /** Registers a process: if it ends although no fault has stopped it, that is a finding. */
-  #note(host: string): void {
-    if (isNats(host)) return;
-    const process = this.#process(host);
-    this.#ran.add(process);
-    this.#all.push({ host, process });
-    process.child.once('exit', (code, signal) => {
-      if (!this.#down.has(host)) this.#wrong.push(`${host} has ended by itself: ${code ?? signal}\n${process.output}`);
-    });
-  }
-
   async #findings(): Promise<string[]> {
-    this.#readLogs();
+    this.#wrong.push(...this.#processes.faults());
     const { topologies } = this.installation;
     const found: string[] = [];
     for (const peer of this.peers) {
@@ -311,15 +237,18 @@ export class SoakWorld {
       this.#wrong.push(...target.faults);
       found.push(...target.findings());
     }
+    this.#wrong.push(...this.leafs.faults());
+    found.push(...this.leafs.findings());
     if (found.length > 0) return found;
     const refusedBy = new Map(this.peers.map(({ live, refused }) => [live, refused]));
     const refused = (peer: LivePeer) => refusedBy.get(peer) ?? [];
-    const live = [...this.peers.flatMap(({ live }) => live ?? []), ...this.targets.flatMap(({ live }) => live)];
+    const live = [...this.#everybody.flatMap(({ live }) => live ?? []), ...this.targets.flatMap(({ live }) => live)];
     try {
       for (const [i, { ports }] of topologies.entries()) {
         const trees = await readTrees(ports.grpc);
         const differs = [
           ...differences(live, trees, { rnssAdd: RNSS_ADD, refused }),
+          ...this.#gatewaySpans(trees),
           ...this.watchers.flatMap((watcher) => watcher.differences(trees)),
         ];
         found.push(...differs.map((one) => `by ${hostOf('topology', i)}: ${one}`));
@@ -336,66 +265,42 @@ export class SoakWorld {
     const found: string[] = [];
     for (const host of processesOf(this.#sizes)) {
       if (isNats(host)) continue;
-      const samples = await scrape(this.#process(host).ports.http);
+      const samples = await scrape(this.#processes.of(host).ports.http);
       const memory = samples.get('process_resident_memory_bytes');
       if (memory === undefined) throw new Wrong(`${host} does not say how much memory it has`);
       const kind = host.slice(0, host.lastIndexOf('-'));
       this.memory.set(kind, Math.max(memory, this.memory.get(kind) ?? 0));
       if (memory > MEMORY_BYTES) this.#wrong.push(`${host} has ${Math.round(memory / 2 ** 20)} MiB of memory`);
-      // Route transactions stay as long as the relays that have used them; but nothing may be stacked on them.
-      const routed = (samples.get(TRUNK_TRANSACTIONS) ?? 0) - (samples.get(TRUNK_ROUTES) ?? 0);
-      if (routed !== 0) found.push(`${host}: ${routed} transactions are open on trunks`);
-      const transactions = samples.get('spanmesh_gateway_open{table="transactions"}') ?? 0;
-      const own = this.peers.filter(({ gateway }) => gateway === this.network.address(host));
-      const dialled = this.targets
-        .flatMap(({ live }) => live)
-        .filter(({ raw }) => raw.socket.remoteAddress === this.network.address(host));
-      const all = [...own.flatMap(({ live }) => live ?? []), ...dialled];
-      const open = all.reduce((sum, one) => sum + openOn(one), 0);
-      if (transactions !== open) {
-        found.push(`${host} has ${transactions} transactions open, its peers ${open}`);
-        found.push(...own.flatMap((peer) => peer.unfinished()));
-      }
-      for (const [name, value] of samples) {
-        if (value !== 0 && NEVER.test(name)) this.#wrong.push(`${host}: ${name} is ${value}`);
-        if (value !== 0 && EMPTY.includes(name)) found.push(`${host}: ${name} is ${value}`);
-      }
+      if (kind === 'gateway') found.push(...this.#counts(host, samples));
+      this.#wrong.push(...countedFaults(host, samples));
     }
     return found;
   }
 
-  /** Every line logged as an error is a violation. */
-  #readLogs(): void {
-    for (const process of this.#ran) {
-      const errors = process.output.split('\n').filter((line) => /"level":"(error|fatal)"/.test(line));
-      this.#wrong.push(...errors);
-      if (process.child.exitCode !== null || process.child.signalCode !== null) this.#ran.delete(process);
-    }
+  #counts(host: string, samples: ReadonlyMap<string, number>): string[] {
+    const address = this.network.address(host);
+    const own = this.#everybody.filter(({ gateway }) => gateway === address);
+    const dialled = this.targets.flatMap(({ live }) => live).filter(({ raw }) => raw.socket.remoteAddress === address);
+    const found = countFindings(host, samples, {
+      peers: [...own.flatMap(({ live }) => live ?? []), ...dialled],
+      gatewaySpans: own.reduce((sum, { gatewaySpans }) => sum + gatewaySpans.length, 0),
+      routes: this.leafs.clients.filter(({ route }) => route?.gateway === host).length,
+    });
+    if (found.length > 0) found.push(...own.flatMap((peer) => peer.unfinished()));
+    return found;
   }
-}
 
-/** Number of transactions that a peer explains at its gateway: both LNK_CONNs, spans and relays. */
-function openOn({
-  conns,
-  spans,
-  held,
-}: {
-  conns: Map<unknown, unknown>;
-  spans: Map<unknown, unknown>;
-  held: Map<unknown, unknown>;
-}): number {
-  return 1 + conns.size + spans.size + held.size;
+  #gatewaySpans(trees: Trees): string[] {
+    const holders = this.#everybody.flatMap(({ name, live, gatewaySpans }) =>
+      live === null ? [] : [{ name, address: live.raw.socket.localAddress ?? '', gatewaySpans }],
+    );
+    const routes = this.leafs.clients.flatMap(({ route }) =>
+      route?.opened.dialect === ApiDialect.DIALECT_LINKID ? [{ gateway: route.gateway, link: route.opened.link }] : [],
+    );
+    return gatewaySpanFindings(holders, routes, trees);
+  }
 }
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function isNats(host: string): boolean {
-  return host.startsWith('nats-');
-}
-
-/** Index of a host's process, from 0. */
-function indexOf(host: string): number {
-  return Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
 }
