@@ -167,6 +167,24 @@ describe("a node's row", () => {
     ]);
   });
 
+  it('does not bring such values back when it is trimmed', () => {
+    const row = new Row();
+    const put = (from: number, to: number) => {
+      for (let n = from; n < to; n++) row.put(10 * n, n + 1, 4000);
+    };
+    const take = (from: number, to: number) => {
+      for (let n = from; n < to; n++) {
+        row.set(row.find(10 * n, n + 1), 0);
+        row.trim();
+      }
+    };
+    put(0, 200);
+    take(0, 80);
+    put(200, 300);
+    take(80, 300);
+    expect(inUse(row)).toBe(0);
+  });
+
   it('uses the room of the empty cells that it drops', () => {
     const row = new Row();
     for (let slot = 0; slot < 229; slot++) row.put(slot, 1, 3000);
@@ -215,6 +233,29 @@ describe("a node's row", () => {
         for (const [slot, of] of model) expect(held(row, slot)).toEqual(of.sort((a, b) => a - b));
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('holds what few of very many LNK_CONNs take, however often they come and go', () => {
+    const step = fc.record({ from: fc.nat(300), many: fc.nat(200), put: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 60 }), (steps) => {
+        const row = new Row();
+        const taken = new Set<number>();
+        for (const { from, many, put } of steps) {
+          for (let slot = 10 * from; slot < 10 * (from + many); slot += 10) {
+            if (put === taken.has(slot)) continue;
+            if (put) row.put(slot, 1, 5000);
+            else row.set(row.find(slot, 1), 0);
+            if (put) taken.add(slot);
+            else taken.delete(slot);
+            row.trim();
+          }
+          expect(inUse(row)).toBe(taken.size);
+        }
+        for (let slot = 0; slot < 5000; slot++) expect(held(row, slot)).toEqual(taken.has(slot) ? [1] : []);
+      }),
+      { numRuns: 100 },
     );
   });
 });

@@ -143,8 +143,10 @@ export class Row {
     const capacity = this.#inUse + SPARSE_STEP;
     const sparse = new Int32Array(capacity);
     const slots = new Int32Array(capacity);
+    // Behind the last cell of a sparse row there are copies of cells that were moved.
+    const { length: end } = this;
     let length = 0;
-    for (let at = 0; at < cells.length; at++) {
+    for (let at = 0; at < end; at++) {
       const cell = numberAt(cells, at);
       if (cell === 0) continue;
       sparse[length] = cell;
