@@ -77,6 +77,20 @@ describe('a standby', () => {
     expect(made.error?.code).not.toBe(status.ABORTED);
   });
 
+  it('that does not read is sent the first message of its snapshot at once, and the rest when it reads', async () => {
+    const { made, standby, hello, drain } = rig();
+    hello();
+    made.accepts = false;
+    standby.send(message('heartbeat'));
+    standby.begin([message('first'), message('second')].values());
+    expect(made.sent).toEqual(['heartbeat', 'first']);
+    standby.send(message('change'));
+    expect(made.sent).toEqual(['heartbeat', 'first']);
+    drain();
+    await turn();
+    expect(made.sent).toEqual(['heartbeat', 'first', 'second', 'change']);
+  });
+
   it('that is refused does not report to its host', () => {
     const { told, made, standby, hello } = rig();
     hello();

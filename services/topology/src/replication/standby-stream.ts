@@ -100,6 +100,9 @@ export class StandbyStream {
     if (this.#state !== 'waiting') return;
     this.#become('following');
     this.#snapshot = snapshot;
+    // Even a stream that is full takes the first message: the snapshot is of the moment in which that is asked for, and
+    // changes from now on are queued.
+    this.#blocked = false;
     this.#pump();
   }
 
