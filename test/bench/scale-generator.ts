@@ -14,8 +14,9 @@ export type Where = 'local' | 'remote';
 export type ScaleOrder =
   /**
    * Connects peers, to these ports in turn, until there are this many, and waits until they hold relays of all nodes.
+   * Only `takers` of them, the first ones, ask for spans.
    */
-  | { what: 'connect'; dialect: BenchDialect; ports: readonly number[]; peers: number }
+  | { what: 'connect'; dialect: BenchDialect; ports: readonly number[]; peers: number; takers: number }
   /**
    * Offers nodes, owned by the peers in turn, until there are this many, and waits until every other peer holds relays
    * of them.
@@ -83,6 +84,8 @@ const owners: number[] = [];
 let dialect: BenchDialect = 'circuit';
 let gateways = 1;
 let nextSpan = FIRST_SPAN;
+/** How many of the peers ask for spans. */
+let takers = 0;
 /** Counts of received messages, of all peers together. */
 const seen = { opened: 0, closed: 0, answers: 0, settled: 0 };
 let awaited: { of: keyof typeof seen; reach: number; done: () => void } | null = null;
@@ -142,37 +145,49 @@ function flush(): void {
   for (const { connection } of peers) connection.flush();
 }
 
-async function connect(ports: readonly number[], reach: number): Promise<void> {
+/** Number of peers that hold relays of a node's span. */
+function holders(node: number): number {
+  return owners[node]! < takers ? takers - 1 : takers;
+}
+
+function heldOf(from: number): number {
+  let relays = 0;
+  for (let node = from; node < spans.length; node++) relays += holders(node);
+  return relays;
+}
+
+async function connect(ports: readonly number[], reach: number, most: number): Promise<void> {
   gateways = ports.length;
   const before = seen.opened;
-  const more = reach - peers.length;
+  const more = Math.min(most, reach) - takers;
+  takers += more;
   while (peers.length < reach) {
     const peer = new Peer();
     const number = peers.push(peer) - 1;
     const port = ports[number % ports.length]!;
-    peer.connection = await GeneratorPeer.open(port, dialect, `peer ${number}`, (_peer, buf, at, cmd) =>
-      take(peer, buf, at, cmd),
-    );
+    const takes = number < takers ? 'all' : 'nothing';
+    const receive = (_peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => take(peer, buf, at, cmd);
+    peer.connection = await GeneratorPeer.open(port, dialect, `peer ${number}`, receive, { takes });
   }
   await until('opened', before, more * spans.length);
 }
 
 async function offer(reach: number): Promise<void> {
   const before = seen.opened;
-  const more = reach - spans.length;
-  for (let node = spans.length; node < reach; node++) {
+  const from = spans.length;
+  for (let node = from; node < reach; node++) {
     owners[node] = node % peers.length;
     open(node);
   }
   flush();
-  await until('opened', before, more * (peers.length - 1));
+  await until('opened', before, heldOf(from));
 }
 
 async function withdraw(): Promise<void> {
   const before = seen.closed;
   for (let node = 0; node < spans.length; node++) close(node);
   flush();
-  await until('closed', before, spans.length * (peers.length - 1));
+  await until('closed', before, heldOf(0));
   spans.length = 0;
 }
 
@@ -181,10 +196,10 @@ async function flap(node: number): Promise<number> {
   const { opened, closed } = seen;
   close(node);
   flush();
-  await until('closed', closed, peers.length - 1);
+  await until('closed', closed, holders(node));
   open(node);
   flush();
-  await until('opened', opened, peers.length - 1);
+  await until('opened', opened, holders(node));
   return performance.now() - began;
 }
 
@@ -211,7 +226,7 @@ async function obey(order: ScaleOrder): Promise<ScaleDone> {
   switch (order.what) {
     case 'connect':
       dialect = order.dialect;
-      await connect(order.ports, order.peers);
+      await connect(order.ports, order.peers, order.takers);
       break;
     case 'offer':
       await offer(order.nodes);

@@ -88,9 +88,9 @@ export class ScaleWorld {
     return promise;
   }
 
-  /** Connects peers, and waits until topology has them all, too. */
-  async connect(peers: number): Promise<void> {
-    await this.order({ what: 'connect', dialect: this.#dialect, ports: this.#ports, peers });
+  /** Connects peers, `takers` of which ask for spans, and waits until topology has them all, too. */
+  async connect(peers: number, takers = peers): Promise<void> {
+    await this.order({ what: 'connect', dialect: this.#dialect, ports: this.#ports, peers, takers });
     await eventually(async () => {
       const known = await this.installation.metric(this.installation.topologies[0]!, 'spanmesh_topology_lnk_conns');
       return known === peers ? true : undefined;

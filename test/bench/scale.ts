@@ -9,6 +9,8 @@ export const SCALE_OPTIONS = {
   gateways: { type: 'string', default: '1,2,4,8' },
   connections: { type: 'string', default: '200' },
   nodes: { type: 'string', default: '5000' },
+  /** How many of the connections ask for spans. */
+  takers: { type: 'string', default: 'all' },
   topologies: { type: 'string', default: '1' },
   dialect: { type: 'string', default: 'circuit' },
 } as const satisfies ParseArgsOptionsConfig;
@@ -35,6 +37,7 @@ interface Sizes {
   readonly gateways: readonly number[];
   readonly connections: number;
   readonly nodes: number;
+  readonly takers: number;
   readonly topologies: number;
   readonly dialect: BenchDialect;
   readonly rounds: number;
@@ -98,13 +101,15 @@ export async function benchScale(args: ScaleArguments = {}): Promise<void> {
     console.error(`scale: ${gateways} gateways…`);
     await measure(gateways, sizes, tables, first);
   }
-  const { connections, nodes, dialect } = sizes;
+  const { connections, nodes, takers, dialect } = sizes;
   const what = `${count(connections)} connections, ${count(nodes)} nodes, ${dialect}`;
-  printTable(`Scale: relays (${what}): ${count(nodes * (connections - 1))} relays opened and closed`, tables.relays);
+  printTable(`Scale: relays (${what}): ${count(relaysOf(sizes))} relays opened and closed`, tables.relays);
   printTable(
     'Scale: one node goes and comes again, all others standing; each time until all peers know',
     tables.changes,
   );
+  // Who asks for no spans has nobody to call; and what stands is what was asked for.
+  if (takers < connections) return;
   printTable('Scale: routed round trips, CPU of all gateways and topology per round trip', tables.routing);
   await benchChange(sizes);
 }
@@ -113,9 +118,10 @@ async function measure(gateways: number, sizes: Sizes, tables: Tables, first: Ma
   const { connections, topologies, dialect } = sizes;
   const world = await ScaleWorld.start({ gateways, topologies, dialect });
   try {
-    await world.connect(connections);
+    await world.connect(connections, sizes.takers);
     tables.relays.push([String(gateways), ...(await relays(world, sizes, first))]);
     tables.changes.push([String(gateways), ...(await changes(world))]);
+    if (sizes.takers < connections) return;
     for (const where of ['local', 'remote'] as const) {
       if (where === 'remote' && gateways === 1) continue;
       for (const { inFlight, each } of ROUTING) {
@@ -129,8 +135,8 @@ async function measure(gateways: number, sizes: Sizes, tables: Tables, first: Ma
 }
 
 async function relays(world: ScaleWorld, sizes: Sizes, first: Map<string, number>): Promise<string[]> {
-  const { nodes, connections, rounds } = sizes;
-  const all = nodes * (connections - 1);
+  const { nodes, rounds } = sizes;
+  const all = relaysOf(sizes);
   const offer = () => world.meter(() => world.order({ what: 'offer', nodes }));
   const cold = await offer();
   const opened = [];
@@ -261,6 +267,13 @@ async function oneMore(world: ScaleWorld): Promise<void> {
   ]);
 }
 
+/** Relays that all takers hold together: of every node but their own. */
+function relaysOf({ nodes, connections, takers }: Sizes): number {
+  let own = 0;
+  for (let node = 0; node < nodes; node++) if (node % connections < takers) own++;
+  return nodes * takers - own;
+}
+
 /** CPU seconds of topologies and gateways. */
 function ours({ cpu }: Used): number {
   return cpu.topology + cpu.gateways;
@@ -294,6 +307,7 @@ function sizesOf(args: ScaleArguments): Sizes {
       .map((each) => positive('gateways', each)),
     connections: number('connections'),
     nodes: number('nodes'),
+    takers: text('takers') === 'all' ? number('connections') : number('takers'),
     topologies: number('topologies'),
     dialect,
     rounds: positive('rounds', args.rounds ?? '1'),
