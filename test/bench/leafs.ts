@@ -12,7 +12,7 @@ import { count, printTable } from './table.ts';
 const KINDS = { circuit: 0.5, linkid: 0.3, routes: 0.2 };
 const NODES = { circuit: 12, linkid: 8 };
 /** Number of spans of another cluster, which no leaf asks for. */
-const OTHERS = 2000;
+const OTHERS = 20_000;
 /** Number of leafs that read the same block, and how long the node takes to answer. */
 const HOT = { leafs: 1000, delayMs: 2, bytes: 4096 };
 /** Number of transactions that each leaf, or the asking peer of the pair, has open. */
