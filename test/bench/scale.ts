@@ -299,7 +299,7 @@ function sizesOf(args: ScaleArguments): Sizes {
   const number = (name: keyof typeof SCALE_OPTIONS) => positive(name, text(name));
   const dialect = text('dialect');
   if (dialect !== 'linkid' && dialect !== 'circuit') {
-    throw new ScaleArgumentError(`bench: --dialect is linkid or circuit, not ${dialect}`);
+    throw new ScaleArgumentError(`--dialect is linkid or circuit, not ${dialect}`);
   }
   const sizes: Sizes = {
     gateways: text('gateways')
@@ -307,7 +307,7 @@ function sizesOf(args: ScaleArguments): Sizes {
       .map((each) => positive('gateways', each)),
     connections: number('connections'),
     nodes: number('nodes'),
-    takers: text('takers') === 'all' ? number('connections') : number('takers'),
+    takers: text('takers') === 'all' ? number('connections') : Math.min(number('takers'), number('connections')),
     topologies: number('topologies'),
     dialect,
     rounds: positive('rounds', args.rounds ?? '1'),
@@ -315,7 +315,7 @@ function sizesOf(args: ScaleArguments): Sizes {
   const { gateways, connections, nodes } = sizes;
   if (gateways.some((each) => connections % each > 0 || connections < 2 * each) || nodes < connections) {
     throw new ScaleArgumentError(
-      'bench: give every gateway the same number of connections, at least two, and every connection a node',
+      'give every gateway the same number of connections, at least two, and every connection a node',
     );
   }
   return sizes;
@@ -324,6 +324,6 @@ function sizesOf(args: ScaleArguments): Sizes {
 function positive(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
-    throw new ScaleArgumentError(`bench: --${name} must be a whole number above 0: ${text}`);
+    throw new ScaleArgumentError(`--${name} must be a whole number above 0: ${text}`);
   return value;
 }

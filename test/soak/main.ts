@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import process, { argv, exit, stdout } from 'node:process';
-import { programArguments } from '../programs/arguments.ts';
+import { programArguments, refuse } from '../programs/arguments.ts';
 import type { LeafCounts } from './leafs.ts';
 import { planRound, type SoakSizes, showRound } from './plan.ts';
 import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
@@ -51,8 +51,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void Promise.resolve(world?.stop()).finally(() => exit(1)));
 }
 let findings = 0;
-for (const name of settingsOf(values.setting)) findings += await soak(name);
+for (const name of wantedSettings()) findings += await soak(name);
 exit(findings === 0 ? 0 : 1);
+
+function wantedSettings(): SettingName[] {
+  try {
+    return settingsOf(values.setting);
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
 
 /** Runs one setting, round after round. Returns the number of findings: 0 or 1. */
 async function soak(name: SettingName): Promise<number> {
@@ -98,7 +106,7 @@ async function soak(name: SettingName): Promise<number> {
   return failed ? 1 : 0;
 }
 
-/** The sizes of a setting, changed by the command line's. @throws Error: one is no number */
+/** The sizes of a setting, changed by the command line's. */
 function sizesOf(name: SettingName): SoakSizes {
   const { gateways, topologies, peers, leafs, ...rest } = SETTINGS[name];
   const sizes: SoakSizes = {
@@ -110,7 +118,7 @@ function sizesOf(name: SettingName): SoakSizes {
   };
   const all = [seed, minutes, firstRound, sizes.gateways, sizes.topologies, sizes.peers, sizes.leafs];
   if (!all.every((number) => Number.isFinite(number) && number >= 0)) {
-    throw new Error('--seed, --minutes, --gateways, --topologies, --peers, --leafs and --first-round are numbers');
+    refuse('--seed, --minutes, --gateways, --topologies, --peers, --leafs and --first-round are numbers, none below 0');
   }
   return sizes;
 }
